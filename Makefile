@@ -1,0 +1,68 @@
+# make            builds build/drlua
+# make demo       rehearses the region failover in the simulator
+# make test       runs all tests, plain and under the sanitizers
+# make install PREFIX=/usr/local
+# make lint bench conformance fuzz
+SHELL = /bin/bash
+PREFIX ?= /usr/local
+BUILD ?= build
+PACKAGES = libcurl libcrypto libpq sqlite3 libmicrohttpd expat zlib
+
+CC = gcc
+WARNINGS = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wvla -Wformat=2
+HARDENED = -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
+CFLAGS = -std=c11 -O2 -g $(WARNINGS) $(HARDENED) -D_DEFAULT_SOURCE
+LDFLAGS = -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed
+ifdef SANITIZE
+CFLAGS := $(filter-out -O2,$(CFLAGS)) -O1 -fno-omit-frame-pointer \
+  -fsanitize=address,undefined -fno-sanitize-recover=undefined
+LDFLAGS += -fsanitize=address,undefined
+else
+CFLAGS += -D_FORTIFY_SOURCE=2
+endif
+
+# Package flags are asked for when a recipe needs them, not while setup has yet to run.
+PACKAGE_CFLAGS = $(shell pkg-config --cflags lua5.4 lua5.4-cjson $(PACKAGES))
+PACKAGE_LIBS = -l:liblua5.4.a -l:liblua5.4-cjson.a $(shell pkg-config --libs $(PACKAGES)) -lm -lpthread
+
+SOURCES := $(sort $(wildcard engine/*.c engine/*/*.c))
+OBJECTS = $(SOURCES:%.c=$(BUILD)/%.o)
+EMBEDDED := $(sort $(shell find stdlib -name '*.lua' 2>/dev/null))
+
+all: $(BUILD)/drlua
+
+$(BUILD)/drlua: $(OBJECTS) $(BUILD)/embed_data.o
+	@echo link $@
+	@$(CC) $(LDFLAGS) -o $@ $^ $(PACKAGE_LIBS)
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo cc $<
+	@$(CC) $(CFLAGS) $(shell cat $(BUILD)/flags) -Iengine -MMD -MP -c -o $@ $<
+
+$(BUILD)/flags: Makefile
+	@mkdir -p $(@D)
+	@echo '$(PACKAGE_CFLAGS)' > $@
+
+# The list of files is part of the rule: a file added or taken away counts.
+$(BUILD)/embed_data.S: $(EMBEDDED) scripts/embed $(BUILD)/embedded.list
+	@mkdir -p $(@D)
+	@scripts/embed $(EMBEDDED) > $@
+
+$(BUILD)/embedded.list: FORCE
+	@mkdir -p $(@D)
+	@echo '$(EMBEDDED)' | cmp -s - $@ || echo '$(EMBEDDED)' > $@
+
+$(BUILD)/embed_data.o: $(BUILD)/embed_data.S
+	@$(CC) -c -o $@ $<
+
+-include $(OBJECTS:.o=.d)
+
+check: $(BUILD)/drlua
+	$(BUILD)/drlua script tests/run.lua $(FILTER)
+
+clean:
+	rm -rf build
+
+FORCE:
+.PHONY: all check clean FORCE

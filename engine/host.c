@@ -1,0 +1,44 @@
+#include "host.h"
+#include "modules.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct host *host_of(lua_State *L) { return *(struct host **)lua_getextraspace(L); }
+
+double host_monotonic(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+lua_State *host_open(struct host *host, int argc, char **argv)
+{
+    memset(host, 0, sizeof *host);
+    host->argc = argc;
+    host->argv = argv;
+    lua_State *L = luaL_newstate();
+    if (!L)
+        return NULL;
+    /* Coroutines copy the extra space of the main state when they are made. */
+    *(struct host **)lua_getextraspace(L) = host;
+    luaL_openlibs(L);
+    op_register(L);
+    modules_preload(L);
+    return L;
+}
+
+/* The state goes first: its finalizers still use the host. */
+void host_close(struct host *host, lua_State *L)
+{
+    lua_close(L);
+    if (host->multi) {
+        curl_multi_cleanup(host->multi);
+        curl_global_cleanup();
+    }
+    free(host->turn.fds);
+}

@@ -1,0 +1,27 @@
+/* The one host struct: everything that lives as long as the process. */
+#ifndef DRLUA_HOST_H
+#define DRLUA_HOST_H
+
+#include "op.h"
+
+struct host {
+    struct op *pending, *ready, *ready_tail;
+    size_t pending_count;  /* operations that Lua can see */
+    struct turn turn;      /* its array is kept between turns */
+    CURLM *multi;          /* made by the first transfer */
+    size_t transfers;      /* under way in multi */
+    void (*collect)(struct host *); /* finishes ended transfers */
+    int argc;
+    char **argv;
+};
+
+/* The host of a state. Valid for every coroutine of it. */
+struct host *host_of(lua_State *L);
+/* Monotonic seconds (CLOCK_MONOTONIC). */
+double host_monotonic(void);
+
+/* Makes the Lua state with every native module preloaded; NULL: out of memory. */
+lua_State *host_open(struct host *, int argc, char **argv);
+void host_close(struct host *, lua_State *L);
+
+#endif

@@ -1,0 +1,29 @@
+/* One table of all native modules. A new one: its file in engine/, a line in
+ * each of the two lists here, its row in docs/architecture.md, its test. */
+#include "modules.h"
+
+#include <lauxlib.h>
+#include <lua-cjson.h>
+
+int luaopen_native_clock(lua_State *L);
+int luaopen_native_embed(lua_State *L);
+int luaopen_native_loop(lua_State *L);
+int luaopen_native_sys(lua_State *L);
+int luaopen_native_timer(lua_State *L);
+
+static const luaL_Reg modules[] = {
+    {"native.clock", luaopen_native_clock},
+    {"native.embed", luaopen_native_embed},
+    {"native.loop", luaopen_native_loop},
+    {"native.sys", luaopen_native_sys},
+    {"native.timer", luaopen_native_timer},
+    {"cjson", luaopen_cjson},
+    {NULL, NULL},
+};
+
+void modules_preload(lua_State *L)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    luaL_setfuncs(L, modules, 0);
+    lua_pop(L, 1);
+}

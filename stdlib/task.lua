@@ -1,0 +1,265 @@
+--- The scheduler: tasks are coroutines that wait for operations of the loop.
+local errors = require "errors"
+local loop = require "native.loop"
+local timer = require "native.timer"
+
+local task = {}
+
+local Task = {}
+Task.__index = Task
+Task.__name = "drlua.task"
+
+local current            -- the task that runs now
+local waiting = {}       -- operation -> task that awaits it
+local queue, head, tail = {}, 1, 0 -- tasks ready to run
+
+local function enqueue(t)
+  if t.queued or t.ended then return end
+  t.queued = true
+  tail = tail + 1
+  queue[tail] = t
+end
+
+local function dequeue()
+  if head > tail then return nil end
+  local t = queue[head]
+  queue[head] = nil
+  head = head + 1
+  if head > tail then head, tail = 1, 0 end
+  t.queued = false
+  return t
+end
+
+local function cancelled_error()
+  return errors.new { kind = "cancelled", message = "cancelled" }
+end
+
+local function trace(value)
+  local e = errors.from(value)
+  if not e.traceback then e.traceback = debug.traceback(tostring(e), 2) end
+  return e
+end
+
+local function finish(t, ok, ...)
+  t.ended, t.ok, t.values = true, ok, table.pack(...)
+  t.co = nil
+  for _, waiter in ipairs(t.waiters) do enqueue(waiter) end
+  t.waiters = {}
+end
+
+local function body(t, fn, ...)
+  finish(t, xpcall(fn, trace, ...))
+end
+
+local function resume(t)
+  local outer = current
+  current = t
+  local ok, message = coroutine.resume(t.co)
+  current = outer
+  if not ok then finish(t, false, trace(message)) end
+end
+
+-- Suspends the current task until somebody enqueues it; a cancel raises.
+local function park(release)
+  local t = current
+  if not t or coroutine.running() ~= t.co then
+    errors.misuse(3, "waiting is possible in a task only: not at a file's top level, "
+      .. "nor inside a coroutine made by hand (use task.spawn)")
+  end
+  if t.cancelled then error(cancelled_error(), 0) end
+  t.release = release
+  coroutine.yield()
+  t.release = nil
+  if t.cancelled then error(cancelled_error(), 0) end
+end
+
+--- Suspends the current task until the operation is done; returns its values.
+-- A native that failed to start one gave nil, message, kind: passed through.
+function task.await(op, ...)
+  if op == nil or type(op) == "boolean" then return op, ... end
+  if op:done() then return op:result() end
+  waiting[op] = current
+  park(function()
+    waiting[op] = nil
+    op:cancel()
+  end)
+  return op:result()
+end
+
+--- Starts fn(...) as a task of its own and returns it.
+function task.spawn(fn, ...)
+  local t = setmetatable({ waiters = {} }, Task)
+  local arguments = table.pack(...)
+  t.co = coroutine.create(function()
+    body(t, fn, table.unpack(arguments, 1, arguments.n))
+  end)
+  enqueue(t)
+  return t
+end
+
+--- Waits for the task's end; returns its values or raises its error.
+function Task:wait()
+  while not self.ended do
+    table.insert(self.waiters, current)
+    park()
+  end
+  if not self.ok then error(self.values[1], 0) end
+  return table.unpack(self.values, 1, self.values.n)
+end
+
+--- Ends the task at the point where it waits: an error of kind "cancelled" is
+-- raised there. Harmless on one that has ended.
+function Task:cancel()
+  if self.ended or self.cancelled then return end
+  self.cancelled = true
+  if self.release then self.release() end
+  enqueue(self)
+end
+
+--- The current task, or nil outside of any.
+function task.current() return current end
+
+--- Lets the other ready tasks run first.
+function task.yield()
+  local t = current
+  tail = tail + 1
+  queue[tail] = t
+  t.queued = true
+  park()
+end
+
+--- Waits for so many seconds.
+function task.sleep(seconds)
+  return task.await(timer.after(seconds))
+end
+
+-- Runs every ready task once; then one turn of the loop.
+local function turn()
+  for _ = head, tail do
+    local t = dequeue()
+    if not t then break end
+    if not t.ended then resume(t) end
+  end
+  local idle = head > tail
+  if idle and loop.pending() == 0 then return false end
+  for _, op in ipairs(loop.wait(idle and math.huge or 0)) do
+    local t = waiting[op]
+    if t then
+      waiting[op] = nil
+      enqueue(t)
+    end
+  end
+  return true
+end
+
+--- Runs fn(...) as the main task until it ends; returns its values or raises its
+-- error. Inside a task it is a plain call.
+function task.run(fn, ...)
+  if current then return fn(...) end
+  local main = task.spawn(fn, ...)
+  while not main.ended do
+    if not turn() and not main.ended and head > tail then
+      errors.raise { kind = "invalid", message = "deadlock: every task waits, and nothing is under way" }
+    end
+  end
+  return main:wait()
+end
+
+local function cancel_all(tasks)
+  for _, t in ipairs(tasks) do t:cancel() end
+  for _, t in ipairs(tasks) do pcall(Task.wait, t) end
+end
+
+-- Waits for a task even while a cancel comes in: then all are cancelled.
+local function wait_or_cancel(t, tasks)
+  local ok, e = pcall(function()
+    while not t.ended do
+      table.insert(t.waiters, current)
+      park()
+    end
+  end)
+  if ok then return end
+  local me = current
+  me.cancelled = false
+  cancel_all(tasks)
+  me.cancelled = true
+  error(e, 0)
+end
+
+--- Runs functions together, at most `options.limit` at a time. Returns their
+-- first values in order. All end before the first error (by position) is raised.
+function task.all(functions, options)
+  local limit = options and options.limit or #functions
+  local tasks, results, failure, next_index = {}, {}, nil, 1
+  local function worker()
+    while next_index <= #functions do
+      local index = next_index
+      next_index = index + 1
+      local ok, value = xpcall(functions[index], trace)
+      if ok then
+        results[index] = value
+      elseif not failure or index < failure.index then
+        failure = { index = index, error = value }
+      end
+      if current.cancelled then break end
+    end
+  end
+  for i = 1, math.min(math.max(limit, 1), #functions) do tasks[i] = task.spawn(worker) end
+  for _, t in ipairs(tasks) do wait_or_cancel(t, tasks) end
+  if failure then error(failure.error, 0) end
+  return results
+end
+
+--- Runs functions together; the first to end wins: its values are returned or
+-- its error raised, the others are cancelled.
+function task.race(functions)
+  local tasks = {}
+  for i, fn in ipairs(functions) do tasks[i] = task.spawn(fn) end
+  local winner
+  local ok, e = pcall(function()
+    while not winner do
+      for _, t in ipairs(tasks) do
+        if t.ended then winner = t break end
+        table.insert(t.waiters, current)
+      end
+      if not winner then park() end
+    end
+  end)
+  local was_cancelled = current.cancelled
+  current.cancelled = false
+  cancel_all(tasks)
+  current.cancelled = was_cancelled
+  if not ok then error(e, 0) end
+  return winner:wait()
+end
+
+--- Runs fn(...) for at most so many seconds; then it is cancelled and an error of
+-- kind "timeout" raised.
+function task.timeout(seconds, fn, ...)
+  local arguments = table.pack(...)
+  return task.race {
+    function() return fn(table.unpack(arguments, 1, arguments.n)) end,
+    function()
+      task.sleep(seconds)
+      errors.raise { kind = "timeout", message = ("no end within %g s"):format(seconds) }
+    end,
+  }
+end
+
+--- A condition that tasks wait for: c:wait() suspends, c:notify() wakes all.
+function task.condition()
+  local waiters = {}
+  return {
+    wait = function()
+      table.insert(waiters, current)
+      park()
+    end,
+    notify = function()
+      local woken = waiters
+      waiters = {}
+      for _, t in ipairs(woken) do enqueue(t) end
+    end,
+  }
+end
+
+return task
