@@ -58,11 +58,50 @@ $(BUILD)/embed_data.o: $(BUILD)/embed_data.S
 
 -include $(OBJECTS:.o=.d)
 
-check: $(BUILD)/drlua
+# The two commands of README. Both set the machine up first.
+demo: setup
+	@$(MAKE) -s all
+	$(BUILD)/drlua rehearse playbooks/region_failover.lua
+
+test: setup-tests
+	@$(MAKE) -s all
+	@$(MAKE) -s all BUILD=build/asan SANITIZE=1
+	@$(MAKE) -s lint
+	scripts/test
+
+setup:
+	@scripts/setup
+setup-tests:
+	@scripts/setup --tests
+
+# Tests of the plain build only, by path: make check FILTER=engine/pq
+check: all
 	$(BUILD)/drlua script tests/run.lua $(FILTER)
+
+lint: all
+	luacheck -q .
+	$(BUILD)/drlua script scripts/lint.lua
+
+bench: setup-tests
+	@$(MAKE) -s all
+	tests/bench/run
+
+# Official vectors, or any in their form: make conformance VECTORS=directory
+conformance: all
+	@test -n "$(VECTORS)" || { echo "make conformance VECTORS=directory"; exit 2; }
+	@failed=0; for file in tests/conformance/*.lua; do \
+	  $(BUILD)/drlua script $$file "$(VECTORS)" || failed=1; done; exit $$failed
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/drlua
+	install -m 755 $(BUILD)/drlua $(DESTDIR)$(PREFIX)/bin/drlua
+	cp -R playbooks docs README.md $(DESTDIR)$(PREFIX)/share/drlua/
+
+deb: all
+	scripts/deb $(BUILD)
 
 clean:
 	rm -rf build
 
 FORCE:
-.PHONY: all check clean FORCE
+.PHONY: all demo test setup setup-tests check lint bench conformance install deb clean FORCE
