@@ -151,6 +151,15 @@ static int crypto_crc32c(lua_State *L)
     return crypto_crc(L, OF_CRC32C);
 }
 
+/* The same by tables, as on processors without the instruction. */
+static int crypto_crc32c_portable(lua_State *L)
+{
+    size_t size;
+    const char *data = luaL_checklstring(L, 1, &size);
+    lua_pushinteger(L, checksum_crc32c_portable((uint32_t)luaL_optinteger(L, 2, 0), data, size));
+    return 1;
+}
+
 /* The 64 bits as a Lua integer, which may be negative; print it with %016x. */
 static int crypto_crc64nvme(lua_State *L)
 {
@@ -395,6 +404,7 @@ static const luaL_Reg functions[] = {
     {"hmac_sha256", crypto_hmac_sha256},
     {"crc32", crypto_crc32},
     {"crc32c", crypto_crc32c},
+    {"crc32c_portable", crypto_crc32c_portable},
     {"crc64nvme", crypto_crc64nvme},
     {"hasher", crypto_hasher},
     {"hash_file", crypto_hash_file},

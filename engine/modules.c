@@ -6,14 +6,18 @@
 #include <lua-cjson.h>
 
 int luaopen_native_clock(lua_State *L);
+int luaopen_native_crypto(lua_State *L);
 int luaopen_native_embed(lua_State *L);
+int luaopen_native_gzip(lua_State *L);
 int luaopen_native_loop(lua_State *L);
 int luaopen_native_sys(lua_State *L);
 int luaopen_native_timer(lua_State *L);
 
 static const luaL_Reg modules[] = {
     {"native.clock", luaopen_native_clock},
+    {"native.crypto", luaopen_native_crypto},
     {"native.embed", luaopen_native_embed},
+    {"native.gzip", luaopen_native_gzip},
     {"native.loop", luaopen_native_loop},
     {"native.sys", luaopen_native_sys},
     {"native.timer", luaopen_native_timer},

@@ -1,0 +1,122 @@
+--- native.crypto: published vectors, streaming, files, encodings.
+local t = require "harness"
+local crypto = require "native.crypto"
+
+local function hex(s) return crypto.hex(s) end
+
+t.test("SHA digests of FIPS 180-4's examples", function()
+  t.equal(hex(crypto.sha256("abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+  t.equal(hex(crypto.sha256("")), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+  t.equal(hex(crypto.sha256(("a"):rep(1000000))), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0")
+  t.equal(hex(crypto.sha1("abc")), "a9993e364706816aba3e25717850c26c9cd0d89d")
+  t.equal(hex(crypto.sha512("abc")),
+    "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+    .. "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f")
+end)
+
+t.test("MD5 of RFC 1321's examples", function()
+  t.equal(hex(crypto.md5("")), "d41d8cd98f00b204e9800998ecf8427e")
+  t.equal(hex(crypto.md5("message digest")), "f96b697d7cb7938d525a2f31aaf161d0")
+end)
+
+t.test("HMAC-SHA-256 of RFC 4231's cases", function()
+  local cases = {
+    { ("\x0b"):rep(20), "Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7" },
+    { "Jefe", "what do ya want for nothing?", "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843" },
+    { ("\xaa"):rep(20), ("\xdd"):rep(50), "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe" },
+    { ("\xaa"):rep(131), "Test Using Larger Than Block-Size Key - Hash Key First",
+      "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54" },
+  }
+  for _, case in ipairs(cases) do t.equal(hex(crypto.hmac_sha256(case[1], case[2])), case[3]) end
+end)
+
+t.test("checksums of the catalogue's check string, in one piece and continued", function()
+  local check = "123456789"
+  t.equal(crypto.crc32(check), 0xcbf43926)
+  t.equal(crypto.crc32c(check), 0xe3069283)
+  t.equal(("%016x"):format(crypto.crc64nvme(check)), "ae8b14860a799888")
+  for _, name in ipairs { "crc32", "crc32c", "crc64nvme" } do
+    local data = crypto.random(1000)
+    for _, cut in ipairs { 0, 1, 7, 8, 9, 500, 999, 1000 } do
+      local first = crypto[name](data:sub(1, cut))
+      t.equal(crypto[name](data:sub(cut + 1), first), crypto[name](data), name)
+    end
+  end
+end)
+
+t.test("CRC-32C of RFC 3720 B.4", function()
+  t.equal(crypto.crc32c(("\0"):rep(32)), 0x8a9136aa)
+  t.equal(crypto.crc32c(("\xff"):rep(32)), 0x62a8ab43)
+  for size = 0, 70 do
+    local data = crypto.random(size)
+    t.equal(crypto.crc32c_portable(data), crypto.crc32c(data), size .. " bytes by tables")
+  end
+end)
+
+t.test("a hasher gives what the whole gives, and is used once", function()
+  for _, name in ipairs { "sha256", "sha1", "md5", "sha512" } do
+    local h = crypto.hasher(name)
+    for i = 1, 100 do h:update(("x"):rep(i)) end
+    t.equal(h:final(), crypto[name](("x"):rep(5050)), name)
+    t.raises("finished", h.update, h, "more")
+    t.raises("finished", h.final, h)
+  end
+  t.equal(hex(crypto.hasher("crc32"):update("12345"):update("6789"):final()), "cbf43926")
+  t.equal(hex(crypto.hasher("crc32c"):update("123456789"):final()), "e3069283")
+  t.equal(hex(crypto.hasher("crc64nvme"):update("123456789"):final()), "ae8b14860a799888")
+  t.raises("invalid option 'sha3'", crypto.hasher, "sha3")
+end)
+
+t.test("hash_file reads a file, a range of it, and names what it cannot read", function()
+  local path = os.tmpname()
+  t.cleanup(function() os.remove(path) end)
+  local data = crypto.random(700000)
+  local file = assert(io.open(path, "wb"))
+  file:write(data)
+  file:close()
+  t.equal(crypto.hash_file("sha256", path), crypto.sha256(data))
+  t.equal(crypto.hash_file("md5", path, 1000, 300000), crypto.md5(data:sub(1001, 301000)))
+  t.equal(crypto.hash_file("crc32", path, 699990), crypto.hasher("crc32"):update(data:sub(-10)):final())
+  local value, message, kind = crypto.hash_file("sha256", path .. ".absent")
+  t.equal(value, nil)
+  t.contains(message, path .. ".absent")
+  t.equal(kind, "missing")
+end)
+
+t.test("base64 of RFC 4648's examples and back", function()
+  local pairs_ = { [""] = "", f = "Zg==", fo = "Zm8=", foo = "Zm9v", foob = "Zm9vYg==", fooba = "Zm9vYmE=", foobar = "Zm9vYmFy" }
+  for plain, text in pairs(pairs_) do
+    t.equal(crypto.base64(plain), text)
+    t.equal(crypto.unbase64(text), plain)
+    t.equal(crypto.unbase64((text:gsub("=", ""))), plain, "without padding")
+  end
+  t.equal(crypto.unbase64("Zm9v\nYmFy"), "foobar")
+  local data = crypto.random(10001)
+  t.equal(crypto.unbase64(crypto.base64(data)), data)
+  for _, bad in ipairs { "Z", "Zg=", "Zg===", "Zg==Zg==", "Zm9*", "====", "Zm9v=" } do
+    local value, _, kind = crypto.unbase64(bad)
+    t.equal(value, nil, bad)
+    t.equal(kind, "invalid", bad)
+  end
+end)
+
+t.test("hexadecimal both ways", function()
+  t.equal(crypto.hex("\0\x01\xfe\xff"), "0001feff")
+  t.equal(crypto.unhex("0001FEff"), "\0\x01\xfe\xff")
+  t.equal((crypto.unhex("0")), nil)
+  t.equal((crypto.unhex("zz")), nil)
+end)
+
+t.test("random bytes and UUIDs do not repeat and have their form", function()
+  t.equal(#crypto.random(33), 33)
+  t.ok(crypto.random(16) ~= crypto.random(16))
+  local uuid = crypto.uuid()
+  t.matches(uuid, "^%x%x%x%x%x%x%x%x%-%x%x%x%x%-4%x%x%x%-[89ab]%x%x%x%-%x%x%x%x%x%x%x%x%x%x%x%x$")
+  t.ok(uuid ~= crypto.uuid())
+end)
+
+t.test("equal compares bytes", function()
+  t.equal(crypto.equal("a\0b", "a\0b"), true)
+  t.equal(crypto.equal("a\0b", "a\0c"), false)
+  t.equal(crypto.equal("a", "ab"), false)
+end)
