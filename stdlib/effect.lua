@@ -1,0 +1,42 @@
+--- The one gate between this process and the world.
+--
+-- Whatever touches the world outside goes through effect.perform. By itself it
+-- calls the function; a run installs a handler that journals intents and results,
+-- replays, or stops what would change something (see docs/architecture.md).
+local errors = require "errors"
+
+local effect = {}
+
+local handler
+
+local kinds = { aws = true, sql = true, process = true, http = true, file = true }
+
+--- Performs an effect: fn(token) does it and returns its values.
+--
+-- e: a table with
+--   kind        "aws" "sql" "process" "http" "file"
+--   read        true when it changes nothing
+--   wait        true for a wait until something holds (read as well): not waited for under plan
+--   what        text for a person: "promote the replica app-dr in us-west-2"
+--   input       what is sent; holds unknown values under plan, so validate inside fn
+--   service, operation, region, account      of AWS
+--   token_member  name of the input's idempotency token, when the operation has one
+--   repeatable  true when sending it twice does no more than sending it once
+--   call        function(operation, input): another AWS operation by the same client,
+--               for finding out whether an interrupted call had its effect
+--   check       function(): validates the input without sending it, raises when wrong
+-- The token is a string that names this very call for good, or nil: then fn makes its own.
+function effect.perform(e, fn)
+  if not kinds[e.kind] then errors.misuse(2, "effect of unknown kind %s", tostring(e.kind)) end
+  if handler then return handler(e, fn) end
+  return fn()
+end
+
+--- Installs the handler(e, fn), or none for nil; returns the former one.
+function effect.install(new)
+  local former = handler
+  handler = new
+  return former
+end
+
+return effect
