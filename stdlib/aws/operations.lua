@@ -26,7 +26,7 @@ local function dry_run(input) return input.DryRun == true end
 
 local function selects(input)
   local statement = input.Statement
-  return type(statement) == "string" and statement:match("^%s*(%a+)"):upper() == "SELECT"
+  return type(statement) == "string" and (statement:match("^%s*(%a+)") or ""):upper() == "SELECT"
 end
 
 -- A counter raised twice is wrong; an attribute set twice is not.
