@@ -101,6 +101,41 @@ function databases.wait_promoted(rds, id, options)
   end)
 end
 
+--- Waits until the instance is available, surviving the time before it is known.
+function databases.wait_available(rds, id, timeout)
+  return dr.wait_until(id .. " available", { every = "10s", timeout = timeout or "2h" }, function()
+    local instance = databases.find(rds, id)
+    local status = instance and instance.DBInstanceStatus or "not there yet"
+    if status == "failed" or status == "incompatible-restore" or status == "incompatible-parameters" then
+      dr.fail(("%s in %s is %s: see its events in RDS"):format(id, rds.region, status))
+    end
+    return status == "available" and instance, status
+  end)
+end
+
+--- Waits until a rename is done. For a while neither name answers, and at first
+-- the old one still does: both must have changed.
+function databases.wait_renamed(rds, from, to, timeout)
+  return dr.wait_until(("rename of %s to %s"):format(from, to), { every = "10s", timeout = timeout or "30m" }, function()
+    local there = databases.find(rds, to)
+    if there and there.DBInstanceStatus == "available" and not databases.find(rds, from) then return there end
+    return false, there and there.DBInstanceStatus or "neither name answers yet"
+  end)
+end
+
+--- Waits until a reboot asked for is done and nothing waits for a reboot any more.
+function databases.wait_rebooted(rds, id, timeout)
+  return dr.wait_until("reboot of " .. id, { every = "10s", timeout = timeout or "30m" }, function()
+    local instance = databases.get(rds, id)
+    local pending = false
+    for _, group in ipairs(instance.DBParameterGroups or {}) do
+      pending = pending or group.ParameterApplyStatus == "pending-reboot"
+    end
+    return instance.DBInstanceStatus == "available" and not pending and instance,
+      instance.DBInstanceStatus .. (pending and ", parameters wait for the reboot" or "")
+  end)
+end
+
 --- Proves that the database takes writes: a table is created, filled, committed,
 -- read back, and dropped. Fails with what PostgreSQL said.
 function databases.prove_writable(db)
