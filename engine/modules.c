@@ -10,6 +10,7 @@ int luaopen_native_crypto(lua_State *L);
 int luaopen_native_embed(lua_State *L);
 int luaopen_native_gzip(lua_State *L);
 int luaopen_native_loop(lua_State *L);
+int luaopen_native_sigv4(lua_State *L);
 int luaopen_native_sys(lua_State *L);
 int luaopen_native_timer(lua_State *L);
 
@@ -19,6 +20,7 @@ static const luaL_Reg modules[] = {
     {"native.embed", luaopen_native_embed},
     {"native.gzip", luaopen_native_gzip},
     {"native.loop", luaopen_native_loop},
+    {"native.sigv4", luaopen_native_sigv4},
     {"native.sys", luaopen_native_sys},
     {"native.timer", luaopen_native_timer},
     {"cjson", luaopen_cjson},

@@ -159,7 +159,8 @@ bool asymmetric_sign(struct sigv4 *s, const struct sigv4_credentials *c)
     return good && !s->signature.failed;
 }
 
-bool asymmetric_verify(struct sigv4 *s, const struct sigv4_credentials *c, struct span signature)
+bool asymmetric_verify(struct sigv4 *s, const struct sigv4_credentials *c, struct span text,
+                       struct span signature)
 {
     unsigned char der[80];
     if (signature.size > 2 * sizeof der || !hex_decode(signature.data, signature.size, der))
@@ -169,7 +170,7 @@ bool asymmetric_verify(struct sigv4 *s, const struct sigv4_credentials *c, struc
     bool good = pair != NULL && context != NULL &&
                 EVP_DigestVerifyInit_ex(context, NULL, "SHA256", NULL, NULL, pair, NULL) == 1 &&
                 EVP_DigestVerify(context, der, signature.size / 2,
-                                 (const unsigned char *)s->to_sign.data, s->to_sign.size) == 1;
+                                 (const unsigned char *)text.data, text.size) == 1;
     EVP_MD_CTX_free(context);
     return good;
 }

@@ -276,16 +276,16 @@ bool canonical_headers_begin(struct sigv4 *s, size_t count, size_t name_bytes)
     return buffer_reserve(&s->names, name_bytes);
 }
 
-void canonical_header(struct sigv4 *s, struct span name, struct span value)
+bool canonical_header(struct sigv4 *s, struct span name, struct span value)
 {
+    if (s->header_count == s->header_capacity || s->names.capacity - s->names.size < name.size)
+        return false;
     char *start = s->names.data + s->names.size;
     for (size_t i = 0; i < name.size; i++)
         start[i] = lower(name.data[i]);
-    struct span low = {start, name.size};
-    if (canonical_is_unsigned(low))
-        return;
     s->names.size += name.size;
-    s->headers[s->header_count++] = (struct signed_header){low, value};
+    s->headers[s->header_count++] = (struct signed_header){{start, name.size}, value};
+    return true;
 }
 
 void canonical_headers_sort(struct sigv4 *s)

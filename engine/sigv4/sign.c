@@ -30,8 +30,10 @@ void sigv4_free(struct sigv4 *s)
 }
 
 static const struct span replaced[] = {
-    {"authorization", 13}, {"x-amz-date", 10},       {"x-amz-security-token", 20},
-    {"date", 4},           {"x-amz-region-set", 16},
+    {"authorization", 13},
+    {"x-amz-date", 10},
+    {"x-amz-security-token", 20},
+    {"x-amz-region-set", 16},
 };
 
 bool sigv4_replaces(struct span name)
@@ -42,12 +44,27 @@ bool sigv4_replaces(struct span name)
     return false;
 }
 
-static struct span find_header(const struct sigv4_request *r, struct span lower_case)
+struct span find_header(const struct sigv4_request *r, struct span lower_case)
 {
     for (size_t i = 0; i < r->header_count; i++)
         if (span_is_nocase(r->headers[i].name, lower_case))
             return r->headers[i].value;
     return (struct span){NULL, 0};
+}
+
+struct span body_hash(struct sigv4 *s, struct span body)
+{
+    unsigned char raw[SHA256_SIZE];
+    digest_sha256(body.data, body.size, raw);
+    hex_encode(raw, sizeof raw, s->body_hash);
+    return (struct span){s->body_hash, sizeof s->body_hash};
+}
+
+/* The services that take S3's paths as they come and presign without a body. */
+bool is_s3(struct span service)
+{
+    return span_is(service, SPAN("s3")) || span_is(service, SPAN("s3-outposts")) ||
+           span_is(service, SPAN("s3express")) || span_is(service, SPAN("s3-object-lambda"));
 }
 
 /* The last line of the canonical request. */
@@ -58,10 +75,9 @@ struct span payload_hash(struct sigv4 *s, const struct sigv4_request *r)
     struct span given = find_header(r, SPAN("x-amz-content-sha256"));
     if (given.size > 0)
         return given;
-    unsigned char raw[SHA256_SIZE];
-    digest_sha256(r->body.data, r->body.size, raw);
-    hex_encode(raw, sizeof raw, s->body_hash);
-    return (struct span){s->body_hash, sizeof s->body_hash};
+    if (r->expires > 0 && is_s3(r->service))
+        return SPAN(SIGV4_UNSIGNED);
+    return body_hash(s, r->body);
 }
 
 static void add_result(struct sigv4_result *out, struct span name, struct span value)
@@ -91,11 +107,17 @@ static const char *write_header_names(struct sigv4 *s, const struct sigv4_reques
         bytes += out->added[i].name.size;
     if (!canonical_headers_begin(s, r->header_count + out->added_count, bytes))
         return no_memory;
-    for (size_t i = 0; i < r->header_count; i++)
-        if (!sigv4_replaces(r->headers[i].name))
-            canonical_header(s, r->headers[i].name, r->headers[i].value);
+    for (size_t i = 0; i < r->header_count; i++) {
+        if (sigv4_replaces(r->headers[i].name))
+            continue;
+        if (!canonical_header(s, r->headers[i].name, r->headers[i].value))
+            return no_memory;
+        if (canonical_is_unsigned(s->headers[s->header_count - 1].name))
+            s->header_count--;
+    }
     for (size_t i = 0; i < out->added_count; i++)
-        canonical_header(s, out->added[i].name, out->added[i].value);
+        if (!canonical_header(s, out->added[i].name, out->added[i].value))
+            return no_memory;
     canonical_headers_sort(s);
     return NULL;
 }

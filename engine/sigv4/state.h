@@ -60,7 +60,8 @@ struct sigv4 {
  * their buffer's `failed`, or by false. */
 bool canonical_is_unsigned(struct span name); /* headers that never are signed */
 bool canonical_headers_begin(struct sigv4 *, size_t count, size_t name_bytes);
-void canonical_header(struct sigv4 *, struct span name, struct span value);
+/* false when this is more than canonical_headers_begin was told of. */
+bool canonical_header(struct sigv4 *, struct span name, struct span value);
 void canonical_headers_sort(struct sigv4 *); /* and writes signed_names */
 bool canonical_query_begin(struct sigv4 *, struct span query, size_t extra_pairs,
                            size_t extra_bytes);
@@ -84,10 +85,15 @@ void keys_wipe(struct sigv4 *);
 EVP_PKEY *asymmetric_key(struct sigv4 *, const struct sigv4_credentials *);
 /* Appends the signature, DER in hexadecimal. */
 bool asymmetric_sign(struct sigv4 *, const struct sigv4_credentials *);
-bool asymmetric_verify(struct sigv4 *, const struct sigv4_credentials *, struct span signature);
+/* Whether a signature, DER in hexadecimal, is one of the text by the key pair. */
+bool asymmetric_verify(struct sigv4 *, const struct sigv4_credentials *, struct span text,
+                       struct span signature);
 void asymmetric_wipe(struct sigv4 *);
 
 /* sign.c */
+bool is_s3(struct span service);
+struct span find_header(const struct sigv4_request *, struct span lower_case_name);
+struct span body_hash(struct sigv4 *, struct span body);
 struct span payload_hash(struct sigv4 *, const struct sigv4_request *);
 void write_string_to_sign(struct sigv4 *, const struct sigv4_request *);
 

@@ -84,8 +84,10 @@ t.test("hash_file reads a file, a range of it, and names what it cannot read", f
 end)
 
 t.test("base64 of RFC 4648's examples and back", function()
-  local pairs_ = { [""] = "", f = "Zg==", fo = "Zm8=", foo = "Zm9v", foob = "Zm9vYg==", fooba = "Zm9vYmE=", foobar = "Zm9vYmFy" }
-  for plain, text in pairs(pairs_) do
+  local examples = {
+    [""] = "", f = "Zg==", fo = "Zm8=", foo = "Zm9v", foob = "Zm9vYg==", fooba = "Zm9vYmE=", foobar = "Zm9vYmFy",
+  }
+  for plain, text in pairs(examples) do
     t.equal(crypto.base64(plain), text)
     t.equal(crypto.unbase64(text), plain)
     t.equal(crypto.unbase64((text:gsub("=", ""))), plain, "without padding")

@@ -1,0 +1,69 @@
+--- What the conformance runners share: finding a folder of vectors, reading it,
+-- counting, and the last line.
+--
+--     local suite = vectors.open("sigv4", arg[1])   ends the program when absent
+--     suite:case(name, fn)                          fn raises or returns a failure's text
+--     suite:finish()                                prints the total, sets the exit code
+local errors = require "errors"
+
+local vectors = {}
+local suite = {}
+suite.__index = suite
+
+local function exists(path)
+  local file = io.open(path)
+  if file then file:close() end
+  return file ~= nil
+end
+
+--- The suite of DIR/NAME. Prints "NAME: skipped" and exits 0 when there is none.
+function vectors.open(name, dir)
+  if not dir then
+    io.stderr:write("usage: drlua script tests/conformance/" .. name .. ".lua DIR\n")
+    os.exit(2, true)
+  end
+  local path = dir:gsub("/+$", "") .. "/" .. name
+  if not exists(path) then
+    print(name .. ": skipped, no folder " .. path)
+    os.exit(0, true)
+  end
+  return setmetatable({ name = name, path = path, passed = 0, failed = 0 }, suite)
+end
+
+--- A file's bytes, or nil when it does not exist.
+function vectors.read(path)
+  local file = io.open(path, "rb")
+  if not file then return nil end
+  local bytes = file:read("a")
+  file:close()
+  return bytes
+end
+
+--- Paths below the suite's folder that end in `ending`, sorted.
+function suite:find(ending)
+  local found = {}
+  local pipe = assert(io.popen(("find '%s' -type f -name '*%s' | LC_ALL=C sort"):format(self.path, ending)))
+  for line in pipe:lines() do table.insert(found, line) end
+  pipe:close()
+  return found
+end
+
+--- Runs one case; prints a line only when it fails, or always under VERBOSE.
+function suite:case(name, fn, ...)
+  local ok, failure = pcall(fn, ...)
+  if not ok then failure = tostring(errors.from(failure)) end
+  if failure then
+    self.failed = self.failed + 1
+    print(("FAIL %s/%s: %s"):format(self.name, name, failure))
+  else
+    self.passed = self.passed + 1
+    if os.getenv("VERBOSE") then print(("pass %s/%s"):format(self.name, name)) end
+  end
+end
+
+function suite:finish()
+  print(("%s: %d passed, %d failed"):format(self.name, self.passed, self.failed))
+  os.exit(self.failed == 0 and 0 or 1, true)
+end
+
+return vectors
