@@ -150,6 +150,21 @@ static void tell(struct host *host)
     }
 }
 
+/* Pushes the list of finished operations. Each is reported once: one that Lua
+ * leaves untaken must not keep the loop from waiting. */
+static void report(lua_State *L, struct host *host)
+{
+    lua_newtable(L);
+    for (lua_Integer n = 1; host->ready;) {
+        op_push(L, host->ready);
+        if (lua_isnil(L, -1))
+            lua_pop(L, 1); /* the collector is about to end it */
+        else
+            lua_rawseti(L, -2, n++);
+        op_reported(host->ready);
+    }
+}
+
 static int loop_wait(lua_State *L)
 {
     struct host *host = host_of(L);
@@ -164,12 +179,7 @@ static int loop_wait(lua_State *L)
         return luaL_error(L, "out of memory in the event loop");
     wait_once(host, wait_ms(turn, seconds, ready));
     tell(host);
-    lua_newtable(L);
-    lua_Integer n = 0;
-    for (struct op *op = host->ready; op; op = op->next) {
-        op_push(L, op);
-        lua_rawseti(L, -2, ++n);
-    }
+    report(L, host);
     return 1;
 }
 

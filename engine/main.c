@@ -4,6 +4,7 @@
 #include "embed.h"
 #include "host.h"
 
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
@@ -26,6 +28,18 @@ static void keep_private(void)
     setrlimit(RLIMIT_CORE, &none);
     if (!SANITIZED)
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+/* A process may be started with standard descriptors closed: then a file opened
+ * later would be taken for the output. */
+static void fill_standard_descriptors(void)
+{
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
 }
 
 static int load_embedded(lua_State *L, const char *name)
@@ -110,7 +124,9 @@ int main(int argc, char **argv)
 {
     struct host host;
     keep_private();
+    fill_standard_descriptors();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL); /* whoever started us may have ignored it */
     lua_State *L = host_open(&host, argc, argv);
     if (!L) {
         fputs("drlua: out of memory at start\n", stderr);

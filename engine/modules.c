@@ -8,9 +8,12 @@
 int luaopen_native_clock(lua_State *L);
 int luaopen_native_crypto(lua_State *L);
 int luaopen_native_embed(lua_State *L);
+int luaopen_native_fs(lua_State *L);
 int luaopen_native_gzip(lua_State *L);
 int luaopen_native_loop(lua_State *L);
+int luaopen_native_process(lua_State *L);
 int luaopen_native_sigv4(lua_State *L);
+int luaopen_native_sqlite(lua_State *L);
 int luaopen_native_sys(lua_State *L);
 int luaopen_native_timer(lua_State *L);
 
@@ -18,9 +21,12 @@ static const luaL_Reg modules[] = {
     {"native.clock", luaopen_native_clock},
     {"native.crypto", luaopen_native_crypto},
     {"native.embed", luaopen_native_embed},
+    {"native.fs", luaopen_native_fs},
     {"native.gzip", luaopen_native_gzip},
     {"native.loop", luaopen_native_loop},
+    {"native.process", luaopen_native_process},
     {"native.sigv4", luaopen_native_sigv4},
+    {"native.sqlite", luaopen_native_sqlite},
     {"native.sys", luaopen_native_sys},
     {"native.timer", luaopen_native_timer},
     {"cjson", luaopen_cjson},

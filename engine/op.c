@@ -31,6 +31,7 @@ static void link_pending(struct op *op)
 {
     struct host *host = op->host;
     op->state = OP_PENDING;
+    op->linked = true;
     op->prev = NULL;
     op->next = host->pending;
     if (host->pending)
@@ -42,10 +43,12 @@ static void link_pending(struct op *op)
 
 static void leave_lists(struct op *op)
 {
-    if (op->state == OP_PENDING && !op->internal)
+    if (!op->linked)
+        return;
+    op->linked = false;
+    if (!op->internal)
         op->host->pending_count--;
-    if (op->state == OP_PENDING || op->state == OP_DONE)
-        unlink_op(op);
+    unlink_op(op);
 }
 
 static void drop_once(struct op *op)
@@ -89,8 +92,6 @@ void op_finish(struct op *op)
         return;
     struct host *host = op->host;
     unlink_op(op);
-    if (!op->internal)
-        host->pending_count--;
     op->state = OP_DONE;
     op->prev = host->ready_tail;
     if (host->ready_tail)
@@ -99,6 +100,8 @@ void op_finish(struct op *op)
         host->ready = op;
     host->ready_tail = op;
 }
+
+void op_reported(struct op *op) { leave_lists(op); }
 
 void op_attach(struct host *host, struct op *op, const struct op_kind *kind)
 {

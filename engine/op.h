@@ -50,7 +50,7 @@ struct op {
     struct host *host;
     struct op *next, *prev; /* in the host's pending or ready list */
     enum op_state state;
-    bool dropped, cancelled, internal;
+    bool linked, dropped, cancelled, internal;
     unsigned told; /* serial of the turn that looked at it last */
     size_t first_fd, fd_count; /* this turn's share of turn.fds */
     double deadline;           /* this turn's; HUGE_VAL: none */
@@ -63,6 +63,9 @@ struct op *op_new(lua_State *L, size_t size, const struct op_kind *kind, int par
 void op_start(struct op *);
 /* Marks a pending operation as finished: the loop hands it to Lua. */
 void op_finish(struct op *);
+
+/* Takes a finished operation out of the list of those that Lua has yet to hear of. */
+void op_reported(struct op *);
 
 /* An operation of the engine itself, not seen by Lua (a listening server, say):
  * the caller owns the memory and ends it with op_detach. */

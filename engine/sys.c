@@ -1,6 +1,7 @@
 /* native.sys: the process, its user and its terminal. */
 #define _GNU_SOURCE
 #include "host.h"
+#include "signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -104,26 +105,17 @@ static int sys_user(lua_State *L)
     return 1;
 }
 
-static const struct {
-    const char *name;
-    int number;
-} signals[] = {{"TERM", SIGTERM}, {"INT", SIGINT},   {"QUIT", SIGQUIT}, {"KILL", SIGKILL},
-               {"HUP", SIGHUP},   {"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"STOP", SIGSTOP},
-               {"CONT", SIGCONT}, {"CHLD", SIGCHLD}, {"WINCH", SIGWINCH}};
-
 /* kill(pid, "TERM") ; a negative pid means the group. */
 static int sys_kill(lua_State *L)
 {
     pid_t pid = (pid_t)luaL_checkinteger(L, 1);
     const char *name = luaL_optstring(L, 2, "TERM");
-    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
-        if (strcmp(signals[i].name, name) == 0) {
-            if (kill(pid, signals[i].number))
-                return push_errno(L, errno, "send %s to process %d", name, (int)pid);
-            lua_pushboolean(L, 1);
-            return 1;
-        }
-    return luaL_argerror(L, 2, "unknown signal");
+    int number = signals_number(name);
+    luaL_argcheck(L, number, 2, "unknown signal");
+    if (kill(pid, number))
+        return push_errno(L, errno, "send %s to process %d", name, (int)pid);
+    lua_pushboolean(L, 1);
+    return 1;
 }
 
 /* Reads field `index` (from 3) of /proc/PID/stat, which follow the name in brackets. */

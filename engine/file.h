@@ -1,0 +1,14 @@
+/* Whole files, for native.fs. */
+#ifndef DRLUA_FILE_H
+#define DRLUA_FILE_H
+
+#include <lua.h>
+
+/* read(path) -> contents */
+int file_read(lua_State *L);
+/* write(path, data, {mode=, atomic=, append=}) -> true, when it is on the disk */
+int file_write(lua_State *L);
+/* sync(path) -> true; a file, or a directory after a rename in it */
+int file_sync(lua_State *L);
+
+#endif
