@@ -33,7 +33,10 @@ end
 -- do not change at midnight.
 local function names_of(p)
   local day = dr.format_time(dr.run_started()):sub(1, 10):gsub("-", "")
-  return { restored = ("%s-restored-%s"):format(p.database, day), corrupted = ("%s-corrupted-%s"):format(p.database, day) }
+  return {
+    restored = ("%s-restored-%s"):format(p.database, day),
+    corrupted = ("%s-corrupted-%s"):format(p.database, day),
+  }
 end
 
 local function hook(p, name)

@@ -148,7 +148,7 @@ return dr.playbook {
     { "primary", help = "identifier of the primary database instance", required = true },
     { "replica", help = "identifier of the cross-region read replica", required = true },
     { "backup_retention", type = "int", default = 7, help = "days; a promoted replica has no backups until it is set" },
-    { "backup_window", help = "daily, UTC: 03:00-04:00", pattern = "^%d%d:%d%d%-%d%d:%d%d$", required = false },
+    { "backup_window", pattern = "^%d%d:%d%d%-%d%d:%d%d$", required = false, help = "UTC, as 03:00-04:00" },
     { "promotion_grace", type = "duration", default = "5m",
       help = "how long AWS may leave the replica as it is after it accepted the promotion" },
     { "drill", type = "bool", default = false, help = "go on although the primary region answers" },
@@ -271,11 +271,12 @@ return dr.playbook {
       function()
         dr.step("Check the promoted database", { budget = "10m", when = p.db_user ~= nil and p.checks ~= nil },
           function() with_database(function(db) sql_checks(p, db) end) end)
-        dr.step("Count what was lost", { risk = "read", budget = "2m", when = p.db_user ~= nil and p.rpo_table ~= nil },
-          function()
-            local started = p.outage_started or dr.run_started()
-            return with_database(function(db) return measure_loss(p, db, position, started) end)
-          end)
+        dr.step("Count what was lost", {
+          risk = "read", budget = "2m", when = p.db_user ~= nil and p.rpo_table ~= nil,
+        }, function()
+          local started = p.outage_started or dr.run_started()
+          return with_database(function(db) return measure_loss(p, db, position, started) end)
+        end)
       end,
       function()
         dr.step("Apply the recovery infrastructure", { budget = "30m", when = p.terraform_dir ~= nil }, function()

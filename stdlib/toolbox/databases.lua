@@ -116,7 +116,8 @@ end
 --- Waits until a rename is done. For a while neither name answers, and at first
 -- the old one still does: both must have changed.
 function databases.wait_renamed(rds, from, to, timeout)
-  return dr.wait_until(("rename of %s to %s"):format(from, to), { every = "10s", timeout = timeout or "30m" }, function()
+  local what = ("rename of %s to %s"):format(from, to)
+  return dr.wait_until(what, { every = "10s", timeout = timeout or "30m" }, function()
     local there = databases.find(rds, to)
     if there and there.DBInstanceStatus == "available" and not databases.find(rds, from) then return there end
     return false, there and there.DBInstanceStatus or "neither name answers yet"

@@ -59,7 +59,8 @@ function integrity.orphans(db)
     local count = db:value(([[select count(*) from %s c left join %s p on %s where %s and %s is null]])
       :format(key.child, key.parent, key.matches, key.present, key.probe))
     if count > 0 then
-      table.insert(faults, ("%d rows of %s point at rows missing from %s (%s)"):format(count, key.child, key.parent, key.name))
+      table.insert(faults, ("%d rows of %s point at rows missing from %s (%s)")
+        :format(count, key.child, key.parent, key.name))
     end
   end
   return faults
