@@ -15,7 +15,10 @@ local errors = require "errors"
 local ini = {}
 
 local function fault(file, line, text, ...)
-  errors.raise { kind = "invalid", message = ("%s:%d: %s"):format(file, line, text:format(...)), file = file, line = line }
+  errors.raise {
+    kind = "invalid", file = file, line = line,
+    message = ("%s:%d: %s"):format(file, line, text:format(...)),
+  }
 end
 
 local function trim(s)

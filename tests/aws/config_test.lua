@@ -93,7 +93,7 @@ local function load(config_text, credentials_text, env, profile)
 end
 
 t.test("profiles come from both files, the credentials file winning", function()
-  local c = load("[default]\nregion = a\n[profile x]\nregion = b\naws_access_key_id = no\n[plugins]\nregion = z\n[y]\nq=1",
+  local c = load("[default]\nregion = a\n[profile x]\nregion = b\naws_access_key_id = no\n[plugins]\nr = z\n[y]\nq=1",
     "[x]\naws_access_key_id = yes\n[profile z]\nregion = no\n")
   t.equal(c:profile_names(), { "default", "x" })
   t.equal(c:profile(), { region = "a" })

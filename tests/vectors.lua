@@ -39,6 +39,20 @@ function vectors.read(path)
   return bytes
 end
 
+--- Whether two decoded JSON values are the same: 1 and 1.0 are, {} and [] are not
+-- when both are marked or unmarked differently.
+function vectors.same(a, b)
+  if type(a) ~= "table" or type(b) ~= "table" then return a == b end
+  if next(a) == nil and next(b) == nil then return getmetatable(a) == getmetatable(b) end
+  for k, v in pairs(a) do
+    if not vectors.same(v, b[k]) then return false end
+  end
+  for k in pairs(b) do
+    if a[k] == nil then return false end
+  end
+  return true
+end
+
 --- Paths below the suite's folder that end in `ending`, sorted.
 function suite:find(ending)
   local found = {}
