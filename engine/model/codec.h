@@ -1,0 +1,163 @@
+/* What readers and writers share: the call's context and the value rules.
+ *
+ * A reader turns a message into one Lua value left on the stack; a writer
+ * appends a Lua value to c->out. Both return false with a sentence in
+ * c->fault. Lua values are read raw, without metamethods. All memory is the
+ * scratch userdata's or Lua's, so a Lua error (out of memory) leaks nothing;
+ * no foreign frame (expat, zlib) is ever on the C stack when Lua is called. */
+#ifndef DRLUA_MODEL_CODEC_H
+#define DRLUA_MODEL_CODEC_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "model.h"
+
+enum { MAX_DEPTH = 128 };
+
+struct xml_node {
+  uint32_t name, name_length;   /* into the XML text buffer */
+  uint32_t text, text_length;
+  uint32_t next;                /* the node after this one's subtree */
+  uint32_t attributes;          /* nodes that follow and are attributes */
+  uint32_t kids;
+};
+
+struct form_node {
+  struct text name, value;
+  uint32_t kid, last_kid, sibling;  /* 0: none */
+  bool has_value;
+};
+
+struct XML_ParserStruct;
+
+struct scratch {
+  struct buf body, text, path, extra, xml_text;
+  struct xml_node *nodes;
+  size_t node_count, node_room;
+  struct form_node *form;
+  size_t form_count, form_room;
+  struct XML_ParserStruct *parser;
+};
+
+struct codec {
+  lua_State *L;
+  struct model *m;
+  struct scratch *s;
+  struct buf *out;
+  int names;                    /* stack index of the table of names */
+  enum protocol protocol;
+  bool server;
+  int depth;
+  char fault[256];
+};
+
+bool codec_fault(struct codec *c, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* One level deeper: room on the Lua stack, and a limit. */
+bool codec_enter(struct codec *c);
+static inline void codec_leave(struct codec *c) { c->depth--; }
+
+static inline void push_text(lua_State *L, struct text t) {
+  lua_pushlstring(L, t.n ? t.p : "", t.n);
+}
+
+/* Pushes the member's name as a string made once per model. */
+static inline void push_name(struct codec *c, const struct slot *slot) {
+  if (lua_rawgeti(c->L, c->names, slot->ref) != LUA_TSTRING) {
+    lua_pop(c->L, 1);
+    push_text(c->L, slot->name);
+    lua_pushvalue(c->L, -1);
+    lua_rawseti(c->L, c->names, slot->ref);
+  }
+}
+
+static inline bool is_null(lua_State *L, int at) {
+  return lua_type(L, at) == LUA_TLIGHTUSERDATA && lua_touserdata(L, at) == NULL;
+}
+
+static inline void push_null(lua_State *L) { lua_pushlightuserdata(L, NULL); }
+
+/* Pushes the member's value from the table at `at`; false (and nothing pushed)
+ * when it is absent or null. */
+static inline bool get_member(struct codec *c, const struct slot *slot, int at) {
+  push_name(c, slot);
+  int type = lua_rawget(c->L, at);
+  if (type != LUA_TNIL && !(type == LUA_TLIGHTUSERDATA && is_null(c->L, -1)))
+    return true;
+  lua_pop(c->L, 1);
+  return false;
+}
+
+static inline struct text get_text(lua_State *L, int at) {
+  struct text t = {"", 0};
+  if (lua_type(L, at) == LUA_TSTRING) t.p = lua_tolstring(L, at, &t.n);
+  return t;
+}
+
+/* Scalars as text (time.c, scalar.c). */
+enum time_format slot_time(const struct codec *c, const struct slot *slot,
+                           const struct shape *s, enum time_format otherwise);
+bool write_time(struct buf *out, lua_State *L, int at, enum time_format format);
+/* Pushes seconds since the epoch. */
+bool read_time(lua_State *L, struct text t);
+bool parse_time(struct text t, double *seconds);
+void push_seconds(lua_State *L, double seconds);
+double get_double(lua_State *L, int at);
+long long get_integer(lua_State *L, int at);
+
+/* A scalar as the text that XML, forms, headers and URIs use. */
+bool write_scalar(struct codec *c, struct buf *out, const struct slot *slot,
+                  struct shape *s, int at, enum time_format otherwise);
+bool read_scalar(struct codec *c, const struct slot *slot, struct shape *s,
+                 struct text t);
+
+/* json_*.c: typed by shapes; `body` leaves out members bound elsewhere. */
+struct json {
+  const char *start, *p, *end;
+};
+bool json_read(struct codec *c, struct json *in, struct slot *slot, bool body);
+bool json_write(struct codec *c, struct slot *slot, int at, bool body);
+void json_write_string(struct buf *out, struct text t);
+/* Untyped. */
+bool json_read_any(struct codec *c, struct json *in);
+bool json_write_any(struct codec *c, struct buf *out, int at);
+bool json_skip(struct codec *c, struct json *in);
+char json_peek(struct json *in);
+bool json_string(struct codec *c, struct json *in, struct text *t);
+bool json_end(struct codec *c, struct json *in);
+bool json_bad(struct codec *c, const struct json *in, const char *what);
+extern const char json_array_key;
+
+/* cbor_*.c */
+struct cbor {
+  const uint8_t *start, *p, *end;
+};
+bool cbor_read(struct codec *c, struct cbor *in, struct slot *slot);
+bool cbor_read_any(struct codec *c, struct cbor *in);
+bool cbor_write(struct codec *c, struct slot *slot, int at);
+bool cbor_write_any(struct codec *c, struct buf *out, int at);
+
+/* xml_*.c */
+bool xml_scan(struct codec *c, struct text body);
+struct text xml_name(struct codec *c, uint32_t node);
+struct text xml_value(struct codec *c, uint32_t node);
+/* The first child of that local name, or 0. */
+uint32_t xml_child(struct codec *c, uint32_t node, const char *name);
+bool xml_read(struct codec *c, struct slot *slot, uint32_t node, bool body);
+bool xml_read_members(struct codec *c, struct shape *s, uint32_t node,
+                      int into, bool body);
+bool xml_write(struct codec *c, struct slot *slot, int at, struct text name);
+bool xml_write_members(struct codec *c, struct shape *s, int at, bool body);
+void xml_escape(struct buf *out, struct text t);
+void xml_open(struct buf *out, struct text name, struct text ns_uri,
+              struct text ns_prefix);
+void xml_close(struct buf *out, struct text name);
+
+/* form_*.c */
+bool form_write(struct codec *c, struct slot *slot, int at);
+bool form_scan(struct codec *c, struct text body);
+bool form_read(struct codec *c, struct slot *slot, uint32_t node);
+bool form_value(struct codec *c, const char *name, struct text *value);
+
+#endif

@@ -1,0 +1,111 @@
+/* Writing requests of the query and ec2 protocols: the members of the input as
+ * pairs `Path.To.Member=value` of a form. */
+#include "codec.h"
+
+static void add_pair(struct codec *c, const char *p, size_t n) {
+  struct buf *path = &c->s->path;
+  buf_char(c->out, '&');
+  buf_percent(c->out, path->p ? path->p : "", path->n, false);
+  buf_char(c->out, '=');
+  buf_percent(c->out, p, n, false);
+}
+
+/* Appends ".name" to the path; returns its length before. */
+static size_t push_path(struct codec *c, struct text name) {
+  struct buf *path = &c->s->path;
+  size_t before = path->n;
+  if (before > 0) buf_char(path, '.');
+  buf_text(path, name);
+  return before;
+}
+
+static size_t push_number(struct codec *c, size_t n) {
+  struct buf *path = &c->s->path;
+  size_t before = path->n;
+  if (before > 0) buf_char(path, '.');
+  buf_int(path, (long long)n);
+  return before;
+}
+
+static void pop_path(struct codec *c, size_t before) {
+  if (before <= c->s->path.n) c->s->path.n = before;
+}
+
+static bool structure(struct codec *c, struct shape *s, int at) {
+  for (uint32_t i = 0; i < s->count; i++) {
+    struct slot *slot = &s->slots[i];
+    if (!get_member(c, slot, at)) continue;
+    size_t before = push_path(c, slot->form);
+    if (!form_write(c, slot, lua_gettop(c->L))) return false;
+    pop_path(c, before);
+    lua_pop(c->L, 1);
+  }
+  return true;
+}
+
+static bool list(struct codec *c, struct slot *slot, struct shape *s, int at) {
+  struct slot *element = &s->slots[0];
+  size_t n = lua_rawlen(c->L, at), start = c->s->path.n;
+  if (n == 0 && c->protocol == QUERY) add_pair(c, "", 0);
+  if (c->protocol == QUERY && !(slot->traits & SLOT_FLATTENED))
+    push_path(c, element->wire.n ? element->wire : text_of("member"));
+  for (size_t i = 1; i <= n; i++) {
+    size_t before = push_number(c, i);
+    lua_rawgeti(c->L, at, (lua_Integer)i);
+    if (!form_write(c, element, lua_gettop(c->L))) return false;
+    lua_pop(c->L, 1);
+    pop_path(c, before);
+  }
+  pop_path(c, start);
+  return true;
+}
+
+static bool map(struct codec *c, struct slot *slot, struct shape *s, int at) {
+  struct slot *key = &s->slots[0], *value = &s->slots[1];
+  size_t start = c->s->path.n, i = 0;
+  if (!(slot->traits & SLOT_FLATTENED)) push_path(c, text_of("entry"));
+  lua_pushnil(c->L);
+  while (lua_next(c->L, at)) {
+    int top = lua_gettop(c->L);
+    size_t before = push_number(c, ++i);
+    size_t entry = push_path(c, key->wire.n ? key->wire : text_of("key"));
+    if (!form_write(c, key, top - 1)) return false;
+    pop_path(c, entry);
+    push_path(c, value->wire.n ? value->wire : text_of("value"));
+    if (!form_write(c, value, top)) return false;
+    pop_path(c, before);
+    lua_pop(c->L, 1);
+  }
+  pop_path(c, start);
+  return true;
+}
+
+static bool scalar(struct codec *c, struct slot *slot, struct shape *s, int at) {
+  struct buf *value = &c->s->text;
+  if (s->type == STRING) {
+    struct text t = get_text(c->L, at);
+    add_pair(c, t.p, t.n);
+    return true;
+  }
+  buf_reset(value);
+  if (!write_scalar(c, value, slot, s, at, TIME_ISO8601)) return false;
+  add_pair(c, value->p ? value->p : "", value->n);
+  return !value->failed || codec_fault(c, "out of memory");
+}
+
+bool form_write(struct codec *c, struct slot *slot, int at) {
+  struct shape *s = slot_shape(c->m, slot);
+  bool ok;
+  if (s == NULL) return codec_fault(c, "%s", c->m->fault);
+  if (is_null(c->L, at)) return true;
+  if (s->type > MAP) return scalar(c, slot, s, at);
+  if (lua_type(c->L, at) != LUA_TTABLE)
+    return codec_fault(c, "%.*s: a table is expected", (int)slot->name.n,
+                       slot->name.p);
+  if (!codec_enter(c)) return false;
+  if (s->type == STRUCTURE) ok = structure(c, s, at);
+  else if (s->type == LIST) ok = list(c, slot, s, at);
+  else ok = map(c, slot, s, at);
+  codec_leave(c);
+  return ok;
+}

@@ -1,0 +1,140 @@
+/* Scalars as text: what XML, forms, headers and URIs have in common. */
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "codec.h"
+
+bool codec_fault(struct codec *c, const char *format, ...) {
+  va_list list;
+  va_start(list, format);
+  vsnprintf(c->fault, sizeof c->fault, format, list);
+  va_end(list);
+  return false;
+}
+
+bool codec_enter(struct codec *c) {
+  if (c->depth >= MAX_DEPTH) return codec_fault(c, "nested too deeply");
+  if (!lua_checkstack(c->L, 12)) return codec_fault(c, "nested too deeply");
+  c->depth++;
+  return true;
+}
+
+/* Numbers; NaN and the infinities may come as text. */
+double get_double(lua_State *L, int at) {
+  if (lua_type(L, at) == LUA_TNUMBER) return lua_tonumber(L, at);
+  struct text t = get_text(L, at);
+  if (text_is(t, "NaN")) return NAN;
+  if (text_is(t, "Infinity")) return INFINITY;
+  if (text_is(t, "-Infinity")) return -INFINITY;
+  return 0;
+}
+
+long long get_integer(lua_State *L, int at) {
+  int exact;
+  lua_Integer n = lua_tointegerx(L, at, &exact);
+  return exact ? n : 0;
+}
+
+bool write_scalar(struct codec *c, struct buf *out, const struct slot *slot,
+                  struct shape *s, int at, enum time_format otherwise) {
+  switch (s->type) {
+    case STRING:
+      buf_text(out, get_text(c->L, at));
+      return true;
+    case BLOB: {
+      struct text t = get_text(c->L, at);
+      buf_base64(out, t.p, t.n);
+      return true;
+    }
+    case BOOLEAN:
+      buf_str(out, lua_toboolean(c->L, at) ? "true" : "false");
+      return true;
+    case INTEGER:
+    case LONG:
+      buf_int(out, get_integer(c->L, at));
+      return true;
+    case FLOAT:
+    case DOUBLE:
+      if (lua_isinteger(c->L, at)) buf_int(out, lua_tointeger(c->L, at));
+      else buf_double(out, get_double(c->L, at));
+      return true;
+    case TIMESTAMP:
+      if (write_time(out, c->L, at, slot_time(c, slot, s, otherwise)))
+        return true;
+      return codec_fault(c, "%.*s is not a time", (int)slot->name.n,
+                         slot->name.p);
+    default:
+      return codec_fault(c, "%.*s cannot stand where text is needed",
+                         (int)slot->name.n, slot->name.p);
+  }
+}
+
+static bool bad_text(struct codec *c, const struct slot *slot, struct text t,
+                     const char *wanted) {
+  return codec_fault(c, "%.*s: \"%.*s\" is not %s", (int)slot->name.n,
+                     slot->name.p, t.n > 60 ? 60 : (int)t.n, t.p, wanted);
+}
+
+static bool read_integer(struct codec *c, const struct slot *slot,
+                         struct text t) {
+  char digits[32], *end;
+  t = text_trim(t);
+  if (t.n == 0 || t.n >= sizeof digits) return bad_text(c, slot, t, "an integer");
+  memcpy(digits, t.p, t.n);
+  digits[t.n] = 0;
+  errno = 0;
+  long long n = strtoll(digits, &end, 10);
+  if (*end != 0 || errno == ERANGE) return bad_text(c, slot, t, "an integer");
+  lua_pushinteger(c->L, n);
+  return true;
+}
+
+static bool read_double(struct codec *c, const struct slot *slot,
+                        struct text t) {
+  char digits[64], *end;
+  t = text_trim(t);
+  if (t.n == 0 || t.n >= sizeof digits) return bad_text(c, slot, t, "a number");
+  memcpy(digits, t.p, t.n);
+  digits[t.n] = 0;
+  double d = strtod(digits, &end); /* NaN, Infinity and -Infinity too */
+  if (*end != 0) return bad_text(c, slot, t, "a number");
+  lua_pushnumber(c->L, d);
+  return true;
+}
+
+static bool read_blob(struct codec *c, const struct slot *slot, struct text t) {
+  struct buf *b = &c->s->text;
+  buf_reset(b);
+  if (!buf_unbase64(b, t.p, t.n)) return bad_text(c, slot, t, "base64");
+  lua_pushlstring(c->L, b->n ? b->p : "", b->n);
+  return true;
+}
+
+bool read_scalar(struct codec *c, const struct slot *slot, struct shape *s,
+                 struct text t) {
+  switch (s->type) {
+    case STRING:
+      push_text(c->L, t);
+      return true;
+    case BLOB:
+      return read_blob(c, slot, t);
+    case BOOLEAN:
+      t = text_trim(t);
+      lua_pushboolean(c->L, text_caseless_eq(t, text_of("true")) ||
+                                text_is(t, "1"));
+      return true;
+    case INTEGER:
+    case LONG:
+      return read_integer(c, slot, t);
+    case FLOAT:
+    case DOUBLE:
+      return read_double(c, slot, t);
+    case TIMESTAMP:
+      return read_time(c->L, t) || bad_text(c, slot, t, "a time");
+    default:
+      return bad_text(c, slot, t, "what the model says");
+  }
+}

@@ -1,0 +1,159 @@
+/* Writing XML, by shape: requests of rest-xml, and the simulator's answers of
+ * query, ec2 and rest-xml. */
+#include "codec.h"
+
+void xml_escape(struct buf *out, struct text t) {
+  const char *p = t.p, *end = t.p + t.n;
+  while (p < end) {
+    const char *run = p;
+    while (p < end && *p != '<' && *p != '>' && *p != '&' && *p != '"' &&
+           *p != '\r' && *p != '\n')
+      p++;
+    buf_add(out, run, (size_t)(p - run));
+    if (p == end) break;
+    switch (*p++) {
+      case '<': buf_str(out, "&lt;"); break;
+      case '>': buf_str(out, "&gt;"); break;
+      case '&': buf_str(out, "&amp;"); break;
+      case '"': buf_str(out, "&quot;"); break;
+      case '\r': buf_str(out, "&#xD;"); break;
+      default: buf_str(out, "&#xA;"); break;
+    }
+  }
+}
+
+static void namespace_of(struct buf *out, struct text uri, struct text prefix) {
+  if (uri.n == 0) return;
+  buf_str(out, " xmlns");
+  if (prefix.n > 0) {
+    buf_char(out, ':');
+    buf_text(out, prefix);
+  }
+  buf_str(out, "=\"");
+  xml_escape(out, uri);
+  buf_char(out, '"');
+}
+
+void xml_open(struct buf *out, struct text name, struct text ns_uri,
+              struct text ns_prefix) {
+  buf_char(out, '<');
+  buf_text(out, name);
+  namespace_of(out, ns_uri, ns_prefix);
+  buf_char(out, '>');
+}
+
+void xml_close(struct buf *out, struct text name) {
+  buf_str(out, "</");
+  buf_text(out, name);
+  buf_char(out, '>');
+}
+
+static bool attributes(struct codec *c, struct shape *s, int at) {
+  for (uint32_t i = 0; i < s->count; i++) {
+    struct slot *slot = &s->slots[i];
+    if (!(slot->traits & SLOT_ATTRIBUTE) || !get_member(c, slot, at)) continue;
+    struct shape *inner = slot_shape(c->m, slot);
+    if (inner == NULL) return codec_fault(c, "%s", c->m->fault);
+    struct buf *value = &c->s->text;
+    buf_reset(value);
+    if (!write_scalar(c, value, slot, inner, lua_gettop(c->L), TIME_ISO8601))
+      return false;
+    lua_pop(c->L, 1);
+    buf_char(c->out, ' ');
+    buf_text(c->out, slot->wire);
+    buf_str(c->out, "=\"");
+    xml_escape(c->out, (struct text){value->p ? value->p : "", value->n});
+    buf_char(c->out, '"');
+  }
+  return true;
+}
+
+static bool list(struct codec *c, struct slot *slot, struct shape *s, int at,
+                 struct text name) {
+  struct slot *element = &s->slots[0];
+  bool flat = slot->traits & SLOT_FLATTENED;
+  struct text item = flat            ? name
+                     : element->wire.n ? element->wire
+                     : c->protocol == EC2 ? text_of("item") : text_of("member");
+  size_t n = lua_rawlen(c->L, at);
+  if (!flat) xml_open(c->out, name, slot->ns_uri, slot->ns_prefix);
+  for (size_t i = 1; i <= n; i++) {
+    lua_rawgeti(c->L, at, (lua_Integer)i);
+    if (!xml_write(c, element, lua_gettop(c->L), item)) return false;
+    lua_pop(c->L, 1);
+  }
+  if (!flat) xml_close(c->out, name);
+  return true;
+}
+
+static bool map(struct codec *c, struct slot *slot, struct shape *s, int at,
+                struct text name) {
+  struct slot *key = &s->slots[0], *value = &s->slots[1];
+  struct text key_name = key->wire.n ? key->wire : text_of("key");
+  struct text value_name = value->wire.n ? value->wire : text_of("value");
+  bool flat = slot->traits & SLOT_FLATTENED;
+  struct text wrapper = flat ? name : text_of("entry"), none = {"", 0};
+  if (!flat) xml_open(c->out, name, slot->ns_uri, slot->ns_prefix);
+  lua_pushnil(c->L);
+  while (lua_next(c->L, at)) {
+    int top = lua_gettop(c->L);
+    xml_open(c->out, wrapper, none, none);
+    if (!xml_write(c, key, top - 1, key_name)) return false;
+    if (!xml_write(c, value, top, value_name)) return false;
+    xml_close(c->out, wrapper);
+    lua_pop(c->L, 1);
+  }
+  if (!flat) xml_close(c->out, name);
+  return true;
+}
+
+static bool structure(struct codec *c, struct slot *slot, struct shape *s,
+                      int at, struct text name) {
+  buf_char(c->out, '<');
+  buf_text(c->out, name);
+  namespace_of(c->out, slot->ns_uri, slot->ns_prefix);
+  if (!attributes(c, s, at)) return false;
+  buf_char(c->out, '>');
+  if (!xml_write_members(c, s, at, false)) return false;
+  xml_close(c->out, name);
+  return true;
+}
+
+/* The members of the structure at `at`, without an element around them. */
+bool xml_write_members(struct codec *c, struct shape *s, int at, bool body) {
+  for (uint32_t i = 0; i < s->count; i++) {
+    struct slot *slot = &s->slots[i];
+    if ((slot->traits & SLOT_ATTRIBUTE) || (body && slot->location != IN_BODY))
+      continue;
+    if (!get_member(c, slot, at)) continue;
+    if (!xml_write(c, slot, lua_gettop(c->L), slot->wire)) return false;
+    lua_pop(c->L, 1);
+  }
+  return true;
+}
+
+static bool scalar(struct codec *c, struct slot *slot, struct shape *s, int at,
+                   struct text name) {
+  xml_open(c->out, name, slot->ns_uri, slot->ns_prefix);
+  if (s->type == STRING) xml_escape(c->out, get_text(c->L, at));
+  else if (!write_scalar(c, c->out, slot, s, at, TIME_ISO8601)) return false;
+  xml_close(c->out, name);
+  return true;
+}
+
+bool xml_write(struct codec *c, struct slot *slot, int at, struct text name) {
+  struct shape *s = slot_shape(c->m, slot);
+  bool ok;
+  if (s == NULL) return codec_fault(c, "%s", c->m->fault);
+  if (is_null(c->L, at)) return true;
+  if (s->type > MAP) return scalar(c, slot, s, at, name);
+  if (lua_type(c->L, at) != LUA_TTABLE)
+    return codec_fault(c, "%.*s: a table is expected", (int)slot->name.n,
+                       slot->name.p);
+  if (!codec_enter(c)) return false;
+  if (s->type == STRUCTURE) ok = structure(c, slot, s, at, name);
+  else if (s->type == LIST) ok = list(c, slot, s, at, name);
+  else ok = map(c, slot, s, at, name);
+  codec_leave(c);
+  return ok;
+}
