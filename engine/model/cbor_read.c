@@ -36,25 +36,25 @@ static bool at_break(struct cbor *in) {
 
 /* The bytes of a string; chunks of an indefinite one are joined. */
 static bool string(struct codec *c, struct cbor *in, int info, uint64_t n,
-                   struct text *t) {
-  struct buf *b = &c->s->text;
+                   struct span *t) {
+  struct buffer *b = &c->s->text;
   if (info != INDEFINITE) {
     if (n > (uint64_t)(in->end - in->p)) return bad(c, in, "cut off");
-    *t = (struct text){(const char *)in->p, (size_t)n};
+    *t = (struct span){(const char *)in->p, (size_t)n};
     in->p += n;
     return true;
   }
-  buf_reset(b);
+  buffer_clear(b);
   while (!at_break(in)) {
     int major;
     if (!head(c, in, &major, &info, &n)) return false;
     if ((major != TEXT && major != BYTES) || info == INDEFINITE)
       return bad(c, in, "a chunk of text expected");
     if (n > (uint64_t)(in->end - in->p)) return bad(c, in, "cut off");
-    buf_add(b, (const char *)in->p, (size_t)n);
+    buffer_add(b, (const char *)in->p, (size_t)n);
     in->p += n;
   }
-  *t = (struct text){b->p ? b->p : "", b->n};
+  *t = (struct span){b->data ? b->data : "", b->size};
   return !b->failed || codec_fault(c, "out of memory");
 }
 
@@ -125,7 +125,7 @@ static bool any_container(struct codec *c, struct cbor *in, int major, int info,
 bool cbor_read_any(struct codec *c, struct cbor *in) {
   int major, info;
   uint64_t n;
-  struct text t;
+  struct span t;
   if (!head(c, in, &major, &info, &n)) return false;
   if (info == INDEFINITE && (major <= NEGATIVE || major >= TAG))
     return bad(c, in, "unknown length");
@@ -150,7 +150,7 @@ bool cbor_read_any(struct codec *c, struct cbor *in) {
 static bool pass(struct codec *c, struct cbor *in) {
   int major, info;
   uint64_t n;
-  struct text t;
+  struct span t;
   bool ok = true;
   if (!head(c, in, &major, &info, &n)) return false;
   if (major == BYTES || major == TEXT) return string(c, in, info, n, &t);
@@ -170,7 +170,7 @@ static bool is_nothing(const struct cbor *in) {
 
 static bool wrong(struct codec *c, const struct slot *slot) {
   return codec_fault(c, "%.*s: the CBOR has another type than the model",
-                     (int)slot->name.n, slot->name.p);
+                     (int)slot->name.size, slot->name.data);
 }
 
 static bool structure(struct codec *c, struct cbor *in, struct shape *s,
@@ -180,7 +180,7 @@ static bool structure(struct codec *c, struct cbor *in, struct shape *s,
   while (more(in, info, &n)) {
     int major, key_info;
     uint64_t length;
-    struct text name;
+    struct span name;
     if (!head(c, in, &major, &key_info, &length)) return false;
     if (major != TEXT) return bad(c, in, "text expected as key");
     if (!string(c, in, key_info, length, &name)) return false;
@@ -266,7 +266,7 @@ static bool number(struct codec *c, const struct slot *slot, struct shape *s,
 bool cbor_read(struct codec *c, struct cbor *in, struct slot *slot) {
   int major, info;
   uint64_t n;
-  struct text t;
+  struct span t;
   struct shape *s = slot_shape(c->m, slot);
   if (s == NULL) return codec_fault(c, "%s", c->m->fault);
   if (s->traits & SHAPE_DOCUMENT) return cbor_read_any(c, in);

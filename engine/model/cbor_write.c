@@ -5,40 +5,40 @@
 
 enum { UINT, NEGATIVE, BYTES, TEXT, ARRAY, TABLE, TAG, SIMPLE };
 
-static void raw(struct buf *out, uint64_t bits, int bytes) {
-  while (bytes-- > 0) buf_char(out, (char)(bits >> bytes * 8 & 0xff));
+static void raw(struct buffer *out, uint64_t bits, int bytes) {
+  while (bytes-- > 0) buffer_add_char(out, (char)(bits >> bytes * 8 & 0xff));
 }
 
-static void head(struct buf *out, int major, uint64_t n) {
+static void head(struct buffer *out, int major, uint64_t n) {
   int info = n < 24 ? (int)n : n < 0x100 ? 24 : n < 0x10000 ? 25
              : n < 0x100000000 ? 26 : 27;
-  buf_char(out, (char)(major << 5 | info));
+  buffer_add_char(out, (char)(major << 5 | info));
   if (info >= 24) raw(out, n, 1 << (info - 24));
 }
 
-static void put_integer(struct buf *out, long long n) {
+static void put_integer(struct buffer *out, long long n) {
   if (n >= 0) head(out, UINT, (uint64_t)n);
   else head(out, NEGATIVE, (uint64_t)(-1 - n));
 }
 
-static void put_double(struct buf *out, double d) {
+static void put_double(struct buffer *out, double d) {
   uint64_t bits;
   memcpy(&bits, &d, sizeof bits);
-  buf_char(out, (char)(SIMPLE << 5 | 27));
+  buffer_add_char(out, (char)(SIMPLE << 5 | 27));
   raw(out, bits, 8);
 }
 
-static void put_float(struct buf *out, double d) {
+static void put_float(struct buffer *out, double d) {
   float f = (float)d;
   uint32_t bits;
   memcpy(&bits, &f, sizeof bits);
-  buf_char(out, (char)(SIMPLE << 5 | 26));
+  buffer_add_char(out, (char)(SIMPLE << 5 | 26));
   raw(out, bits, 4);
 }
 
-static void put_text(struct buf *out, int major, struct text t) {
-  head(out, major, t.n);
-  buf_text(out, t);
+static void put_text(struct buffer *out, int major, struct span t) {
+  head(out, major, t.size);
+  buffer_add_span(out, t);
 }
 
 static uint64_t count_keys(lua_State *L, int at) {
@@ -51,7 +51,7 @@ static uint64_t count_keys(lua_State *L, int at) {
   return n;
 }
 
-static bool any_table(struct codec *c, struct buf *out, int at) {
+static bool any_table(struct codec *c, struct buffer *out, int at) {
   uint64_t n = lua_rawlen(c->L, at);
   bool array = n > 0;
   if (!array && lua_getmetatable(c->L, at)) {
@@ -77,7 +77,7 @@ static bool any_table(struct codec *c, struct buf *out, int at) {
   return true;
 }
 
-bool cbor_write_any(struct codec *c, struct buf *out, int at) {
+bool cbor_write_any(struct codec *c, struct buffer *out, int at) {
   bool ok = true;
   switch (lua_type(c->L, at)) {
     case LUA_TSTRING:
@@ -88,7 +88,7 @@ bool cbor_write_any(struct codec *c, struct buf *out, int at) {
       else put_double(out, lua_tonumber(c->L, at));
       return true;
     case LUA_TBOOLEAN:
-      buf_char(out, (char)(SIMPLE << 5 | (lua_toboolean(c->L, at) ? 21 : 20)));
+      buffer_add_char(out, (char)(SIMPLE << 5 | (lua_toboolean(c->L, at) ? 21 : 20)));
       return true;
     case LUA_TTABLE:
       if (!codec_enter(c)) return false;
@@ -97,7 +97,7 @@ bool cbor_write_any(struct codec *c, struct buf *out, int at) {
       return ok;
     case LUA_TLIGHTUSERDATA:
     case LUA_TNIL:
-      buf_char(out, (char)(SIMPLE << 5 | 22));
+      buffer_add_char(out, (char)(SIMPLE << 5 | 22));
       return true;
     default:
       return codec_fault(c, "a %s has no CBOR", luaL_typename(c->L, at));
@@ -148,8 +148,8 @@ static bool put_time(struct codec *c, const struct slot *slot, int at) {
   double seconds = 0;
   if (lua_type(c->L, at) == LUA_TNUMBER) seconds = lua_tonumber(c->L, at);
   else if (!parse_time(get_text(c->L, at), &seconds))
-    return codec_fault(c, "%.*s is not a time", (int)slot->name.n, slot->name.p);
-  buf_char(c->out, (char)(TAG << 5 | 1));
+    return codec_fault(c, "%.*s is not a time", (int)slot->name.size, slot->name.data);
+  buffer_add_char(c->out, (char)(TAG << 5 | 1));
   if (seconds == floor(seconds) && fabs(seconds) < 9e15)
     put_integer(c->out, (long long)seconds);
   else
@@ -161,8 +161,8 @@ static bool container(struct codec *c, struct slot *slot, struct shape *s,
                       int at) {
   bool ok;
   if (lua_type(c->L, at) != LUA_TTABLE)
-    return codec_fault(c, "%.*s: a table is expected", (int)slot->name.n,
-                       slot->name.p);
+    return codec_fault(c, "%.*s: a table is expected", (int)slot->name.size,
+                       slot->name.data);
   if (!codec_enter(c)) return false;
   if (s->type == STRUCTURE) ok = structure(c, s, at);
   else if (s->type == LIST) ok = list(c, s, at);
@@ -186,7 +186,7 @@ bool cbor_write(struct codec *c, struct slot *slot, int at) {
       put_text(c->out, s->type == BLOB ? BYTES : TEXT, get_text(c->L, at));
       return true;
     case BOOLEAN:
-      buf_char(c->out, (char)(SIMPLE << 5 | (lua_toboolean(c->L, at) ? 21 : 20)));
+      buffer_add_char(c->out, (char)(SIMPLE << 5 | (lua_toboolean(c->L, at) ? 21 : 20)));
       return true;
     case INTEGER:
     case LONG:

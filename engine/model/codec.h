@@ -24,19 +24,26 @@ struct xml_node {
 };
 
 struct form_node {
-  struct text name, value;
+  struct span name, value;
   uint32_t kid, last_kid, sibling;  /* 0: none */
   bool has_value;
 };
 
 struct XML_ParserStruct;
 
+/* Headers of a message that came in. */
+struct header {
+  struct span name, value;
+};
+
 struct scratch {
-  struct buf body, text, path, extra, xml_text;
+  struct buffer body, text, path, extra, xml_text;
   struct xml_node *nodes;
   size_t node_count, node_room;
   struct form_node *form;
   size_t form_count, form_room;
+  struct header *headers;
+  size_t header_room;
   struct XML_ParserStruct *parser;
 };
 
@@ -44,8 +51,10 @@ struct codec {
   lua_State *L;
   struct model *m;
   struct scratch *s;
-  struct buf *out;
+  struct buffer *out;
   int names;                    /* stack index of the table of names */
+  int headers;                  /* of the table of headers being made */
+  int token;                    /* of the idempotency token, or 0 */
   enum protocol protocol;
   bool server;
   int depth;
@@ -58,8 +67,8 @@ bool codec_fault(struct codec *c, const char *format, ...)
 bool codec_enter(struct codec *c);
 static inline void codec_leave(struct codec *c) { c->depth--; }
 
-static inline void push_text(lua_State *L, struct text t) {
-  lua_pushlstring(L, t.n ? t.p : "", t.n);
+static inline void push_text(lua_State *L, struct span t) {
+  lua_pushlstring(L, t.size ? t.data : "", t.size);
 }
 
 /* Pushes the member's name as a string made once per model. */
@@ -86,31 +95,34 @@ static inline bool get_member(struct codec *c, const struct slot *slot, int at) 
   if (type != LUA_TNIL && !(type == LUA_TLIGHTUSERDATA && is_null(c->L, -1)))
     return true;
   lua_pop(c->L, 1);
-  return false;
+  /* An idempotency token of the input is filled in where it is absent. */
+  if (!(slot->traits & SLOT_TOKEN) || c->token == 0 || c->depth > 1) return false;
+  lua_pushvalue(c->L, c->token);
+  return true;
 }
 
-static inline struct text get_text(lua_State *L, int at) {
-  struct text t = {"", 0};
-  if (lua_type(L, at) == LUA_TSTRING) t.p = lua_tolstring(L, at, &t.n);
+static inline struct span get_text(lua_State *L, int at) {
+  struct span t = {"", 0};
+  if (lua_type(L, at) == LUA_TSTRING) t.data = lua_tolstring(L, at, &t.size);
   return t;
 }
 
 /* Scalars as text (time.c, scalar.c). */
 enum time_format slot_time(const struct codec *c, const struct slot *slot,
                            const struct shape *s, enum time_format otherwise);
-bool write_time(struct buf *out, lua_State *L, int at, enum time_format format);
+bool write_time(struct buffer *out, lua_State *L, int at, enum time_format format);
 /* Pushes seconds since the epoch. */
-bool read_time(lua_State *L, struct text t);
-bool parse_time(struct text t, double *seconds);
+bool read_time(lua_State *L, struct span t);
+bool parse_time(struct span t, double *seconds);
 void push_seconds(lua_State *L, double seconds);
 double get_double(lua_State *L, int at);
 long long get_integer(lua_State *L, int at);
 
 /* A scalar as the text that XML, forms, headers and URIs use. */
-bool write_scalar(struct codec *c, struct buf *out, const struct slot *slot,
+bool write_scalar(struct codec *c, struct buffer *out, const struct slot *slot,
                   struct shape *s, int at, enum time_format otherwise);
 bool read_scalar(struct codec *c, const struct slot *slot, struct shape *s,
-                 struct text t);
+                 struct span t);
 
 /* json_*.c: typed by shapes; `body` leaves out members bound elsewhere. */
 struct json {
@@ -118,15 +130,16 @@ struct json {
 };
 bool json_read(struct codec *c, struct json *in, struct slot *slot, bool body);
 bool json_write(struct codec *c, struct slot *slot, int at, bool body);
-void json_write_string(struct buf *out, struct text t);
+void json_write_string(struct buffer *out, struct span t);
 /* Untyped. */
 bool json_read_any(struct codec *c, struct json *in);
-bool json_write_any(struct codec *c, struct buf *out, int at);
+bool json_write_any(struct codec *c, struct buffer *out, int at);
 bool json_skip(struct codec *c, struct json *in);
 char json_peek(struct json *in);
-bool json_string(struct codec *c, struct json *in, struct text *t);
+bool json_string(struct codec *c, struct json *in, struct span *t);
 bool json_end(struct codec *c, struct json *in);
 bool json_bad(struct codec *c, const struct json *in, const char *what);
+bool json_is_array(lua_State *L, int at);
 extern const char json_array_key;
 
 /* cbor_*.c */
@@ -136,28 +149,40 @@ struct cbor {
 bool cbor_read(struct codec *c, struct cbor *in, struct slot *slot);
 bool cbor_read_any(struct codec *c, struct cbor *in);
 bool cbor_write(struct codec *c, struct slot *slot, int at);
-bool cbor_write_any(struct codec *c, struct buf *out, int at);
+bool cbor_write_any(struct codec *c, struct buffer *out, int at);
 
 /* xml_*.c */
-bool xml_scan(struct codec *c, struct text body);
-struct text xml_name(struct codec *c, uint32_t node);
-struct text xml_value(struct codec *c, uint32_t node);
+bool xml_scan(struct codec *c, struct span body);
+struct span xml_name(struct codec *c, uint32_t node);
+struct span xml_value(struct codec *c, uint32_t node);
 /* The first child of that local name, or 0. */
 uint32_t xml_child(struct codec *c, uint32_t node, const char *name);
 bool xml_read(struct codec *c, struct slot *slot, uint32_t node, bool body);
 bool xml_read_members(struct codec *c, struct shape *s, uint32_t node,
                       int into, bool body);
-bool xml_write(struct codec *c, struct slot *slot, int at, struct text name);
+bool xml_write(struct codec *c, struct slot *slot, int at, struct span name);
 bool xml_write_members(struct codec *c, struct shape *s, int at, bool body);
-void xml_escape(struct buf *out, struct text t);
-void xml_open(struct buf *out, struct text name, struct text ns_uri,
-              struct text ns_prefix);
-void xml_close(struct buf *out, struct text name);
+void xml_escape(struct buffer *out, struct span t);
+void xml_open(struct buffer *out, struct span name, struct span ns_uri,
+              struct span ns_prefix);
+void xml_close(struct buffer *out, struct span name);
+
+/* rest_*.c: the parts of a message that REST protocols bind elsewhere. */
+void set_header(struct codec *c, struct span name, struct span value);
+bool rest_write_uri(struct codec *c, struct operation *op, int input);
+bool rest_write_headers(struct codec *c, struct shape *s, int at);
+/* The body, in c->out or (a string or {file=}) as a Lua value: *value is then
+ * its stack index. */
+bool rest_write_body(struct codec *c, struct slot *root, int at, int *value);
+bool rest_read_headers(struct codec *c, struct shape *s,
+                       const struct header *headers, size_t count, int status,
+                       int into);
+bool rest_read_body(struct codec *c, struct shape *s, struct span body, int into);
 
 /* form_*.c */
 bool form_write(struct codec *c, struct slot *slot, int at);
-bool form_scan(struct codec *c, struct text body);
+bool form_scan(struct codec *c, struct span body);
 bool form_read(struct codec *c, struct slot *slot, uint32_t node);
-bool form_value(struct codec *c, const char *name, struct text *value);
+bool form_value(struct codec *c, const char *name, struct span *value);
 
 #endif

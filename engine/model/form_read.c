@@ -7,7 +7,7 @@
 
 enum { MAX_FORM_NODES = 200000, MAX_FORM_DEPTH = 100 };
 
-static uint32_t add_node(struct codec *c, struct text name) {
+static uint32_t add_node(struct codec *c, struct span name) {
   struct scratch *s = c->s;
   if (s->form_count == s->form_room) {
     size_t room = s->form_room ? s->form_room * 2 : 256;
@@ -21,7 +21,7 @@ static uint32_t add_node(struct codec *c, struct text name) {
   return (uint32_t)s->form_count++;
 }
 
-static uint32_t find_kid(struct codec *c, uint32_t node, struct text name) {
+static uint32_t find_kid(struct codec *c, uint32_t node, struct span name) {
   struct form_node *form = c->s->form;
   uint32_t last = form[node].last_kid;
   if (last != 0 && text_eq(form[last].name, name)) return last;
@@ -30,7 +30,7 @@ static uint32_t find_kid(struct codec *c, uint32_t node, struct text name) {
   return 0;
 }
 
-static uint32_t make_kid(struct codec *c, uint32_t node, struct text name) {
+static uint32_t make_kid(struct codec *c, uint32_t node, struct span name) {
   uint32_t kid = find_kid(c, node, name);
   if (kid != 0) return kid;
   kid = add_node(c, name);
@@ -42,17 +42,17 @@ static uint32_t make_kid(struct codec *c, uint32_t node, struct text name) {
   return kid;
 }
 
-static bool add_path(struct codec *c, struct text name, struct text value) {
+static bool add_path(struct codec *c, struct span name, struct span value) {
   uint32_t node = 0;
   int depth = 0;
-  while (name.n > 0) {
-    const char *dot = memchr(name.p, '.', name.n);
-    size_t n = dot ? (size_t)(dot - name.p) : name.n;
-    node = make_kid(c, node, (struct text){name.p, n});
+  while (name.size > 0) {
+    const char *dot = memchr(name.data, '.', name.size);
+    size_t n = dot ? (size_t)(dot - name.data) : name.size;
+    node = make_kid(c, node, (struct span){name.data, n});
     if (node == 0 || ++depth > MAX_FORM_DEPTH)
       return codec_fault(c, "the form is too large");
-    name.p += dot ? n + 1 : n;
-    name.n -= dot ? n + 1 : n;
+    name.data += dot ? n + 1 : n;
+    name.size -= dot ? n + 1 : n;
   }
   c->s->form[node].value = value;
   c->s->form[node].has_value = true;
@@ -67,45 +67,45 @@ static int hex(char c) {
 }
 
 /* Decodes into `out`, which has room: the result is never longer. */
-static struct text unescape(struct buf *out, struct text t) {
-  char *start = out->p + out->n;
-  for (size_t i = 0; i < t.n; i++) {
-    char ch = t.p[i];
-    if (ch == '%' && i + 2 < t.n && hex(t.p[i + 1]) >= 0 && hex(t.p[i + 2]) >= 0) {
-      ch = (char)(hex(t.p[i + 1]) * 16 + hex(t.p[i + 2]));
+static struct span unescape(struct buffer *out, struct span t) {
+  char *start = out->data + out->size;
+  for (size_t i = 0; i < t.size; i++) {
+    char ch = t.data[i];
+    if (ch == '%' && i + 2 < t.size && hex(t.data[i + 1]) >= 0 && hex(t.data[i + 2]) >= 0) {
+      ch = (char)(hex(t.data[i + 1]) * 16 + hex(t.data[i + 2]));
       i += 2;
     } else if (ch == '+') {
       ch = ' ';
     }
-    out->p[out->n++] = ch;
+    out->data[out->size++] = ch;
   }
-  return (struct text){start, (size_t)(out->p + out->n - start)};
+  return (struct span){start, (size_t)(out->data + out->size - start)};
 }
 
-bool form_scan(struct codec *c, struct text body) {
-  struct buf *plain = &c->s->extra;
-  buf_reset(plain);
+bool form_scan(struct codec *c, struct span body) {
+  struct buffer *plain = &c->s->extra;
+  buffer_clear(plain);
   c->s->form_count = 0;
-  if (!buf_reserve(plain, body.n + 1) ||
+  if (!buffer_reserve(plain, body.size + 1) ||
       (add_node(c, text_of("")) == 0 && c->s->form_count == 0))
     return codec_fault(c, "out of memory");
-  while (body.n > 0) {
-    const char *amp = memchr(body.p, '&', body.n);
-    size_t n = amp ? (size_t)(amp - body.p) : body.n;
-    const char *equals = memchr(body.p, '=', n);
-    size_t name_n = equals ? (size_t)(equals - body.p) : n;
-    struct text name = unescape(plain, (struct text){body.p, name_n});
-    struct text value = {"", 0};
+  while (body.size > 0) {
+    const char *amp = memchr(body.data, '&', body.size);
+    size_t n = amp ? (size_t)(amp - body.data) : body.size;
+    const char *equals = memchr(body.data, '=', n);
+    size_t name_n = equals ? (size_t)(equals - body.data) : n;
+    struct span name = unescape(plain, (struct span){body.data, name_n});
+    struct span value = {"", 0};
     if (equals)
-      value = unescape(plain, (struct text){equals + 1, n - name_n - 1});
-    if (name.n > 0 && !add_path(c, name, value)) return false;
-    body.p += amp ? n + 1 : n;
-    body.n -= amp ? n + 1 : n;
+      value = unescape(plain, (struct span){equals + 1, n - name_n - 1});
+    if (name.size > 0 && !add_path(c, name, value)) return false;
+    body.data += amp ? n + 1 : n;
+    body.size -= amp ? n + 1 : n;
   }
   return true;
 }
 
-bool form_value(struct codec *c, const char *name, struct text *value) {
+bool form_value(struct codec *c, const char *name, struct span *value) {
   uint32_t node = find_kid(c, 0, text_of(name));
   if (node == 0 || !c->s->form[node].has_value) return false;
   *value = c->s->form[node].value;
@@ -124,12 +124,12 @@ static bool structure(struct codec *c, struct shape *s, uint32_t node) {
   return true;
 }
 
-static lua_Integer number_of(struct text t) {
+static lua_Integer number_of(struct span t) {
   lua_Integer n = 0;
-  if (t.n == 0 || t.n > 6) return 0;
-  for (size_t i = 0; i < t.n; i++) {
-    if (t.p[i] < '0' || t.p[i] > '9') return 0;
-    n = n * 10 + (t.p[i] - '0');
+  if (t.size == 0 || t.size > 6) return 0;
+  for (size_t i = 0; i < t.size; i++) {
+    if (t.data[i] < '0' || t.data[i] > '9') return 0;
+    n = n * 10 + (t.data[i] - '0');
   }
   return n;
 }
@@ -143,7 +143,7 @@ static lua_Integer count_kids(struct codec *c, uint32_t node) {
 /* The node whose kids are numbered: below `name`, or `node` itself where a
  * client leaves the element's name out. */
 static uint32_t numbered(struct codec *c, uint32_t node, bool flat,
-                         struct text name) {
+                         struct span name) {
   uint32_t kid = flat ? 0 : find_kid(c, node, name);
   return kid ? kid : node;
 }
@@ -153,7 +153,7 @@ static bool list(struct codec *c, struct slot *slot, struct shape *s,
   struct slot *element = &s->slots[0];
   bool flat = c->protocol == EC2 || (slot->traits & SLOT_FLATTENED);
   node = numbered(c, node, flat,
-                  element->wire.n ? element->wire : text_of("member"));
+                  element->wire.size ? element->wire : text_of("member"));
   lua_Integer count = count_kids(c, node), base = 1;
   lua_createtable(c->L, (int)count, 0);
   if (count > 0 && number_of(c->s->form[c->s->form[node].kid].name) == 0 &&
@@ -163,7 +163,7 @@ static bool list(struct codec *c, struct slot *slot, struct shape *s,
     lua_Integer i = number_of(c->s->form[k].name) - base + 1;
     if (i < 1 || i > count)
       return codec_fault(c, "%.*s: its elements are not numbered from 1",
-                         (int)slot->name.n, slot->name.p);
+                         (int)slot->name.size, slot->name.data);
     if (!form_read(c, element, k)) return false;
     lua_rawseti(c->L, -2, i);
   }
@@ -173,8 +173,8 @@ static bool list(struct codec *c, struct slot *slot, struct shape *s,
 static bool map(struct codec *c, struct slot *slot, struct shape *s,
                 uint32_t node) {
   struct slot *key = &s->slots[0], *value = &s->slots[1];
-  struct text key_name = key->wire.n ? key->wire : text_of("key");
-  struct text value_name = value->wire.n ? value->wire : text_of("value");
+  struct span key_name = key->wire.size ? key->wire : text_of("key");
+  struct span value_name = value->wire.size ? value->wire : text_of("value");
   node = numbered(c, node, slot->traits & SLOT_FLATTENED, text_of("entry"));
   lua_newtable(c->L);
   for (uint32_t k = c->s->form[node].kid; k != 0; k = c->s->form[k].sibling) {

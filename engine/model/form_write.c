@@ -2,33 +2,33 @@
  * pairs `Path.To.Member=value` of a form. */
 #include "codec.h"
 
-static void add_pair(struct codec *c, const char *p, size_t n) {
-  struct buf *path = &c->s->path;
-  buf_char(c->out, '&');
-  buf_percent(c->out, path->p ? path->p : "", path->n, false);
-  buf_char(c->out, '=');
-  buf_percent(c->out, p, n, false);
+static void add_pair(struct codec *c, struct span value) {
+  struct buffer *path = &c->s->path;
+  buffer_add_char(c->out, '&');
+  add_percent(c->out, buffer_span(path), false);
+  buffer_add_char(c->out, '=');
+  add_percent(c->out, value, false);
 }
 
 /* Appends ".name" to the path; returns its length before. */
-static size_t push_path(struct codec *c, struct text name) {
-  struct buf *path = &c->s->path;
-  size_t before = path->n;
-  if (before > 0) buf_char(path, '.');
-  buf_text(path, name);
+static size_t push_path(struct codec *c, struct span name) {
+  struct buffer *path = &c->s->path;
+  size_t before = path->size;
+  if (before > 0) buffer_add_char(path, '.');
+  buffer_add_span(path, name);
   return before;
 }
 
 static size_t push_number(struct codec *c, size_t n) {
-  struct buf *path = &c->s->path;
-  size_t before = path->n;
-  if (before > 0) buf_char(path, '.');
-  buf_int(path, (long long)n);
+  struct buffer *path = &c->s->path;
+  size_t before = path->size;
+  if (before > 0) buffer_add_char(path, '.');
+  add_int(path, (long long)n);
   return before;
 }
 
 static void pop_path(struct codec *c, size_t before) {
-  if (before <= c->s->path.n) c->s->path.n = before;
+  if (before <= c->s->path.size) c->s->path.size = before;
 }
 
 static bool structure(struct codec *c, struct shape *s, int at) {
@@ -45,10 +45,10 @@ static bool structure(struct codec *c, struct shape *s, int at) {
 
 static bool list(struct codec *c, struct slot *slot, struct shape *s, int at) {
   struct slot *element = &s->slots[0];
-  size_t n = lua_rawlen(c->L, at), start = c->s->path.n;
-  if (n == 0 && c->protocol == QUERY) add_pair(c, "", 0);
+  size_t n = lua_rawlen(c->L, at), start = c->s->path.size;
+  if (n == 0 && c->protocol == QUERY) add_pair(c, text_of(""));
   if (c->protocol == QUERY && !(slot->traits & SLOT_FLATTENED))
-    push_path(c, element->wire.n ? element->wire : text_of("member"));
+    push_path(c, element->wire.size ? element->wire : text_of("member"));
   for (size_t i = 1; i <= n; i++) {
     size_t before = push_number(c, i);
     lua_rawgeti(c->L, at, (lua_Integer)i);
@@ -62,16 +62,16 @@ static bool list(struct codec *c, struct slot *slot, struct shape *s, int at) {
 
 static bool map(struct codec *c, struct slot *slot, struct shape *s, int at) {
   struct slot *key = &s->slots[0], *value = &s->slots[1];
-  size_t start = c->s->path.n, i = 0;
+  size_t start = c->s->path.size, i = 0;
   if (!(slot->traits & SLOT_FLATTENED)) push_path(c, text_of("entry"));
   lua_pushnil(c->L);
   while (lua_next(c->L, at)) {
     int top = lua_gettop(c->L);
     size_t before = push_number(c, ++i);
-    size_t entry = push_path(c, key->wire.n ? key->wire : text_of("key"));
+    size_t entry = push_path(c, key->wire.size ? key->wire : text_of("key"));
     if (!form_write(c, key, top - 1)) return false;
     pop_path(c, entry);
-    push_path(c, value->wire.n ? value->wire : text_of("value"));
+    push_path(c, value->wire.size ? value->wire : text_of("value"));
     if (!form_write(c, value, top)) return false;
     pop_path(c, before);
     lua_pop(c->L, 1);
@@ -81,15 +81,14 @@ static bool map(struct codec *c, struct slot *slot, struct shape *s, int at) {
 }
 
 static bool scalar(struct codec *c, struct slot *slot, struct shape *s, int at) {
-  struct buf *value = &c->s->text;
+  struct buffer *value = &c->s->text;
   if (s->type == STRING) {
-    struct text t = get_text(c->L, at);
-    add_pair(c, t.p, t.n);
+    add_pair(c, get_text(c->L, at));
     return true;
   }
-  buf_reset(value);
+  buffer_clear(value);
   if (!write_scalar(c, value, slot, s, at, TIME_ISO8601)) return false;
-  add_pair(c, value->p ? value->p : "", value->n);
+  add_pair(c, buffer_span(value));
   return !value->failed || codec_fault(c, "out of memory");
 }
 
@@ -100,8 +99,8 @@ bool form_write(struct codec *c, struct slot *slot, int at) {
   if (is_null(c->L, at)) return true;
   if (s->type > MAP) return scalar(c, slot, s, at);
   if (lua_type(c->L, at) != LUA_TTABLE)
-    return codec_fault(c, "%.*s: a table is expected", (int)slot->name.n,
-                       slot->name.p);
+    return codec_fault(c, "%.*s: a table is expected", (int)slot->name.size,
+                       slot->name.data);
   if (!codec_enter(c)) return false;
   if (s->type == STRUCTURE) ok = structure(c, s, at);
   else if (s->type == LIST) ok = list(c, slot, s, at);

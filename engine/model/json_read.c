@@ -41,26 +41,26 @@ static int hex4(const char *p) {
   return v;
 }
 
-static void add_utf8(struct buf *b, unsigned u) {
+static void add_utf8(struct buffer *b, unsigned u) {
   if (u < 0x80) {
-    buf_char(b, (char)u);
+    buffer_add_char(b, (char)u);
   } else if (u < 0x800) {
-    buf_char(b, (char)(0xc0 | u >> 6));
-    buf_char(b, (char)(0x80 | (u & 63)));
+    buffer_add_char(b, (char)(0xc0 | u >> 6));
+    buffer_add_char(b, (char)(0x80 | (u & 63)));
   } else if (u < 0x10000) {
-    buf_char(b, (char)(0xe0 | u >> 12));
-    buf_char(b, (char)(0x80 | (u >> 6 & 63)));
-    buf_char(b, (char)(0x80 | (u & 63)));
+    buffer_add_char(b, (char)(0xe0 | u >> 12));
+    buffer_add_char(b, (char)(0x80 | (u >> 6 & 63)));
+    buffer_add_char(b, (char)(0x80 | (u & 63)));
   } else {
-    buf_char(b, (char)(0xf0 | u >> 18));
-    buf_char(b, (char)(0x80 | (u >> 12 & 63)));
-    buf_char(b, (char)(0x80 | (u >> 6 & 63)));
-    buf_char(b, (char)(0x80 | (u & 63)));
+    buffer_add_char(b, (char)(0xf0 | u >> 18));
+    buffer_add_char(b, (char)(0x80 | (u >> 12 & 63)));
+    buffer_add_char(b, (char)(0x80 | (u >> 6 & 63)));
+    buffer_add_char(b, (char)(0x80 | (u & 63)));
   }
 }
 
 /* \uXXXX, joining surrogate pairs; a lone surrogate becomes U+FFFD. */
-static bool unicode_escape(struct json *in, struct buf *b) {
+static bool unicode_escape(struct json *in, struct buffer *b) {
   if (in->end - in->p < 4) return false;
   int u = hex4(in->p);
   if (u < 0) return false;
@@ -79,37 +79,37 @@ static bool unicode_escape(struct json *in, struct buf *b) {
   return true;
 }
 
-static bool escape(struct json *in, struct buf *b) {
+static bool escape(struct json *in, struct buffer *b) {
   static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
   if (in->p >= in->end) return false;
   char c = *in->p++;
   if (c == 'u') return unicode_escape(in, b);
   const char *at = c ? strchr(from, c) : NULL;
   if (at == NULL) return false;
-  buf_char(b, to[at - from]);
+  buffer_add_char(b, to[at - from]);
   return true;
 }
 
 /* The string at `in`, which stands on a quote. Valid until the next one. */
-bool json_string(struct codec *c, struct json *in, struct text *t) {
+bool json_string(struct codec *c, struct json *in, struct span *t) {
   const char *start = ++in->p;
   while (in->p < in->end && *in->p != '"' && *in->p != '\\' &&
          (unsigned char)*in->p >= 0x20)
     in->p++;
   if (in->p < in->end && *in->p == '"') {
-    *t = (struct text){start, (size_t)(in->p++ - start)};
+    *t = (struct span){start, (size_t)(in->p++ - start)};
     return true;
   }
-  struct buf *b = &c->s->text;
-  buf_reset(b);
-  buf_add(b, start, (size_t)(in->p - start));
+  struct buffer *b = &c->s->text;
+  buffer_clear(b);
+  buffer_add(b, start, (size_t)(in->p - start));
   while (in->p < in->end && *in->p != '"') {
     const char *run = in->p;
     while (in->p < in->end && *in->p != '"' && *in->p != '\\') {
       if ((unsigned char)*in->p < 0x20) return json_bad(c, in, "control character");
       in->p++;
     }
-    buf_add(b, run, (size_t)(in->p - run));
+    buffer_add(b, run, (size_t)(in->p - run));
     if (in->p < in->end && *in->p == '\\') {
       in->p++;
       if (!escape(in, b)) return json_bad(c, in, "bad escape");
@@ -117,7 +117,7 @@ bool json_string(struct codec *c, struct json *in, struct text *t) {
   }
   if (in->p >= in->end) return json_bad(c, in, "string without an end");
   in->p++;
-  *t = (struct text){b->p ? b->p : "", b->n};
+  *t = (struct span){b->data ? b->data : "", b->size};
   return !b->failed || codec_fault(c, "out of memory");
 }
 
@@ -164,7 +164,7 @@ static bool more(struct codec *c, struct json *in, char close, bool *ok) {
   return *ok && next == ',';
 }
 
-static bool key(struct codec *c, struct json *in, struct text *name) {
+static bool key(struct codec *c, struct json *in, struct span *name) {
   if (json_peek(in) != '"') return json_bad(c, in, "member name expected");
   if (!json_string(c, in, name)) return false;
   if (json_peek(in) != ':') return json_bad(c, in, "colon expected");
@@ -181,7 +181,7 @@ static bool open_with(struct json *in, char close) {
 }
 
 bool json_skip(struct codec *c, struct json *in) {
-  struct text t;
+  struct span t;
   bool ok = true, integral;
   long long n;
   double d;
@@ -201,7 +201,7 @@ bool json_skip(struct codec *c, struct json *in) {
 }
 
 static bool any_object(struct codec *c, struct json *in) {
-  struct text name;
+  struct span name;
   bool ok = true;
   lua_newtable(c->L);
   if (open_with(in, '}')) do {
@@ -230,7 +230,7 @@ static bool any_array(struct codec *c, struct json *in) {
 }
 
 bool json_read_any(struct codec *c, struct json *in) {
-  struct text t;
+  struct span t;
   bool integral, ok;
   long long n = 0;
   double d = 0;
@@ -258,13 +258,13 @@ bool json_read_any(struct codec *c, struct json *in) {
 static bool wrong(struct codec *c, const struct json *in,
                   const struct slot *slot, const char *wanted) {
   return codec_fault(c, "%.*s: %s expected at byte %zu of the JSON",
-                     (int)slot->name.n, slot->name.p, wanted,
+                     (int)slot->name.size, slot->name.data, wanted,
                      (size_t)(in->p - in->start) + 1);
 }
 
 /* Sets one member of the table on top; unknown ones and nulls are passed by. */
 static bool member(struct codec *c, struct json *in, struct shape *s,
-                   struct text name, uint32_t *hint, bool body) {
+                   struct span name, uint32_t *hint, bool body) {
   struct slot *slot = shape_wire(c->m, s, name, hint);
   if (slot == NULL || (body && slot->location != IN_BODY))
     return json_skip(c, in);
@@ -277,7 +277,7 @@ static bool member(struct codec *c, struct json *in, struct shape *s,
 
 static bool structure(struct codec *c, struct json *in, struct slot *slot,
                       struct shape *s, bool body) {
-  struct text name;
+  struct span name;
   uint32_t hint = 0, count = 0;
   bool ok = true;
   if (s->traits & SHAPE_DOCUMENT) return json_read_any(c, in);
@@ -307,7 +307,7 @@ static bool list(struct codec *c, struct json *in, struct slot *slot,
 
 static bool map(struct codec *c, struct json *in, struct slot *slot,
                 struct shape *s) {
-  struct text name;
+  struct span name;
   bool ok = true;
   if (json_peek(in) != '{') return wrong(c, in, slot, "an object");
   lua_newtable(c->L);
@@ -329,7 +329,7 @@ static bool map(struct codec *c, struct json *in, struct slot *slot,
  * send strings for numbers, and the other way round. */
 static bool scalar(struct codec *c, struct json *in, struct slot *slot,
                    struct shape *s) {
-  struct text t;
+  struct span t;
   bool integral = false;
   long long n = 0;
   double d = 0;

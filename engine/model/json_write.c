@@ -7,31 +7,31 @@
 /* The key of the metatable that marks a Lua table as an array. */
 const char json_array_key = 0;
 
-void json_write_string(struct buf *out, struct text t) {
+void json_write_string(struct buffer *out, struct span t) {
   static const char hex[] = "0123456789abcdef";
-  const char *p = t.p, *end = t.p + t.n;
-  buf_char(out, '"');
+  const char *p = t.data, *end = t.data + t.size;
+  buffer_add_char(out, '"');
   while (p < end) {
     const char *run = p;
     while (p < end && (unsigned char)*p >= 0x20 && *p != '"' && *p != '\\') p++;
-    buf_add(out, run, (size_t)(p - run));
+    buffer_add(out, run, (size_t)(p - run));
     if (p == end) break;
     unsigned char c = (unsigned char)*p++;
-    buf_char(out, '\\');
-    if (c == '"' || c == '\\') buf_char(out, (char)c);
-    else if (c == '\n') buf_char(out, 'n');
-    else if (c == '\r') buf_char(out, 'r');
-    else if (c == '\t') buf_char(out, 't');
+    buffer_add_char(out, '\\');
+    if (c == '"' || c == '\\') buffer_add_char(out, (char)c);
+    else if (c == '\n') buffer_add_char(out, 'n');
+    else if (c == '\r') buffer_add_char(out, 'r');
+    else if (c == '\t') buffer_add_char(out, 't');
     else {
-      buf_str(out, "u00");
-      buf_char(out, hex[c >> 4]);
-      buf_char(out, hex[c & 15]);
+      add_str(out, "u00");
+      buffer_add_char(out, hex[c >> 4]);
+      buffer_add_char(out, hex[c & 15]);
     }
   }
-  buf_char(out, '"');
+  buffer_add_char(out, '"');
 }
 
-static bool is_array(lua_State *L, int at) {
+bool json_is_array(lua_State *L, int at) {
   if (lua_rawlen(L, at) > 0) return true;
   if (!lua_getmetatable(L, at)) return false;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &json_array_key);
@@ -40,46 +40,46 @@ static bool is_array(lua_State *L, int at) {
   return same;
 }
 
-static bool any_list(struct codec *c, struct buf *out, int at) {
+static bool any_list(struct codec *c, struct buffer *out, int at) {
   size_t n = lua_rawlen(c->L, at);
-  buf_char(out, '[');
+  buffer_add_char(out, '[');
   for (size_t i = 1; i <= n; i++) {
-    if (i > 1) buf_char(out, ',');
+    if (i > 1) buffer_add_char(out, ',');
     lua_rawgeti(c->L, at, (lua_Integer)i);
     if (!json_write_any(c, out, lua_gettop(c->L))) return false;
     lua_pop(c->L, 1);
   }
-  buf_char(out, ']');
+  buffer_add_char(out, ']');
   return true;
 }
 
-static bool any_object(struct codec *c, struct buf *out, int at) {
+static bool any_object(struct codec *c, struct buffer *out, int at) {
   bool first = true;
-  buf_char(out, '{');
+  buffer_add_char(out, '{');
   lua_pushnil(c->L);
   while (lua_next(c->L, at)) {
     if (lua_type(c->L, -2) != LUA_TSTRING)
       return codec_fault(c, "an object's keys must be strings");
-    if (!first) buf_char(out, ',');
+    if (!first) buffer_add_char(out, ',');
     first = false;
     json_write_string(out, get_text(c->L, -2));
-    buf_char(out, ':');
+    buffer_add_char(out, ':');
     if (!json_write_any(c, out, lua_gettop(c->L))) return false;
     lua_pop(c->L, 1);
   }
-  buf_char(out, '}');
+  buffer_add_char(out, '}');
   return true;
 }
 
-static bool any_number(struct codec *c, struct buf *out, int at) {
+static bool any_number(struct codec *c, struct buffer *out, int at) {
   double d = lua_tonumber(c->L, at);
-  if (lua_isinteger(c->L, at)) buf_int(out, lua_tointeger(c->L, at));
-  else if (isfinite(d)) buf_double(out, d);
+  if (lua_isinteger(c->L, at)) add_int(out, lua_tointeger(c->L, at));
+  else if (isfinite(d)) add_double(out, d);
   else return codec_fault(c, "JSON has no %s", isnan(d) ? "NaN" : "infinity");
   return true;
 }
 
-bool json_write_any(struct codec *c, struct buf *out, int at) {
+bool json_write_any(struct codec *c, struct buffer *out, int at) {
   switch (lua_type(c->L, at)) {
     case LUA_TSTRING:
       json_write_string(out, get_text(c->L, at));
@@ -87,17 +87,17 @@ bool json_write_any(struct codec *c, struct buf *out, int at) {
     case LUA_TNUMBER:
       return any_number(c, out, at);
     case LUA_TBOOLEAN:
-      buf_str(out, lua_toboolean(c->L, at) ? "true" : "false");
+      add_str(out, lua_toboolean(c->L, at) ? "true" : "false");
       return true;
     case LUA_TLIGHTUSERDATA:
-      buf_str(out, "null");
+      add_str(out, "null");
       return is_null(c->L, at) || codec_fault(c, "a pointer has no JSON");
     case LUA_TNIL:
-      buf_str(out, "null");
+      add_str(out, "null");
       return true;
     case LUA_TTABLE: {
       if (!codec_enter(c)) return false;
-      bool ok = is_array(c->L, at) ? any_list(c, out, at) : any_object(c, out, at);
+      bool ok = json_is_array(c->L, at) ? any_list(c, out, at) : any_object(c, out, at);
       codec_leave(c);
       return ok;
     }
@@ -108,48 +108,48 @@ bool json_write_any(struct codec *c, struct buf *out, int at) {
 
 static bool structure(struct codec *c, struct shape *s, int at, bool body) {
   bool first = true;
-  buf_char(c->out, '{');
+  buffer_add_char(c->out, '{');
   for (uint32_t i = 0; i < s->count; i++) {
     struct slot *slot = &s->slots[i];
     if (body && slot->location != IN_BODY) continue;
     if (!get_member(c, slot, at)) continue;
-    if (!first) buf_char(c->out, ',');
+    if (!first) buffer_add_char(c->out, ',');
     first = false;
     json_write_string(c->out, slot->wire);
-    buf_char(c->out, ':');
+    buffer_add_char(c->out, ':');
     if (!json_write(c, slot, lua_gettop(c->L), false)) return false;
     lua_pop(c->L, 1);
   }
-  buf_char(c->out, '}');
+  buffer_add_char(c->out, '}');
   return true;
 }
 
 static bool list(struct codec *c, struct shape *s, int at) {
   size_t n = lua_rawlen(c->L, at);
-  buf_char(c->out, '[');
+  buffer_add_char(c->out, '[');
   for (size_t i = 1; i <= n; i++) {
-    if (i > 1) buf_char(c->out, ',');
+    if (i > 1) buffer_add_char(c->out, ',');
     lua_rawgeti(c->L, at, (lua_Integer)i);
     if (!json_write(c, &s->slots[0], lua_gettop(c->L), false)) return false;
     lua_pop(c->L, 1);
   }
-  buf_char(c->out, ']');
+  buffer_add_char(c->out, ']');
   return true;
 }
 
 static bool map(struct codec *c, struct shape *s, int at) {
   bool first = true;
-  buf_char(c->out, '{');
+  buffer_add_char(c->out, '{');
   lua_pushnil(c->L);
   while (lua_next(c->L, at)) {
-    if (!first) buf_char(c->out, ',');
+    if (!first) buffer_add_char(c->out, ',');
     first = false;
     json_write_string(c->out, get_text(c->L, -2));
-    buf_char(c->out, ':');
+    buffer_add_char(c->out, ':');
     if (!json_write(c, &s->slots[1], lua_gettop(c->L), false)) return false;
     lua_pop(c->L, 1);
   }
-  buf_char(c->out, '}');
+  buffer_add_char(c->out, '}');
   return true;
 }
 
@@ -162,9 +162,9 @@ static bool scalar(struct codec *c, struct slot *slot, struct shape *s, int at) 
   if (s->type == TIMESTAMP) quoted = slot_time(c, slot, s, TIME_UNIX) != TIME_UNIX;
   if (s->type == FLOAT || s->type == DOUBLE)
     quoted = !isfinite(get_double(c->L, at));
-  if (quoted) buf_char(c->out, '"');
+  if (quoted) buffer_add_char(c->out, '"');
   if (!write_scalar(c, c->out, slot, s, at, TIME_UNIX)) return false;
-  if (quoted) buf_char(c->out, '"');
+  if (quoted) buffer_add_char(c->out, '"');
   return true;
 }
 
@@ -172,14 +172,14 @@ bool json_write(struct codec *c, struct slot *slot, int at, bool body) {
   struct shape *s = slot_shape(c->m, slot);
   if (s == NULL) return codec_fault(c, "%s", c->m->fault);
   if (is_null(c->L, at)) {
-    buf_str(c->out, "null");
+    add_str(c->out, "null");
     return true;
   }
   if (s->type > MAP) return scalar(c, slot, s, at);
   if (s->traits & SHAPE_DOCUMENT) return json_write_any(c, c->out, at);
   if (lua_type(c->L, at) != LUA_TTABLE)
-    return codec_fault(c, "%.*s: a table is expected", (int)slot->name.n,
-                       slot->name.p);
+    return codec_fault(c, "%.*s: a table is expected", (int)slot->name.size,
+                       slot->name.data);
   if (!codec_enter(c)) return false;
   bool ok = s->type == STRUCTURE ? structure(c, s, at, body)
             : s->type == LIST    ? list(c, s, at)

@@ -52,7 +52,7 @@ void *model_alloc(struct model *m, size_t size) {
 }
 
 static bool open_sections(struct model *m) {
-  struct span *parts[SECTIONS] = {
+  struct part *parts[SECTIONS] = {
       &m->strings, &m->shape_bytes, &m->shape_index, &m->op_bytes,
       &m->op_index, &m->meta, &m->exceptions, &m->cold[WAITERS],
       &m->cold[PAGINATORS], &m->cold[RULES], &m->cold[NAMES]};
@@ -62,7 +62,7 @@ static bool open_sections(struct model *m) {
     if (at > m->length || n > m->length - at)
       return model_fault(m, "the service model is damaged: a section lies "
                             "outside of it");
-    *parts[i] = (struct span){m->bytes + at, m->bytes + at + n};
+    *parts[i] = (struct part){m->bytes + at, m->bytes + at + n};
   }
   m->shape_count = pack_u32(m->bytes + 104);
   m->op_count = pack_u32(m->bytes + 108);
@@ -76,7 +76,7 @@ static bool open_sections(struct model *m) {
 }
 
 static bool open_head(struct model *m) {
-  struct text *texts[] = {&m->service, &m->api_version, &m->target_prefix,
+  struct span *texts[] = {&m->service, &m->api_version, &m->target_prefix,
                           &m->json_version, &m->xml_namespace};
   bool bad = m->bytes[116] >= PROTOCOLS;
   m->protocol = bad ? QUERY : (enum protocol)m->bytes[116];
@@ -124,7 +124,7 @@ void model_close(struct model *m) {
   m->shape_count = m->op_count = 0;
 }
 
-bool model_op_name(struct model *m, uint32_t number, struct text *name) {
+bool model_op_name(struct model *m, uint32_t number, struct span *name) {
   if (number >= m->op_count) return model_fault(m, "no such operation");
   uint32_t at = pack_u32(m->op_index.p + (size_t)number * 4);
   struct pack r = {m->op_bytes.p, m->op_bytes.end, false};
@@ -136,15 +136,15 @@ bool model_op_name(struct model *m, uint32_t number, struct text *name) {
 }
 
 /* Operations are sorted by name, bytewise. */
-long model_find(struct model *m, struct text name) {
+long model_find(struct model *m, struct span name) {
   uint32_t low = 0, high = m->op_count;
   while (low < high) {
     uint32_t middle = low + (high - low) / 2;
-    struct text there;
+    struct span there;
     if (!model_op_name(m, middle, &there)) return -1;
-    size_t n = there.n < name.n ? there.n : name.n;
-    int order = memcmp(there.p, name.p, n);
-    if (order == 0) order = there.n < name.n ? -1 : there.n > name.n;
+    size_t n = there.size < name.size ? there.size : name.size;
+    int order = memcmp(there.data, name.data, n);
+    if (order == 0) order = there.size < name.size ? -1 : there.size > name.size;
     if (order == 0) return (long)middle;
     if (order < 0) low = middle + 1;
     else high = middle;

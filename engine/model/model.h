@@ -12,7 +12,7 @@
 #ifndef DRLUA_MODEL_MODEL_H
 #define DRLUA_MODEL_MODEL_H
 
-#include "buffer.h"
+#include "text.h"
 
 enum protocol { QUERY, EC2, JSON, REST_JSON, REST_XML, CBOR, PROTOCOLS };
 
@@ -73,6 +73,7 @@ enum {
   OP_HOST_PREFIX = 128,
   OP_INPUT_NAME = 256,     /* the XML name and namespace of the input follow */
   OP_EXTRA = 512,          /* a CBOR map of the rest follows */
+  OP_CHECKSUM = 1024,      /* members: the algorithm's, the answer's checking */
 };
 
 struct shape;
@@ -80,10 +81,10 @@ struct shape;
 /* One place for a value: a member of a structure, the element of a list, the
  * key or the value of a map, or the root of a message. */
 struct slot {
-  struct text name;            /* the member's name, as Lua sees it */
-  struct text wire;            /* its name in JSON, XML, headers and URIs */
-  struct text form;            /* its name in a query request */
-  struct text ns_uri, ns_prefix;
+  struct span name;            /* the member's name, as Lua sees it */
+  struct span wire;            /* its name in JSON, XML, headers and URIs */
+  struct span form;            /* its name in a query request */
+  struct span ns_uri, ns_prefix;
   struct shape *shape;         /* NULL until resolved: see slot_shape() */
   uint32_t shape_id;
   int ref;                     /* its name's place in the table of names */
@@ -102,16 +103,19 @@ struct shape {
   uint16_t *index;             /* hash of wire names -> slot + 1; NULL at first */
   uint32_t mask;
   uint32_t fill;               /* members in the last value read: a size hint */
+  uint32_t stream;             /* event stream member: 0 not yet looked for, 1 none,
+                                  else its number + 2 */
   long long min;
-  struct text name;            /* exceptions and XML payloads */
-  struct text error_code;
+  struct span name;            /* exceptions and XML payloads */
+  struct span error_code;
   int error_status;
 };
 
 struct operation {
-  struct text name, method, uri, host_prefix;
-  struct text input_name, input_ns_uri, input_ns_prefix;
-  struct text extra;           /* CBOR */
+  struct span name, method, uri, host_prefix;
+  struct span input_name, input_ns_uri, input_ns_prefix;
+  struct span checksum_member, validation_member;
+  struct span extra;           /* CBOR */
   struct slot input, output;   /* shape_id is NO_SHAPE when there is none */
   uint32_t flags;
   int status;
@@ -121,7 +125,7 @@ struct operation {
 
 #define NO_SHAPE UINT32_MAX
 
-struct span {
+struct part {
   const uint8_t *p, *end;
 };
 
@@ -132,13 +136,13 @@ struct route;
 struct model {
   const uint8_t *bytes;
   size_t length;
-  struct span strings, shape_bytes, shape_index, op_bytes, op_index, meta;
-  struct span exceptions, cold[COLD_PARTS];
+  struct part strings, shape_bytes, shape_index, op_bytes, op_index, meta;
+  struct part exceptions, cold[COLD_PARTS];
   uint32_t shape_count, op_count, exception_count;
   enum protocol protocol;
   unsigned offered;            /* bit per protocol */
   bool query_compatible;
-  struct text service, api_version, target_prefix, json_version, xml_namespace;
+  struct span service, api_version, target_prefix, json_version, xml_namespace;
   struct shape **shapes;
   struct operation **ops;
   struct chunk *arena;
@@ -157,10 +161,10 @@ bool model_fault(struct model *m, const char *what);
 struct shape *model_shape(struct model *m, uint32_t id);
 struct operation *model_operation(struct model *m, uint32_t number);
 /* Number of the operation of that name, or -1. */
-long model_find(struct model *m, struct text name);
-bool model_op_name(struct model *m, uint32_t number, struct text *name);
+long model_find(struct model *m, struct span name);
+bool model_op_name(struct model *m, uint32_t number, struct span *name);
 /* The exception whose name or wire code is `code`, or NULL. */
-struct shape *model_exception(struct model *m, struct text code);
+struct shape *model_exception(struct model *m, struct span code);
 
 static inline struct shape *slot_shape(struct model *m, struct slot *slot) {
   if (slot->shape == NULL) slot->shape = model_shape(m, slot->shape_id);
@@ -169,14 +173,14 @@ static inline struct shape *slot_shape(struct model *m, struct slot *slot) {
 
 /* The member whose name on the wire is `wire`. `hint` is where the search
  * starts (messages mostly keep the model's order) and is moved on. */
-struct slot *shape_wire(struct model *m, struct shape *s, struct text wire,
+struct slot *shape_wire(struct model *m, struct shape *s, struct span wire,
                         uint32_t *hint);
 /* The member of that Lua name, or NULL. */
-struct slot *shape_member(struct shape *s, struct text name);
+struct slot *shape_member(struct shape *s, struct span name);
 
 /* botocore's method name of an operation: DescribeDBInstances ->
  * describe_db_instances. Appends to `out`. */
-void snake_name(struct buf *out, struct text name);
+void snake_name(struct buffer *out, struct span name);
 
 const char *protocol_name(enum protocol p);
 

@@ -29,32 +29,32 @@ static inline uint32_t pack_number(struct pack *r) {
   return 0;
 }
 
-static inline struct text pack_bytes(struct pack *r, size_t n) {
+static inline struct span pack_bytes(struct pack *r, size_t n) {
   if ((size_t)(r->end - r->p) < n) {
     r->bad = true;
-    return (struct text){"", 0};
+    return (struct span){"", 0};
   }
-  struct text t = {(const char *)r->p, n};
+  struct span t = {(const char *)r->p, n};
   r->p += n;
   return t;
 }
 
 /* The pool's text at `offset`: its length and its bytes. */
-static inline struct text pool_text(const struct model *m, uint32_t offset,
+static inline struct span pool_text(const struct model *m, uint32_t offset,
                                     bool *bad) {
   struct pack r = {m->strings.p, m->strings.end, false};
   if (offset >= (size_t)(r.end - r.p)) {
     *bad = true;
-    return (struct text){"", 0};
+    return (struct span){"", 0};
   }
   r.p += offset;
   uint32_t n = pack_number(&r);
-  struct text t = pack_bytes(&r, n);
+  struct span t = pack_bytes(&r, n);
   *bad = *bad || r.bad;
   return t;
 }
 
-static inline struct text pack_text(const struct model *m, struct pack *r) {
+static inline struct span pack_text(const struct model *m, struct pack *r) {
   return pool_text(m, pack_number(r), &r->bad);
 }
 

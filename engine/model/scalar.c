@@ -25,7 +25,7 @@ bool codec_enter(struct codec *c) {
 /* Numbers; NaN and the infinities may come as text. */
 double get_double(lua_State *L, int at) {
   if (lua_type(L, at) == LUA_TNUMBER) return lua_tonumber(L, at);
-  struct text t = get_text(L, at);
+  struct span t = get_text(L, at);
   if (text_is(t, "NaN")) return NAN;
   if (text_is(t, "Infinity")) return INFINITY;
   if (text_is(t, "-Infinity")) return -INFINITY;
@@ -38,53 +38,53 @@ long long get_integer(lua_State *L, int at) {
   return exact ? n : 0;
 }
 
-bool write_scalar(struct codec *c, struct buf *out, const struct slot *slot,
+bool write_scalar(struct codec *c, struct buffer *out, const struct slot *slot,
                   struct shape *s, int at, enum time_format otherwise) {
   switch (s->type) {
     case STRING:
-      buf_text(out, get_text(c->L, at));
+      buffer_add_span(out, get_text(c->L, at));
       return true;
     case BLOB: {
-      struct text t = get_text(c->L, at);
-      buf_base64(out, t.p, t.n);
+      struct span t = get_text(c->L, at);
+      add_base64(out, t);
       return true;
     }
     case BOOLEAN:
-      buf_str(out, lua_toboolean(c->L, at) ? "true" : "false");
+      add_str(out, lua_toboolean(c->L, at) ? "true" : "false");
       return true;
     case INTEGER:
     case LONG:
-      buf_int(out, get_integer(c->L, at));
+      add_int(out, get_integer(c->L, at));
       return true;
     case FLOAT:
     case DOUBLE:
-      if (lua_isinteger(c->L, at)) buf_int(out, lua_tointeger(c->L, at));
-      else buf_double(out, get_double(c->L, at));
+      if (lua_isinteger(c->L, at)) add_int(out, lua_tointeger(c->L, at));
+      else add_double(out, get_double(c->L, at));
       return true;
     case TIMESTAMP:
       if (write_time(out, c->L, at, slot_time(c, slot, s, otherwise)))
         return true;
-      return codec_fault(c, "%.*s is not a time", (int)slot->name.n,
-                         slot->name.p);
+      return codec_fault(c, "%.*s is not a time", (int)slot->name.size,
+                         slot->name.data);
     default:
       return codec_fault(c, "%.*s cannot stand where text is needed",
-                         (int)slot->name.n, slot->name.p);
+                         (int)slot->name.size, slot->name.data);
   }
 }
 
-static bool bad_text(struct codec *c, const struct slot *slot, struct text t,
+static bool bad_text(struct codec *c, const struct slot *slot, struct span t,
                      const char *wanted) {
-  return codec_fault(c, "%.*s: \"%.*s\" is not %s", (int)slot->name.n,
-                     slot->name.p, t.n > 60 ? 60 : (int)t.n, t.p, wanted);
+  return codec_fault(c, "%.*s: \"%.*s\" is not %s", (int)slot->name.size,
+                     slot->name.data, t.size > 60 ? 60 : (int)t.size, t.data, wanted);
 }
 
 static bool read_integer(struct codec *c, const struct slot *slot,
-                         struct text t) {
+                         struct span t) {
   char digits[32], *end;
   t = text_trim(t);
-  if (t.n == 0 || t.n >= sizeof digits) return bad_text(c, slot, t, "an integer");
-  memcpy(digits, t.p, t.n);
-  digits[t.n] = 0;
+  if (t.size == 0 || t.size >= sizeof digits) return bad_text(c, slot, t, "an integer");
+  memcpy(digits, t.data, t.size);
+  digits[t.size] = 0;
   errno = 0;
   long long n = strtoll(digits, &end, 10);
   if (*end != 0 || errno == ERANGE) return bad_text(c, slot, t, "an integer");
@@ -93,28 +93,28 @@ static bool read_integer(struct codec *c, const struct slot *slot,
 }
 
 static bool read_double(struct codec *c, const struct slot *slot,
-                        struct text t) {
+                        struct span t) {
   char digits[64], *end;
   t = text_trim(t);
-  if (t.n == 0 || t.n >= sizeof digits) return bad_text(c, slot, t, "a number");
-  memcpy(digits, t.p, t.n);
-  digits[t.n] = 0;
+  if (t.size == 0 || t.size >= sizeof digits) return bad_text(c, slot, t, "a number");
+  memcpy(digits, t.data, t.size);
+  digits[t.size] = 0;
   double d = strtod(digits, &end); /* NaN, Infinity and -Infinity too */
   if (*end != 0) return bad_text(c, slot, t, "a number");
   lua_pushnumber(c->L, d);
   return true;
 }
 
-static bool read_blob(struct codec *c, const struct slot *slot, struct text t) {
-  struct buf *b = &c->s->text;
-  buf_reset(b);
-  if (!buf_unbase64(b, t.p, t.n)) return bad_text(c, slot, t, "base64");
-  lua_pushlstring(c->L, b->n ? b->p : "", b->n);
+static bool read_blob(struct codec *c, const struct slot *slot, struct span t) {
+  struct buffer *b = &c->s->text;
+  buffer_clear(b);
+  if (!add_unbase64(b, t)) return bad_text(c, slot, t, "base64");
+  lua_pushlstring(c->L, b->size ? b->data : "", b->size);
   return true;
 }
 
 bool read_scalar(struct codec *c, const struct slot *slot, struct shape *s,
-                 struct text t) {
+                 struct span t) {
   switch (s->type) {
     case STRING:
       push_text(c->L, t);

@@ -8,23 +8,23 @@ enum { MAX_MEMBERS = 20000 };
 
 static const char damaged_shape[] = "the service model is damaged: shape";
 
-static struct text lower_first(struct model *m, struct text name) {
-  char *copy = model_alloc(m, name.n + 1);
-  if (copy == NULL || name.n == 0) return name;
-  memcpy(copy, name.p, name.n);
+static struct span lower_first(struct model *m, struct span name) {
+  char *copy = model_alloc(m, name.size + 1);
+  if (copy == NULL || name.size == 0) return name;
+  memcpy(copy, name.data, name.size);
   if (copy[0] >= 'A' && copy[0] <= 'Z') copy[0] = (char)(copy[0] + 32);
-  return (struct text){copy, name.n};
+  return (struct span){copy, name.size};
 }
 
 /* EC2 requests use the wire name with a capital first letter. */
-static struct text upper_first(struct model *m, struct text name) {
+static struct span upper_first(struct model *m, struct span name) {
   char *copy;
-  if (name.n == 0 || name.p[0] < 'a' || name.p[0] > 'z') return name;
-  copy = model_alloc(m, name.n + 1);
+  if (name.size == 0 || name.data[0] < 'a' || name.data[0] > 'z') return name;
+  copy = model_alloc(m, name.size + 1);
   if (copy == NULL) return name;
-  memcpy(copy, name.p, name.n);
+  memcpy(copy, name.data, name.size);
   copy[0] = (char)(copy[0] - 32);
-  return (struct text){copy, name.n};
+  return (struct span){copy, name.size};
 }
 
 static void decode_slot(struct model *m, struct pack *r, struct slot *slot) {
@@ -101,11 +101,11 @@ struct shape *model_shape(struct model *m, uint32_t id) {
   else r.p += at;
   for (uint32_t skip = id % 8; skip > 0 && !r.bad; skip--)
     pack_bytes(&r, pack_number(&r));
-  struct text record = pack_bytes(&r, pack_number(&r));
+  struct span record = pack_bytes(&r, pack_number(&r));
   struct shape *s = r.bad ? NULL : model_alloc(m, sizeof *s);
   if (s != NULL) {
-    struct pack inner = {(const uint8_t *)record.p,
-                         (const uint8_t *)record.p + record.n, false};
+    struct pack inner = {(const uint8_t *)record.data,
+                         (const uint8_t *)record.data + record.size, false};
     s->id = id;
     decode_shape(m, &inner, s);
     r.bad = inner.bad;
@@ -117,9 +117,9 @@ struct shape *model_shape(struct model *m, uint32_t id) {
   return m->shapes[id] = s;
 }
 
-static uint32_t hash_text(struct text t) {
+static uint32_t hash_text(struct span t) {
   uint32_t h = 2166136261u;
-  for (size_t i = 0; i < t.n; i++) h = (h ^ (unsigned char)t.p[i]) * 16777619u;
+  for (size_t i = 0; i < t.size; i++) h = (h ^ (unsigned char)t.data[i]) * 16777619u;
   return h ^ h >> 15;
 }
 
@@ -137,7 +137,7 @@ static bool index_shape(struct model *m, struct shape *s) {
   return true;
 }
 
-struct slot *shape_wire(struct model *m, struct shape *s, struct text wire,
+struct slot *shape_wire(struct model *m, struct shape *s, struct span wire,
                         uint32_t *hint) {
   if (*hint < s->count && text_eq(s->slots[*hint].wire, wire))
     return &s->slots[(*hint)++];
@@ -152,7 +152,7 @@ struct slot *shape_wire(struct model *m, struct shape *s, struct text wire,
   return NULL;
 }
 
-struct slot *shape_member(struct shape *s, struct text name) {
+struct slot *shape_member(struct shape *s, struct span name) {
   for (uint32_t i = 0; i < s->count; i++)
     if (text_eq(s->slots[i].name, name)) return &s->slots[i];
   return NULL;
@@ -180,6 +180,10 @@ static void decode_operation(struct model *m, struct pack *r,
     op->input_ns_uri = pack_text(m, r);
     op->input_ns_prefix = pack_text(m, r);
   }
+  if (op->flags & OP_CHECKSUM) {
+    op->checksum_member = pack_text(m, r);
+    op->validation_member = pack_text(m, r);
+  }
   op->input.wire = op->input.form = op->input_name;
   op->input.ns_uri = op->input_ns_uri;
   op->input.ns_prefix = op->input_ns_prefix;
@@ -191,7 +195,7 @@ static void decode_operation(struct model *m, struct pack *r,
 }
 
 struct operation *model_operation(struct model *m, uint32_t number) {
-  struct text name;
+  struct span name;
   if (!model_op_name(m, number, &name)) return NULL;
   if (m->ops[number] != NULL) return m->ops[number];
   struct operation *op = model_alloc(m, sizeof *op);
@@ -206,7 +210,7 @@ struct operation *model_operation(struct model *m, uint32_t number) {
   return m->ops[number] = op;
 }
 
-struct shape *model_exception(struct model *m, struct text code) {
+struct shape *model_exception(struct model *m, struct span code) {
   struct pack r = {m->exceptions.p, m->exceptions.end, false};
   struct shape *by_code = NULL;
   for (uint32_t i = 0; i < m->exception_count; i++) {

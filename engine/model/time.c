@@ -114,21 +114,21 @@ static bool parse_http(struct scan s, double *seconds) {
   return offset_of(&s, seconds);
 }
 
-static bool parse_epoch(struct text t, double *seconds) {
+static bool parse_epoch(struct span t, double *seconds) {
   char digits_[48], *end;
-  if (t.n == 0 || t.n >= sizeof digits_) return false;
-  memcpy(digits_, t.p, t.n);
-  digits_[t.n] = 0;
+  if (t.size == 0 || t.size >= sizeof digits_) return false;
+  memcpy(digits_, t.data, t.size);
+  digits_[t.size] = 0;
   *seconds = strtod(digits_, &end);
   return *end == 0 && isfinite(*seconds);
 }
 
-bool parse_time(struct text t, double *seconds) {
+bool parse_time(struct span t, double *seconds) {
   t = text_trim(t);
-  struct scan s = {t.p, t.p + t.n};
-  if (t.n == 0) return false;
-  if (parse_epoch(t, seconds) && (t.n != 8 || t.p[0] != '2')) return true;
-  if (t.p[0] >= '0' && t.p[0] <= '9' && parse_iso(s, seconds)) return true;
+  struct scan s = {t.data, t.data + t.size};
+  if (t.size == 0) return false;
+  if (parse_epoch(t, seconds) && (t.size != 8 || t.data[0] != '2')) return true;
+  if (t.data[0] >= '0' && t.data[0] <= '9' && parse_iso(s, seconds)) return true;
   return parse_http(s, seconds);
 }
 
@@ -139,7 +139,7 @@ void push_seconds(lua_State *L, double seconds) {
     lua_pushnumber(L, seconds);
 }
 
-bool read_time(lua_State *L, struct text t) {
+bool read_time(lua_State *L, struct span t) {
   double seconds;
   if (!parse_time(t, &seconds)) return false;
   push_seconds(L, seconds);
@@ -154,15 +154,15 @@ enum time_format slot_time(const struct codec *c, const struct slot *slot,
   return otherwise;
 }
 
-static void write_fraction(struct buf *out, long long micros) {
+static void write_fraction(struct buffer *out, long long micros) {
   char part[16];
   if (micros == 0) return;
   int n = snprintf(part, sizeof part, ".%06lld", micros % 1000000);
   while (n > 1 && part[n - 1] == '0') n--;
-  buf_add(out, part, (size_t)n);
+  buffer_add(out, part, (size_t)n);
 }
 
-static void write_calendar(struct buf *out, long long seconds, long long micros,
+static void write_calendar(struct buffer *out, long long seconds, long long micros,
                            bool http) {
   char line[96];
   long long days = seconds / 86400, rest = seconds % 86400, y;
@@ -175,17 +175,17 @@ static void write_calendar(struct buf *out, long long seconds, long long micros,
     snprintf(line, sizeof line, "%.3s, %02d %.3s %04lld %02d:%02d:%02d GMT",
              weekdays + weekday * 3, d, months + (m - 1) * 3, y, hour, minute,
              second);
-    buf_str(out, line);
+    add_str(out, line);
     return;
   }
   snprintf(line, sizeof line, "%04lld-%02d-%02dT%02d:%02d:%02d", y, m, d, hour,
            minute, second);
-  buf_str(out, line);
+  add_str(out, line);
   write_fraction(out, micros);
-  buf_char(out, 'Z');
+  buffer_add_char(out, 'Z');
 }
 
-bool write_time(struct buf *out, lua_State *L, int at, enum time_format format) {
+bool write_time(struct buffer *out, lua_State *L, int at, enum time_format format) {
   double value = 0;
   if (lua_type(L, at) == LUA_TNUMBER) value = lua_tonumber(L, at);
   else if (!parse_time(get_text(L, at), &value)) return false;
@@ -197,9 +197,9 @@ bool write_time(struct buf *out, lua_State *L, int at, enum time_format format) 
   if (format != TIME_UNIX) {
     write_calendar(out, seconds, micros, format == TIME_RFC822);
   } else if (seconds < 0 && micros > 0) {
-    buf_double(out, value);
+    add_double(out, value);
   } else {
-    buf_int(out, seconds);
+    add_int(out, seconds);
     write_fraction(out, micros);
   }
   return true;

@@ -1,25 +1,25 @@
 /* From XML nodes to Lua values, by shape. */
 #include "codec.h"
 
-static struct text local_name(struct text name) {
-  const char *colon = memchr(name.p, ':', name.n);
+static struct span local_name(struct span name) {
+  const char *colon = memchr(name.data, ':', name.size);
   if (colon == NULL) return name;
-  size_t skip = (size_t)(colon - name.p) + 1;
-  return (struct text){name.p + skip, name.n - skip};
+  size_t skip = (size_t)(colon - name.data) + 1;
+  return (struct span){name.data + skip, name.size - skip};
 }
 
-static struct text full_name(struct codec *c, uint32_t node) {
+static struct span full_name(struct codec *c, uint32_t node) {
   struct xml_node *x = &c->s->nodes[node];
-  return (struct text){c->s->xml_text.p + x->name, x->name_length};
+  return (struct span){c->s->xml_text.data + x->name, x->name_length};
 }
 
-struct text xml_name(struct codec *c, uint32_t node) {
+struct span xml_name(struct codec *c, uint32_t node) {
   return local_name(full_name(c, node));
 }
 
-struct text xml_value(struct codec *c, uint32_t node) {
+struct span xml_value(struct codec *c, uint32_t node) {
   struct xml_node *x = &c->s->nodes[node];
-  return (struct text){x->text_length ? c->s->xml_text.p + x->text : "",
+  return (struct span){x->text_length ? c->s->xml_text.data + x->text : "",
                        x->text_length};
 }
 
@@ -48,8 +48,8 @@ static void repeated(struct codec *c, struct slot *slot, int into) {
 /* <key/><value/> inside of `node`, set in the table on top. */
 static bool entry(struct codec *c, struct shape *s, uint32_t node) {
   struct slot *key = &s->slots[0], *value = &s->slots[1];
-  struct text key_name = key->wire.n ? key->wire : text_of("key");
-  struct text value_name = value->wire.n ? value->wire : text_of("value");
+  struct span key_name = key->wire.size ? key->wire : text_of("key");
+  struct span value_name = value->wire.size ? value->wire : text_of("value");
   uint32_t key_node = 0, value_node = 0, end = c->s->nodes[node].next;
   for (uint32_t k = first_kid(c, node); k < end; k = c->s->nodes[k].next) {
     if (text_eq(xml_name(c, k), key_name)) key_node = k;

@@ -38,12 +38,12 @@ static struct xml_node *add_node(struct scan *x, const char *name) {
     s->node_room = room;
   }
   struct xml_node *node = &s->nodes[s->node_count++];
-  *node = (struct xml_node){.name = (uint32_t)s->xml_text.n};
-  buf_str(&s->xml_text, name);
-  node->name_length = (uint32_t)s->xml_text.n - node->name;
-  node->text = (uint32_t)s->xml_text.n;
+  *node = (struct xml_node){.name = (uint32_t)s->xml_text.size};
+  add_str(&s->xml_text, name);
+  node->name_length = (uint32_t)s->xml_text.size - node->name;
+  node->text = (uint32_t)s->xml_text.size;
   node->next = (uint32_t)s->node_count;
-  if (s->xml_text.failed || s->xml_text.n > UINT32_MAX / 2)
+  if (s->xml_text.failed || s->xml_text.size > UINT32_MAX / 2)
     stop(x, "out of memory");
   return node;
 }
@@ -58,7 +58,7 @@ static void on_start(void *data, const char *name, const char **attributes) {
   if (x->depth > 0) {
     struct xml_node *parent = &s->nodes[x->open[x->depth - 1]];
     if (parent->kids++ == 0) {
-      s->xml_text.n = parent->text; /* text between children says nothing */
+      s->xml_text.size = parent->text; /* text between children says nothing */
       parent->text_length = 0;
     }
   }
@@ -67,11 +67,11 @@ static void on_start(void *data, const char *name, const char **attributes) {
   for (; *attributes != NULL; attributes += 2) {
     struct xml_node *node = add_node(x, attributes[0]);
     if (node == NULL) return;
-    buf_str(&s->xml_text, attributes[1]);
-    node->text_length = (uint32_t)s->xml_text.n - node->text;
+    add_str(&s->xml_text, attributes[1]);
+    node->text_length = (uint32_t)s->xml_text.size - node->text;
     s->nodes[self].attributes++;
   }
-  s->nodes[self].text = (uint32_t)s->xml_text.n;
+  s->nodes[self].text = (uint32_t)s->xml_text.size;
   x->open[x->depth++] = self;
 }
 
@@ -88,8 +88,8 @@ static void on_text(void *data, const char *text, int length) {
   if (x->depth == 0 || length <= 0) return;
   struct xml_node *node = &s->nodes[x->open[x->depth - 1]];
   if (node->kids > 0) return;
-  buf_add(&s->xml_text, text, (size_t)length);
-  node->text_length = (uint32_t)s->xml_text.n - node->text;
+  buffer_add(&s->xml_text, text, (size_t)length);
+  node->text_length = (uint32_t)s->xml_text.size - node->text;
 }
 
 static void on_doctype(void *data, const char *name, const char *sysid,
@@ -105,18 +105,18 @@ static XML_Parser fresh_parser(struct scratch *s) {
 }
 
 /* Fills the scratch's nodes; node 0 is the root element. */
-bool xml_scan(struct codec *c, struct text body) {
+bool xml_scan(struct codec *c, struct span body) {
   struct scan x = {.s = c->s};
   x.parser = fresh_parser(c->s);
   if (x.parser == NULL) return codec_fault(c, "out of memory");
-  buf_reset(&c->s->xml_text);
+  buffer_clear(&c->s->xml_text);
   c->s->node_count = 0;
-  if (body.n > INT32_MAX / 2) return codec_fault(c, "the XML is too long");
+  if (body.size > INT32_MAX / 2) return codec_fault(c, "the XML is too long");
   XML_SetUserData(x.parser, &x);
   XML_SetElementHandler(x.parser, on_start, on_end);
   XML_SetCharacterDataHandler(x.parser, on_text);
   XML_SetStartDoctypeDeclHandler(x.parser, on_doctype);
-  if (XML_Parse(x.parser, body.p, (int)body.n, 1) == XML_STATUS_OK &&
+  if (XML_Parse(x.parser, body.data, (int)body.size, 1) == XML_STATUS_OK &&
       c->s->node_count > 0)
     return true;
   const char *why = x.fault ? x.fault

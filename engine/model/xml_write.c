@@ -2,50 +2,50 @@
  * query, ec2 and rest-xml. */
 #include "codec.h"
 
-void xml_escape(struct buf *out, struct text t) {
-  const char *p = t.p, *end = t.p + t.n;
+void xml_escape(struct buffer *out, struct span t) {
+  const char *p = t.data, *end = t.data + t.size;
   while (p < end) {
     const char *run = p;
     while (p < end && *p != '<' && *p != '>' && *p != '&' && *p != '"' &&
            *p != '\r' && *p != '\n')
       p++;
-    buf_add(out, run, (size_t)(p - run));
+    buffer_add(out, run, (size_t)(p - run));
     if (p == end) break;
     switch (*p++) {
-      case '<': buf_str(out, "&lt;"); break;
-      case '>': buf_str(out, "&gt;"); break;
-      case '&': buf_str(out, "&amp;"); break;
-      case '"': buf_str(out, "&quot;"); break;
-      case '\r': buf_str(out, "&#xD;"); break;
-      default: buf_str(out, "&#xA;"); break;
+      case '<': add_str(out, "&lt;"); break;
+      case '>': add_str(out, "&gt;"); break;
+      case '&': add_str(out, "&amp;"); break;
+      case '"': add_str(out, "&quot;"); break;
+      case '\r': add_str(out, "&#xD;"); break;
+      default: add_str(out, "&#xA;"); break;
     }
   }
 }
 
-static void namespace_of(struct buf *out, struct text uri, struct text prefix) {
-  if (uri.n == 0) return;
-  buf_str(out, " xmlns");
-  if (prefix.n > 0) {
-    buf_char(out, ':');
-    buf_text(out, prefix);
+static void namespace_of(struct buffer *out, struct span uri, struct span prefix) {
+  if (uri.size == 0) return;
+  add_str(out, " xmlns");
+  if (prefix.size > 0) {
+    buffer_add_char(out, ':');
+    buffer_add_span(out, prefix);
   }
-  buf_str(out, "=\"");
+  add_str(out, "=\"");
   xml_escape(out, uri);
-  buf_char(out, '"');
+  buffer_add_char(out, '"');
 }
 
-void xml_open(struct buf *out, struct text name, struct text ns_uri,
-              struct text ns_prefix) {
-  buf_char(out, '<');
-  buf_text(out, name);
+void xml_open(struct buffer *out, struct span name, struct span ns_uri,
+              struct span ns_prefix) {
+  buffer_add_char(out, '<');
+  buffer_add_span(out, name);
   namespace_of(out, ns_uri, ns_prefix);
-  buf_char(out, '>');
+  buffer_add_char(out, '>');
 }
 
-void xml_close(struct buf *out, struct text name) {
-  buf_str(out, "</");
-  buf_text(out, name);
-  buf_char(out, '>');
+void xml_close(struct buffer *out, struct span name) {
+  add_str(out, "</");
+  buffer_add_span(out, name);
+  buffer_add_char(out, '>');
 }
 
 static bool attributes(struct codec *c, struct shape *s, int at) {
@@ -54,26 +54,26 @@ static bool attributes(struct codec *c, struct shape *s, int at) {
     if (!(slot->traits & SLOT_ATTRIBUTE) || !get_member(c, slot, at)) continue;
     struct shape *inner = slot_shape(c->m, slot);
     if (inner == NULL) return codec_fault(c, "%s", c->m->fault);
-    struct buf *value = &c->s->text;
-    buf_reset(value);
+    struct buffer *value = &c->s->text;
+    buffer_clear(value);
     if (!write_scalar(c, value, slot, inner, lua_gettop(c->L), TIME_ISO8601))
       return false;
     lua_pop(c->L, 1);
-    buf_char(c->out, ' ');
-    buf_text(c->out, slot->wire);
-    buf_str(c->out, "=\"");
-    xml_escape(c->out, (struct text){value->p ? value->p : "", value->n});
-    buf_char(c->out, '"');
+    buffer_add_char(c->out, ' ');
+    buffer_add_span(c->out, slot->wire);
+    add_str(c->out, "=\"");
+    xml_escape(c->out, (struct span){value->data ? value->data : "", value->size});
+    buffer_add_char(c->out, '"');
   }
   return true;
 }
 
 static bool list(struct codec *c, struct slot *slot, struct shape *s, int at,
-                 struct text name) {
+                 struct span name) {
   struct slot *element = &s->slots[0];
   bool flat = slot->traits & SLOT_FLATTENED;
-  struct text item = flat            ? name
-                     : element->wire.n ? element->wire
+  struct span item = flat            ? name
+                     : element->wire.size ? element->wire
                      : c->protocol == EC2 ? text_of("item") : text_of("member");
   size_t n = lua_rawlen(c->L, at);
   if (!flat) xml_open(c->out, name, slot->ns_uri, slot->ns_prefix);
@@ -87,12 +87,12 @@ static bool list(struct codec *c, struct slot *slot, struct shape *s, int at,
 }
 
 static bool map(struct codec *c, struct slot *slot, struct shape *s, int at,
-                struct text name) {
+                struct span name) {
   struct slot *key = &s->slots[0], *value = &s->slots[1];
-  struct text key_name = key->wire.n ? key->wire : text_of("key");
-  struct text value_name = value->wire.n ? value->wire : text_of("value");
+  struct span key_name = key->wire.size ? key->wire : text_of("key");
+  struct span value_name = value->wire.size ? value->wire : text_of("value");
   bool flat = slot->traits & SLOT_FLATTENED;
-  struct text wrapper = flat ? name : text_of("entry"), none = {"", 0};
+  struct span wrapper = flat ? name : text_of("entry"), none = {"", 0};
   if (!flat) xml_open(c->out, name, slot->ns_uri, slot->ns_prefix);
   lua_pushnil(c->L);
   while (lua_next(c->L, at)) {
@@ -108,12 +108,12 @@ static bool map(struct codec *c, struct slot *slot, struct shape *s, int at,
 }
 
 static bool structure(struct codec *c, struct slot *slot, struct shape *s,
-                      int at, struct text name) {
-  buf_char(c->out, '<');
-  buf_text(c->out, name);
+                      int at, struct span name) {
+  buffer_add_char(c->out, '<');
+  buffer_add_span(c->out, name);
   namespace_of(c->out, slot->ns_uri, slot->ns_prefix);
   if (!attributes(c, s, at)) return false;
-  buf_char(c->out, '>');
+  buffer_add_char(c->out, '>');
   if (!xml_write_members(c, s, at, false)) return false;
   xml_close(c->out, name);
   return true;
@@ -133,7 +133,7 @@ bool xml_write_members(struct codec *c, struct shape *s, int at, bool body) {
 }
 
 static bool scalar(struct codec *c, struct slot *slot, struct shape *s, int at,
-                   struct text name) {
+                   struct span name) {
   xml_open(c->out, name, slot->ns_uri, slot->ns_prefix);
   if (s->type == STRING) xml_escape(c->out, get_text(c->L, at));
   else if (!write_scalar(c, c->out, slot, s, at, TIME_ISO8601)) return false;
@@ -141,15 +141,15 @@ static bool scalar(struct codec *c, struct slot *slot, struct shape *s, int at,
   return true;
 }
 
-bool xml_write(struct codec *c, struct slot *slot, int at, struct text name) {
+bool xml_write(struct codec *c, struct slot *slot, int at, struct span name) {
   struct shape *s = slot_shape(c->m, slot);
   bool ok;
   if (s == NULL) return codec_fault(c, "%s", c->m->fault);
   if (is_null(c->L, at)) return true;
   if (s->type > MAP) return scalar(c, slot, s, at, name);
   if (lua_type(c->L, at) != LUA_TTABLE)
-    return codec_fault(c, "%.*s: a table is expected", (int)slot->name.n,
-                       slot->name.p);
+    return codec_fault(c, "%.*s: a table is expected", (int)slot->name.size,
+                       slot->name.data);
   if (!codec_enter(c)) return false;
   if (s->type == STRUCTURE) ok = structure(c, slot, s, at, name);
   else if (s->type == LIST) ok = list(c, slot, s, at, name);

@@ -1,0 +1,19 @@
+/* What the files of the Lua binding share. */
+#ifndef DRLUA_MODEL_BINDING_H
+#define DRLUA_MODEL_BINDING_H
+
+#include "message.h"
+
+/* The largest part of a model that is packed, unpacked. */
+#define PACKED_LIMIT ((size_t)64 << 20)
+
+struct scratch *scratch_take(lua_State *L);
+void scratch_give(lua_State *L, int at);
+void codec_loose(lua_State *L, struct codec *c, struct scratch *s);
+void set_functions(lua_State *L, const luaL_Reg *list);
+/* Registers the metatables; native.json needs them too. */
+void model_prepare(lua_State *L);
+
+extern const luaL_Reg model_queries[], model_messages[];
+
+#endif
