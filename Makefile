@@ -31,9 +31,26 @@ EMBEDDED := $(sort $(shell find stdlib -name '*.lua' 2>/dev/null))
 
 all: $(BUILD)/drlua
 
-$(BUILD)/drlua: $(OBJECTS) $(BUILD)/embed_data.o
+$(BUILD)/drlua: $(OBJECTS) $(BUILD)/embed_data.o $(BUILD)/models_data.o
 	@echo link $@
 	@$(CC) $(LDFLAGS) -o $@ $^ $(PACKAGE_LIBS)
+
+# AWS's service models are compiled by drlua itself: a first stage without any.
+MODELS = build/models.bin
+$(BUILD)/drlua-stage1: $(OBJECTS) $(BUILD)/embed_data.o $(BUILD)/no_models.o
+	@$(CC) $(LDFLAGS) -o $@ $^ $(PACKAGE_LIBS)
+
+$(MODELS): stdlib/aws/compiler.lua scripts/compile_models.lua scripts/models.txt \
+  engine/model/model.h | $(BUILD)/drlua-stage1
+	@test -d build/botocore/data || scripts/setup
+	@$(BUILD)/drlua-stage1 script scripts/compile_models.lua build/botocore/data $@
+
+$(BUILD)/models_data.o: $(MODELS) scripts/incbin
+	@scripts/incbin drlua_models $(MODELS) | $(CC) -x assembler -c -o $@ -
+
+$(BUILD)/no_models.o: scripts/incbin
+	@mkdir -p $(@D)
+	@scripts/incbin drlua_models | $(CC) -x assembler -c -o $@ -
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)

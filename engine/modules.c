@@ -10,7 +10,9 @@ int luaopen_native_crypto(lua_State *L);
 int luaopen_native_embed(lua_State *L);
 int luaopen_native_fs(lua_State *L);
 int luaopen_native_gzip(lua_State *L);
+int luaopen_native_json(lua_State *L);
 int luaopen_native_loop(lua_State *L);
+int luaopen_native_model(lua_State *L);
 int luaopen_native_process(lua_State *L);
 int luaopen_native_sigv4(lua_State *L);
 int luaopen_native_sqlite(lua_State *L);
@@ -23,7 +25,9 @@ static const luaL_Reg modules[] = {
     {"native.embed", luaopen_native_embed},
     {"native.fs", luaopen_native_fs},
     {"native.gzip", luaopen_native_gzip},
+    {"native.json", luaopen_native_json},
     {"native.loop", luaopen_native_loop},
+    {"native.model", luaopen_native_model},
     {"native.process", luaopen_native_process},
     {"native.sigv4", luaopen_native_sigv4},
     {"native.sqlite", luaopen_native_sqlite},

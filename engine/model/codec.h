@@ -107,6 +107,9 @@ static inline struct span get_text(lua_State *L, int at) {
   return t;
 }
 
+/* Pushes the list of a table's string keys, sorted. */
+void push_sorted_keys(lua_State *L, int at);
+
 /* Scalars as text (time.c, scalar.c). */
 enum time_format slot_time(const struct codec *c, const struct slot *slot,
                            const struct shape *s, enum time_format otherwise);
@@ -162,6 +165,7 @@ bool xml_read_members(struct codec *c, struct shape *s, uint32_t node,
                       int into, bool body);
 bool xml_write(struct codec *c, struct slot *slot, int at, struct span name);
 bool xml_write_members(struct codec *c, struct shape *s, int at, bool body);
+bool xml_write_root(struct codec *c, struct slot *root, struct shape *s, int at);
 void xml_escape(struct buffer *out, struct span t);
 void xml_open(struct buffer *out, struct span name, struct span ns_uri,
               struct span ns_prefix);

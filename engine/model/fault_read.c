@@ -65,7 +65,7 @@ static struct span first_field(lua_State *L, const char *a, const char *b,
 /* x-amzn-query-error: the code of the former query protocol, and the fault's
  * side. */
 static void query_error(struct fault *f, const struct incoming *in) {
-  struct span h = find_header(in, "x-amzn-query-error");
+  struct span h = header_value(in, "x-amzn-query-error");
   const char *semicolon = h.data ? memchr(h.data, ';', h.size) : NULL;
   if (semicolon == NULL || semicolon == h.data) return;
   f->shape_code = f->code;
@@ -93,7 +93,7 @@ static void read_loose(struct codec *c, const struct incoming *in) {
 
 static void fault_of_table(struct codec *c, struct fault *f,
                            const struct incoming *in) {
-  struct span header = find_header(in, "x-amzn-errortype");
+  struct span header = header_value(in, "x-amzn-errortype");
   if (lua_istable(c->L, -1)) {
     f->code = first_field(c->L, "__type", "code", "Code");
     f->message = first_field(c->L, "message", "Message", "errorMessage");
@@ -194,7 +194,7 @@ bool read_fault(struct codec *c, struct operation *op, const struct incoming *in
       if (node == 0 && xml_child(c, 0, "Errors") != 0) node = error_node(c);
       fault_of_xml(c, &f, node);
     } else {
-      struct span header = find_header(in, "x-amzn-errortype");
+      struct span header = header_value(in, "x-amzn-errortype");
       if (header.data != NULL) f.code = clean_code(header);
     }
     lua_pushnil(c->L);

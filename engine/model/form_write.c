@@ -60,22 +60,34 @@ static bool list(struct codec *c, struct slot *slot, struct shape *s, int at) {
   return true;
 }
 
-static bool map(struct codec *c, struct slot *slot, struct shape *s, int at) {
+static bool map_entry(struct codec *c, struct shape *s, int key_at, size_t i) {
   struct slot *key = &s->slots[0], *value = &s->slots[1];
-  size_t start = c->s->path.size, i = 0;
+  size_t before = push_number(c, i);
+  size_t entry = push_path(c, key->wire.size ? key->wire : text_of("key"));
+  if (!form_write(c, key, key_at)) return false;
+  pop_path(c, entry);
+  push_path(c, value->wire.size ? value->wire : text_of("value"));
+  if (!form_write(c, value, key_at + 1)) return false;
+  pop_path(c, before);
+  return true;
+}
+
+/* Entries are numbered, so they go by their keys: equal inputs, equal bodies. */
+static bool map(struct codec *c, struct slot *slot, struct shape *s, int at) {
+  lua_State *L = c->L;
+  size_t start = c->s->path.size;
   if (!(slot->traits & SLOT_FLATTENED)) push_path(c, text_of("entry"));
-  lua_pushnil(c->L);
-  while (lua_next(c->L, at)) {
-    int top = lua_gettop(c->L);
-    size_t before = push_number(c, ++i);
-    size_t entry = push_path(c, key->wire.size ? key->wire : text_of("key"));
-    if (!form_write(c, key, top - 1)) return false;
-    pop_path(c, entry);
-    push_path(c, value->wire.size ? value->wire : text_of("value"));
-    if (!form_write(c, value, top)) return false;
-    pop_path(c, before);
-    lua_pop(c->L, 1);
+  push_sorted_keys(L, at);
+  int keys = lua_gettop(L);
+  size_t n = lua_rawlen(L, keys);
+  for (size_t i = 1; i <= n; i++) {
+    lua_rawgeti(L, keys, (lua_Integer)i);
+    lua_pushvalue(L, -1);
+    lua_rawget(L, at);
+    if (!map_entry(c, s, lua_gettop(L) - 1, i)) return false;
+    lua_pop(L, 2);
   }
+  lua_pop(L, 1);
   pop_path(c, start);
   return true;
 }

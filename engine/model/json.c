@@ -39,32 +39,22 @@ static void new_line(struct codec *c, const struct style *style, int level) {
   for (int i = 0; i < style->indent * level; i++) buffer_add_char(c->out, ' ');
 }
 
-/* Pushes the list of the table's keys, sorted when asked for. */
-static bool push_keys(struct codec *c, const struct style *style, int at) {
-  lua_State *L = c->L;
-  lua_Integer n = 0;
-  lua_newtable(L);
+static bool only_text_keys(lua_State *L, int at) {
   lua_pushnil(L);
   while (lua_next(L, at)) {
     lua_pop(L, 1);
-    if (lua_type(L, -1) != LUA_TSTRING)
-      return codec_fault(c, "an object's keys must be strings");
-    lua_pushvalue(L, -1);
-    lua_rawseti(L, -3, ++n);
+    if (lua_type(L, -1) == LUA_TSTRING) continue;
+    lua_pop(L, 1);
+    return false;
   }
-  if (!style->sort) return true;
-  lua_getglobal(L, "table");
-  lua_getfield(L, -1, "sort");
-  lua_pushvalue(L, -3);
-  lua_call(L, 1, 0);
-  lua_pop(L, 1);
   return true;
 }
 
 static bool styled_object(struct codec *c, const struct style *style, int at,
                           int level) {
   lua_State *L = c->L;
-  if (!push_keys(c, style, at)) return false;
+  if (!only_text_keys(L, at)) return codec_fault(c, "an object's keys must be strings");
+  push_sorted_keys(L, at);
   int keys = lua_gettop(L);
   size_t n = lua_rawlen(L, keys);
   buffer_add_char(c->out, '{');

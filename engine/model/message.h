@@ -12,7 +12,7 @@ struct incoming {
   size_t header_count;
 };
 
-struct span find_header(const struct incoming *in, const char *name);
+struct span header_value(const struct incoming *in, const char *name);
 
 /* Client side. Input at `input` (a table); leaves the request on the stack. */
 bool write_request(struct codec *c, struct operation *op, int input, int options);

@@ -57,7 +57,7 @@ static int push_cold(lua_State *L, enum cold which, const char *key) {
   struct model *m = check_model(L);
   struct part part = m->cold[which];
   struct codec c;
-  struct span t;
+  struct span t = {"", 0};
   if (push_kept(L, key)) return 1;
   if (part.p == part.end) {
     lua_newtable(L);

@@ -14,7 +14,7 @@ static void header(struct codec *c, const char *name, const char *value) {
 }
 
 static bool write_form(struct codec *c, struct operation *op, int input) {
-  header(c, "Content-Type", "application/x-www-form-urlencoded; charset=utf-8");
+  header(c, "Content-Type", "application/x-www-form-urlencoded");
   add_str(c->out, "Action=");
   buffer_add_span(c->out, op->name);
   add_str(c->out, "&Version=");

@@ -1,7 +1,7 @@
 /* Answers, as a client reads them. */
 #include "message.h"
 
-struct span find_header(const struct incoming *in, const char *name) {
+struct span header_value(const struct incoming *in, const char *name) {
   struct span wanted = text_of(name);
   for (size_t i = 0; i < in->header_count; i++)
     if (text_caseless_eq(in->headers[i].name, wanted)) return in->headers[i].value;
@@ -13,7 +13,7 @@ struct span request_id_of(struct codec *c, const struct incoming *in, bool xml) 
   static const char *const names[] = {"x-amzn-requestid", "x-amz-request-id",
                                       "x-amzn-request-id"};
   for (size_t i = 0; i < 3; i++) {
-    struct span id = find_header(in, names[i]);
+    struct span id = header_value(in, names[i]);
     if (id.data != NULL) return id;
   }
   if (!xml) return (struct span){"", 0};
@@ -32,10 +32,10 @@ struct span request_id_of(struct codec *c, const struct incoming *in, bool xml) 
 static bool read_xml_rpc(struct codec *c, struct operation *op,
                          const struct incoming *in, struct shape *s) {
   uint32_t start = 0;
-  if (s == NULL && text_trim(in->body).size == 0) return true;
+  if (text_trim(in->body).size == 0) return true;
   if (!xml_scan(c, in->body)) return false;
   if (s == NULL) return true;
-  if (op->flags & OP_RESULT_WRAPPER) {
+  if (c->protocol == QUERY) {
     struct buffer *name = &c->s->text;
     buffer_clear(name);
     buffer_add_span(name, op->name);
@@ -43,7 +43,7 @@ static bool read_xml_rpc(struct codec *c, struct operation *op,
     buffer_add_char(name, 0);
     if (name->failed) return codec_fault(c, "out of memory");
     start = xml_child(c, 0, name->data);
-    if (start == 0) return true;
+    if (start == 0 && (op->flags & OP_RESULT_WRAPPER)) return true;
   }
   return xml_read_members(c, s, start, lua_gettop(c->L), false);
 }

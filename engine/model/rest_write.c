@@ -196,7 +196,6 @@ static bool add_header(struct codec *c, struct slot *slot, struct shape *s,
   bool ok;
   buffer_clear(value);
   if (s->type == LIST) {
-    if (lua_rawlen(c->L, at) == 0) return true;
     ok = add_header_list(c, value, s, at);
   } else if (slot->traits & SLOT_JSON_VALUE) {
     ok = add_json_header(c, value, at);
@@ -296,9 +295,5 @@ bool rest_write_body(struct codec *c, struct slot *root, int at, int *value) {
   if (c->protocol == REST_JSON) return json_write(c, root, at, true);
   if (!c->server && !has_body_values(c, s, at)) return true;
   if (c->server) buffer_add_span(c->out, text_of("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"));
-  xml_open(c->out, root->wire, root->ns_uri, root->ns_prefix);
-  if (!codec_enter(c) || !xml_write_members(c, s, at, true)) return false;
-  codec_leave(c);
-  xml_close(c->out, root->wire);
-  return true;
+  return xml_write_root(c, root, s, at);
 }

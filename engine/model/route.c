@@ -191,8 +191,8 @@ static long find_cbor(struct codec *c, const struct incoming *in) {
 }
 
 long find_route(struct codec *c, const struct incoming *in, enum protocol *protocol) {
-  struct span target = find_header(in, "x-amz-target"), action;
-  struct span smithy = find_header(in, "smithy-protocol");
+  struct span target = header_value(in, "x-amz-target"), action;
+  struct span smithy = header_value(in, "smithy-protocol");
   unsigned offered = c->m->offered | 1u << c->m->protocol;
   if (smithy.data != NULL && (offered & 1u << CBOR)) {
     *protocol = CBOR;

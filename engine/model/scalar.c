@@ -7,6 +7,8 @@
 
 #include "codec.h"
 
+#include <lualib.h>
+
 bool codec_fault(struct codec *c, const char *format, ...) {
   va_list list;
   va_start(list, format);
@@ -20,6 +22,25 @@ bool codec_enter(struct codec *c) {
   if (!lua_checkstack(c->L, 12)) return codec_fault(c, "nested too deeply");
   c->depth++;
   return true;
+}
+
+void push_sorted_keys(lua_State *L, int at) {
+  lua_Integer n = 0;
+  lua_newtable(L);
+  lua_pushnil(L);
+  while (lua_next(L, at)) {
+    lua_pop(L, 1);
+    if (lua_type(L, -1) != LUA_TSTRING) continue;
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, -3, ++n);
+  }
+  if (n < 2) return;
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, -1, LUA_TABLIBNAME);
+  lua_getfield(L, -1, "sort");
+  lua_pushvalue(L, -4);
+  lua_call(L, 1, 0);
+  lua_pop(L, 2);
 }
 
 /* Numbers; NaN and the infinities may come as text. */

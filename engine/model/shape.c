@@ -34,7 +34,7 @@ static void decode_slot(struct model *m, struct pack *r, struct slot *slot) {
   if (slot->traits & SLOT_WIRE_LOWER) slot->wire = lower_first(m, slot->name);
   if (slot->traits & SLOT_WIRE) slot->wire = pack_text(m, r);
   slot->form = slot->wire;
-  if (m->protocol == EC2 && (slot->traits & (SLOT_WIRE | SLOT_WIRE_LOWER)))
+  if (m->protocol == EC2)
     slot->form = upper_first(m, slot->wire);
   if (slot->traits & SLOT_FORM) slot->form = pack_text(m, r);
   if (slot->traits & SLOT_LOCATION) slot->location = (uint8_t)pack_byte(r);

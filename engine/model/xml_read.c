@@ -103,6 +103,15 @@ static bool read_member(struct codec *c, struct slot *slot, uint32_t node,
   return true;
 }
 
+/* A flattened list whose elements go by their own name (SimpleDB). */
+static struct slot *by_element(struct codec *c, struct shape *s, struct span name) {
+  if (c->protocol != QUERY) return NULL;
+  for (uint32_t i = 0; i < s->count; i++)
+    if ((s->slots[i].traits & SLOT_FLATTENED) && text_eq(s->slots[i].form, name))
+      return &s->slots[i];
+  return NULL;
+}
+
 bool xml_read_members(struct codec *c, struct shape *s, uint32_t node,
                       int into, bool body) {
   uint32_t hint = 0, end = c->s->nodes[node].next;
@@ -110,6 +119,7 @@ bool xml_read_members(struct codec *c, struct shape *s, uint32_t node,
     return false;
   for (uint32_t k = first_kid(c, node); k < end; k = c->s->nodes[k].next) {
     struct slot *slot = shape_wire(c->m, s, xml_name(c, k), &hint);
+    if (slot == NULL) slot = by_element(c, s, xml_name(c, k));
     if (slot == NULL || (body && slot->location != IN_BODY) ||
         (slot->traits & SLOT_ATTRIBUTE))
       continue;

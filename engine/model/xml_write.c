@@ -132,6 +132,20 @@ bool xml_write_members(struct codec *c, struct shape *s, int at, bool body) {
   return true;
 }
 
+/* A message's root: its members that are bound elsewhere are left out. */
+bool xml_write_root(struct codec *c, struct slot *root, struct shape *s, int at) {
+  if (!codec_enter(c)) return false;
+  buffer_add_char(c->out, '<');
+  buffer_add_span(c->out, root->wire);
+  namespace_of(c->out, root->ns_uri, root->ns_prefix);
+  if (!attributes(c, s, at)) return false;
+  buffer_add_char(c->out, '>');
+  if (!xml_write_members(c, s, at, true)) return false;
+  xml_close(c->out, root->wire);
+  codec_leave(c);
+  return true;
+}
+
 static bool scalar(struct codec *c, struct slot *slot, struct shape *s, int at,
                    struct span name) {
   xml_open(c->out, name, slot->ns_uri, slot->ns_prefix);

@@ -88,16 +88,23 @@ local function is_flattened(state, ref)
   return (shape.type == "list" or shape.type == "map") and trait(state, ref, "flattened")
 end
 
---- Name of the slot in a message; a flattened list without a name of its own goes
--- by the name of its elements.
+--- Name of the slot in a message. A structure's own name is for the root only.
 local function wire_name(state, name, ref)
-  local wire = trait(state, ref, "locationName")
-  if wire then return wire end
-  if is_flattened(state, ref) then
-    local member = state.shapes[ref.shape].member
-    if member and member.locationName then return member.locationName end
+  local shape = state.shapes[ref.shape]
+  if ref.locationName or shape.type == "structure" then return ref.locationName or name end
+  return shape.locationName or name
+end
+
+--- Its name in a query request, where that is another: a flattened list without a name
+-- of its own goes by the name of its elements.
+local function form_name(state, ref)
+  local query_name = trait(state, ref, "queryName")
+  if query_name then return query_name end
+  local shape = state.shapes[ref.shape]
+  local own = ref.locationName or shape.locationName
+  if not own and shape.type == "list" and is_flattened(state, ref) then
+    return shape.member.locationName
   end
-  return name
 end
 
 local function lower_first(text) return (text:gsub("^%u", string.lower)) end
@@ -117,15 +124,16 @@ local function encode_slot(state, name, ref, required)
   local id = shape_id(state, ref.shape)
   local wire = name and wire_name(state, name, ref) or ref.locationName
   local bits, tail = name_traits(state, name, wire)
-  if state.payloads[ref.shape] and ref.locationName and bits == 0 then
+  if state.payloads[ref.shape] and ref.locationName and bits == 0 and not wire:find("^%l") then
     -- The payload's element is named by its member, else by its shape: say which.
+    -- A small letter is only Smithy repeating the member's name.
     bits, tail = SLOT.wire, text_of(state, ref.locationName)
   end
   local target = state.shapes[ref.shape]
-  local query_name = trait(state, ref, "queryName")
-  if query_name then
+  local form = form_name(state, ref)
+  if form and name then
     bits = bits + SLOT.form
-    tail = tail .. text_of(state, query_name)
+    tail = tail .. text_of(state, form)
   end
   local location = LOCATIONS[ref.location]
   if location then
