@@ -16,18 +16,33 @@ local function exists(path)
   return file ~= nil
 end
 
---- The suite of DIR/NAME. Prints "NAME: skipped" and exits 0 when there is none.
-function vectors.open(name, dir)
+local function suite_of(name, dir)
   if not dir then
-    io.stderr:write("usage: drlua script tests/conformance/" .. name .. ".lua DIR\n")
+    io.stderr:write("usage: drlua script tests/conformance/NAME.lua DIR\n")
     os.exit(2, true)
   end
   local path = dir:gsub("/+$", "") .. "/" .. name
-  if not exists(path) then
-    print(name .. ": skipped, no folder " .. path)
-    os.exit(0, true)
+  if exists(path) then return setmetatable({ name = name, path = path, passed = 0, failed = 0 }, suite) end
+  print(name .. ": skipped, no folder " .. path)
+end
+
+--- The suite of DIR/NAME. Prints "NAME: skipped" and exits 0 when there is none.
+function vectors.open(name, dir)
+  return suite_of(name, dir) or os.exit(0, true)
+end
+
+--- Runs several folders of one runner: a list of { name, fn(suite) }.
+function vectors.together(dir, parts)
+  local failed = 0
+  for _, part in ipairs(parts) do
+    local self = suite_of(part[1], dir)
+    if self then
+      part[2](self)
+      self:total()
+      failed = failed + self.failed
+    end
   end
-  return setmetatable({ name = name, path = path, passed = 0, failed = 0 }, suite)
+  os.exit(failed == 0 and 0 or 1, true)
 end
 
 --- A file's bytes, or nil when it does not exist.
@@ -46,6 +61,18 @@ function vectors.same(a, b)
   if next(a) == nil and next(b) == nil then return getmetatable(a) == getmetatable(b) end
   for k, v in pairs(a) do
     if not vectors.same(v, b[k]) then return false end
+  end
+  for k in pairs(b) do
+    if a[k] == nil then return false end
+  end
+  return true
+end
+
+--- The same, where an empty list and an empty object are alike.
+function vectors.alike(a, b)
+  if type(a) ~= "table" or type(b) ~= "table" then return a == b end
+  for k, v in pairs(a) do
+    if not vectors.alike(v, b[k]) then return false end
   end
   for k in pairs(b) do
     if a[k] == nil then return false end
@@ -75,8 +102,12 @@ function suite:case(name, fn, ...)
   end
 end
 
-function suite:finish()
+function suite:total()
   print(("%s: %d passed, %d failed"):format(self.name, self.passed, self.failed))
+end
+
+function suite:finish()
+  self:total()
   os.exit(self.failed == 0 and 0 or 1, true)
 end
 
