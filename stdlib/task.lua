@@ -86,9 +86,10 @@ function task.await(op, ...)
   return op:result()
 end
 
---- Starts fn(...) as a task of its own and returns it.
+--- Starts fn(...) as a task of its own and returns it. It inherits the field
+-- `context` of the task that starts it, which is for layers above.
 function task.spawn(fn, ...)
-  local t = setmetatable({ waiters = {} }, Task)
+  local t = setmetatable({ waiters = {}, context = current and current.context }, Task)
   local arguments = table.pack(...)
   t.co = coroutine.create(function()
     body(t, fn, table.unpack(arguments, 1, arguments.n))

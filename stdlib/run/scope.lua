@@ -1,0 +1,54 @@
+--- Scopes: where in a run the code is that runs now.
+--
+-- A scope belongs to the run itself, to a branch of dr.parallel or dr.each, or to
+-- one attempt of a step. It names what happens inside, the same way on every replay:
+-- steps by name ("Deploy", "Deploy#2"), effects and clock readings by their order. A
+-- task carries its scope in its field `context`, and tasks it starts inherit it.
+local task = require "task"
+
+local scope = {}
+scope.__index = scope
+
+--- Makes a scope. kind: "run" "branch" "step" "probe". path: of the scope, "" for the run.
+function scope.new(session, kind, path, parent)
+  return setmetatable({ session = session, kind = kind, path = path, parent = parent, counters = {} }, scope)
+end
+
+--- A name that is unique in the scope: the second "x" is "x#2".
+function scope:unique(name)
+  local n = (self.counters[name] or 0) + 1
+  self.counters[name] = n
+  return n == 1 and name or ("%s#%d"):format(name, n)
+end
+
+--- The path of something inside the scope.
+function scope:join(name)
+  return self.path == "" and name or self.path .. "/" .. name
+end
+
+--- The scope of the innermost step, or nil.
+function scope:step_scope()
+  local s = self
+  while s and s.kind ~= "step" do s = s.parent end
+  return s
+end
+
+--- The current scope, or nil outside of any run.
+function scope.current()
+  local t = task.current()
+  return t and t.context
+end
+
+--- Runs fn(...) with this scope as the current one; returns what pcall would.
+function scope:call(fn, handler, ...)
+  local t = task.current()
+  local outer = t.context
+  t.context = self
+  local function restore(...)
+    t.context = outer
+    return ...
+  end
+  return restore(xpcall(fn, handler, ...))
+end
+
+return scope
