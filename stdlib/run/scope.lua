@@ -26,11 +26,18 @@ function scope:join(name)
   return self.path == "" and name or self.path .. "/" .. name
 end
 
---- The scope of the innermost step, or nil.
-function scope:step_scope()
+--- The innermost step (the record that step.lua makes), or nil.
+function scope:innermost_step()
   local s = self
-  while s and s.kind ~= "step" do s = s.parent end
-  return s
+  while s and not s.step do s = s.parent end
+  return s and s.step
+end
+
+--- True inside a probe (done, when, wait_until), which may only read.
+function scope:in_probe()
+  local s = self
+  while s and s.kind ~= "probe" and s.kind ~= "step" do s = s.parent end
+  return s ~= nil and s.kind == "probe"
 end
 
 --- The current scope, or nil outside of any run.

@@ -1,0 +1,122 @@
+--- The state directory: where runs, locks and rehearsals are kept.
+--
+--     STATE/runs/RUN/journal.db     what happened, see journal.lua
+--     STATE/runs/RUN/report.md      written at the run's end
+--     STATE/locks/NAME              see lock.lua
+--
+-- Directories are 0700, files 0600: a journal names everything a recovery touches.
+local clock = require "native.clock"
+local errors = require "errors"
+local fs = require "native.fs"
+local sys = require "native.sys"
+
+local state = {}
+state.__index = state
+
+-- Short words that survive a bad telephone line: no two begin alike in sound.
+local words = {}
+for word in ([[amber anchor apple aspen badge bamboo basil beacon birch bison brass breeze cabin
+  candle canyon cedar chalk cherry cider clover cobalt comet copper coral cotton crane cricket
+  dawn delta denim dune eagle ember fable falcon fern fjord flint forest garnet ginger glacier
+  granite grove harbor hazel heron hickory indigo iris island ivory jade jasper juniper kayak
+  kelp kettle lagoon lantern larch lemon lilac linen lotus lunar magnet mango maple marble
+  meadow mint mosaic nectar nickel oasis ocean olive onyx orbit orchid otter paddle panda pearl
+  pebble pepper pine plum poplar prairie quail quartz raven reef ribbon river robin ruby saddle
+  saffron salmon sequoia silver sparrow spruce sulphur summit sunset tango thistle timber topaz
+  tulip tundra turtle umber valley velvet violet walnut willow winter yarrow zephyr zinc]]):gmatch("%a+") do
+  table.insert(words, word)
+end
+
+--- The state directory's path: the option, DRLUA_STATE, XDG_STATE_HOME/drlua,
+-- ~/.local/state/drlua.
+function state.path(option)
+  if option then return option end
+  local own, xdg = sys.getenv("DRLUA_STATE"), sys.getenv("XDG_STATE_HOME")
+  if own and own ~= "" then return own end
+  if xdg and xdg ~= "" then return xdg .. "/drlua" end
+  local user = sys.user()
+  local home = sys.getenv("HOME") or (user and user.home)
+  if not home or home == "" then
+    errors.raise { kind = "usage", message = "no home directory: name a state directory with --state DIR" }
+  end
+  return home .. "/.local/state/drlua"
+end
+
+local function make(path)
+  if fs.stat(path) then return end
+  local parent = path:match("^(.+)/[^/]+/*$")
+  if parent then make(parent) end
+  local ok, message, kind = fs.mkdir(path, 448) -- 0700
+  if not ok and kind ~= "exists" then
+    errors.raise { kind = "state", message = ("the state directory %s cannot be made: %s"):format(path, message) }
+  end
+end
+
+--- Opens the state directory, and makes it where it is missing.
+function state.open(option)
+  local path = state.path(option)
+  make(path)
+  if not fs.list(path) then
+    errors.raise { kind = "state", message = ("the state directory %s cannot be read"):format(path) }
+  end
+  local self = setmetatable({ path = path }, state)
+  make(self:runs())
+  make(self:locks())
+  return self
+end
+
+--- Opens it for reading only: nothing is made.
+function state.look(option)
+  return setmetatable({ path = state.path(option) }, state)
+end
+
+function state:runs() return self.path .. "/runs" end
+function state:locks() return self.path .. "/locks" end
+function state:run(id) return self.path .. "/runs/" .. id end
+function state:journal(id) return self:run(id) .. "/journal.db" end
+
+--- Makes the directory of a new run; returns its id, such as 20261121-0741-kelp.
+function state:new_run()
+  local now = clock.now()
+  local stamp = clock.format(now, "compact"):gsub("^(%d+)T(%d%d%d%d).*$", "%1-%2")
+  local start = math.random(#words)
+  for i = 0, #words - 1 do
+    local id = stamp .. "-" .. words[(start + i - 1) % #words + 1]
+    local ok, message, kind = fs.mkdir(self:run(id), 448)
+    if ok then return id end
+    if kind ~= "exists" then
+      errors.raise { kind = "state",
+        message = ("no run can be recorded in the state directory %s: %s"):format(self.path, message) }
+    end
+  end
+  errors.raise { kind = "state", message = "more runs in this minute than there are names" }
+end
+
+--- The ids of all runs, oldest first.
+function state:ids()
+  local ids = {}
+  for _, name in ipairs(fs.list(self:runs()) or {}) do
+    if fs.stat(self:journal(name)) then table.insert(ids, name) end
+  end
+  table.sort(ids)
+  return ids
+end
+
+--- The id that a person means: the whole of it, its word, a part that only one run
+-- has, or "last".
+function state:find(text)
+  local ids, found = self:ids(), {}
+  if text == "last" and #ids > 0 then return ids[#ids] end
+  for _, id in ipairs(ids) do
+    if id == text then return id end
+    if id:find(text, 1, true) then table.insert(found, id) end
+  end
+  if #found == 1 then return found[1] end
+  if #found > 1 then
+    errors.raise { kind = "usage", message = ("%d runs have \"%s\" in their name: %s"):format(
+      #found, text, table.concat(found, ", ", math.max(1, #found - 4))) }
+  end
+  errors.raise { kind = "usage", message = ("no run %s in %s; `drlua runs` lists them"):format(text, self.path) }
+end
+
+return state
