@@ -143,7 +143,7 @@ end
 local function send(s, here, step, e, fn, key)
   local token = token_of(s, step, key)
   local intent = intent_of(s, e, key)
-  intent.token = token
+  intent.token, intent.at = token, s:now()
   s:record("intent", step.path, intent)
   local flight = { step = step, what = e.what or gate.name(e), token = token }
   s.inflight[flight] = true
@@ -217,7 +217,7 @@ end
 
 --- The gate of `run`, `resume` and `rollback`.
 function gate.run(s, here, e, fn)
-  if s.stopping and not s.settling then control.raise("interrupt", "interrupted") end
+  if s.stopping then control.raise("interrupt", "interrupted") end
   local step = here:innermost_step()
   if e.read then
     if step then return read_inside(s, here, step, e, fn) end

@@ -75,6 +75,17 @@ function read.approved(self, event)
   table.insert(list, value.decode(event.data))
 end
 
+function read.refused(self, event)
+  local list = self.refusals[event.path] or {}
+  self.refusals[event.path] = list
+  table.insert(list, value.decode(event.data))
+end
+
+-- A new attempt asks again.
+function read.run_resumed(self)
+  self.refusals = {}
+end
+
 function read.operator(self, event)
   local data = value.decode(event.data)
   if data.skip then self.skips[event.path] = data end
@@ -84,13 +95,7 @@ function read.operator(self, event)
   end
 end
 
---- Reads the whole journal; or goes on from where the last call ended.
-function history.read(journal)
-  local self = setmetatable({ steps = {}, order = {}, values = {}, approvals = {}, skips = {}, undone = {},
-    visited = {}, last = 0 }, history)
-  self:update(journal)
-  return self
-end
+function read.check(self, event) self.checks[event.path] = value.decode(event.data) end
 
 function read.undo_succeeded(self, event) self.undone[event.path] = true end
 
@@ -104,8 +109,15 @@ end
 
 --- A history with nothing in it.
 function history.empty()
-  return setmetatable({ steps = {}, order = {}, values = {}, approvals = {}, skips = {}, undone = {},
+  return setmetatable({ steps = {}, order = {}, values = {}, approvals = {}, refusals = {}, skips = {}, undone = {}, checks = {},
     visited = {}, last = 0 }, history)
+end
+
+--- Reads the whole journal.
+function history.read(journal)
+  local self = history.empty()
+  self:update(journal)
+  return self
 end
 
 --- Notes that the playbook has come to the step `path` in `scope`. Returns the

@@ -6,9 +6,11 @@
 -- guess.
 --
 -- A rule is named "service.Operation". It gets `call` (another operation by the same
--- client, reads only) and the input, and returns true and the answer that the call
+-- client, reads only), the input, the answer when an earlier attempt had one, and the
+-- seconds since the call; it returns true and the answer that the call
 -- would have had when its effect is there, false when it is not, nil when it cannot
 -- tell.
+local clock = require "native.clock"
 local errors = require "errors"
 local task = require "task"
 
@@ -43,15 +45,22 @@ end
 
 -- RDS: the identifier in the intent is the name that only this call gives.
 
-rules["rds.PromoteReadReplica"] = function(call, input)
-  -- While it is modified its source may still be there although the promotion has
-  -- begun: only the end tells.
-  for _ = 1, 600 do
+-- For a while after AWS has accepted a promotion the instance stands as it did: only
+-- one that has not changed within this many seconds of the call was not told.
+local PROMOTION_LAG = 30
+
+rules["rds.PromoteReadReplica"] = function(call, input, _, age)
+  local give_up = clock.monotonic() + math.max(0, PROMOTION_LAG - age)
+  while true do
     local found = instance(call, input.DBInstanceIdentifier)
     if not found then return nil end
     local source = found.ReadReplicaSourceDBInstanceIdentifier
     if source == nil or source == "" then return true, { DBInstance = found } end
-    if found.DBInstanceStatus == "available" then return false end
+    if found.DBInstanceStatus ~= "available" then
+      give_up = math.max(give_up, clock.monotonic() + 10) -- under way: its end tells
+    elseif clock.monotonic() >= give_up then
+      return false
+    end
     task.sleep(1)
   end
 end
@@ -204,7 +213,8 @@ end
 function settle.look(s, e, intent, answer)
   local rule = e.kind == "aws" and rules[e.service .. "." .. e.operation]
   if not rule or not e.call or not intent.input then return nil end
-  local ok, there, found = pcall(rule, e.call, s.secrets:reveal(intent.input), answer)
+  local ok, there, found = pcall(rule, e.call, s.secrets:reveal(intent.input), answer,
+    math.max(0, s:now() - (intent.at or 0)))
   if not ok or there == nil then return nil end
   return there and "stands" or "absent", there and (found or {}) or nil
 end

@@ -1,0 +1,210 @@
+--- The room that playbooks run in.
+--
+-- Ordinary Lua, without the ways around the gate: no native modules, no writing of
+-- files or starting of programs by io and os, no bytecode, no C libraries, no debug
+-- library. Reading an undefined global is an error with file and line. Files of a
+-- playbook are read once and remembered, so that the journal can keep them.
+local clock = require "native.clock"
+local control = require "run.control"
+local errors = require "errors"
+local fs = require "native.fs"
+local scope = require "run.scope"
+local strict = require "strict"
+local sys = require "native.sys"
+
+local sandbox = {}
+sandbox.__index = sandbox
+
+-- What playbooks may require of the standard library, besides toolbox.*.
+local open = { drlua = true, aws = true, sql = true, http = true, process = true, json = true, files = true,
+  text = true, time = true, duration = true, nearest = true, errors = true, ["aws.sigv4"] = true }
+
+local function withheld(name, instead)
+  return function()
+    control.misuse("%s is not for playbooks: %s", name, instead)
+  end
+end
+
+local function reading_io()
+  local room = {}
+  function room.open(path, mode)
+    mode = mode or "r"
+    if not mode:find("^rb?$") then
+      control.misuse("io.open(%q, %q) writes past the gate: use files.write", tostring(path), mode)
+    end
+    return io.open(path, mode)
+  end
+  function room.lines(path, ...)
+    if path == nil then control.misuse("io.lines needs a file's name here") end
+    return io.lines(path, ...)
+  end
+  room.type = io.type
+  for name, instead in pairs { popen = "use process.run", output = "use files.write", write = "use dr.note",
+    input = "use io.open", read = "use io.open", tmpfile = "use files.write", close = "close the file itself" } do
+    room[name] = withheld("io." .. name, instead)
+  end
+  return room
+end
+
+local function now()
+  local here = scope.current()
+  return here and here.session.time and here.session:time() or clock.now()
+end
+
+local function quiet_os()
+  local room = { clock = os.clock, difftime = os.difftime, getenv = sys.getenv }
+  -- By the run's clock: the same again on a replay.
+  function room.time(t) return t and os.time(t) or math.floor(now()) end
+  function room.date(format, t) return os.date(format or "!%Y-%m-%dT%H:%M:%SZ", math.floor(t or now())) end
+  for name, instead in pairs { execute = "use process.run", exit = "use dr.fail", remove = "use files.remove",
+    rename = "use files.rename", tmpname = "use files", setlocale = "", setenv = "" } do
+    room[name] = withheld("os." .. name, instead)
+  end
+  return room
+end
+
+local function hand_on(ok, ...)
+  if not ok and control.of((...)) then error((...), 0) end
+  return ok, ...
+end
+
+-- A collector's finalizer may not be a way to be called outside of any run.
+local function safe_setmetatable(t, meta)
+  if type(meta) == "table" and rawget(meta, "__gc") ~= nil then
+    control.misuse("a finalizer (__gc) is not for playbooks: what must happen is a step")
+  end
+  return setmetatable(t, meta)
+end
+
+local function protected_call(fn, ...) return hand_on(pcall(fn, ...)) end
+local function protected_call_with(fn, handler, ...)
+  return hand_on(xpcall(fn, function(e)
+    if control.of(e) then return e end
+    return handler(e)
+  end, ...))
+end
+
+local function plain_copy(library)
+  local copy = {}
+  for k, v in pairs(library) do copy[k] = v end
+  return copy
+end
+
+local function base(self)
+  local env = {
+    assert = assert, error = error, getmetatable = getmetatable, ipairs = ipairs, next = next, pairs = pairs,
+    rawequal = rawequal, rawget = rawget, rawlen = rawlen, rawset = rawset, select = select,
+    setmetatable = safe_setmetatable, tonumber = tonumber, tostring = tostring, type = type, _VERSION = _VERSION,
+    pcall = protected_call, xpcall = protected_call_with, collectgarbage = withheld("collectgarbage", "it runs by itself"),
+    math = plain_copy(math), string = plain_copy(string), table = plain_copy(table), utf8 = plain_copy(utf8),
+    coroutine = plain_copy(coroutine), io = reading_io(), os = quiet_os(), debug = { traceback = debug.traceback },
+    dofile = withheld("dofile", "use require"), loadfile = withheld("loadfile", "use require"),
+  }
+  env._G = env
+  env.string.dump = withheld("string.dump", "bytecode is never loaded")
+  env.package = { loaded = {}, path = "", cpath = "", config = package.config,
+    loadlib = withheld("package.loadlib", "C libraries cannot be loaded") }
+  function env.load(chunk, name, mode, scope_of)
+    if mode ~= nil and mode ~= "t" then control.misuse("load takes source text only here (mode \"t\")") end
+    return load(chunk, name, "t", scope_of or env)
+  end
+  function env.print(...)
+    local parts = table.pack(...)
+    for i = 1, parts.n do parts[i] = tostring(parts[i]) end
+    self.print(table.concat(parts, "\t"))
+  end
+  function env.require(name) return self:require(name) end
+  return env
+end
+
+--- Makes a room. options.environment: the table that `require "env"` gives.
+function sandbox.new(options)
+  local self = setmetatable({ sources = {}, loaded = {}, environment = options and options.environment or {} }, sandbox)
+  self.print = function(text)
+    local here = scope.current()
+    if here and here.session.note then here.session:note(text) else io.stderr:write(text, "\n") end
+  end
+  self.env = base(self)
+  strict.guard(self.env)
+  return self
+end
+
+-- Loads and runs a file as the room's, with every effect refused meanwhile.
+local function run_file(self, path, text, refuse)
+  control.register_source("@" .. path)
+  self.sources[path] = text
+  local chunk, message = load(text, "@" .. path, "t", self.env)
+  if not chunk then
+    local where, what = message:match("^(.-:%d+): (.*)$")
+    errors.raise { kind = "usage", message = what or message, where = where }
+  end
+  local loading = scope.new({ gate = refuse, secrets = nil }, "load", "", nil)
+  local result = table.pack(loading:call(chunk, control.handler))
+  if not result[1] then error(result[2], 0) end
+  return table.unpack(result, 2, result.n)
+end
+
+local function beside(self, name)
+  local relative = name:gsub("%.", "/")
+  for _, directory in ipairs(self.directories or {}) do
+    for _, path in ipairs { ("%s/%s.lua"):format(directory, relative), ("%s/%s/init.lua"):format(directory, relative) } do
+      local text = fs.read(path)
+      if text then return path, text end
+    end
+  end
+end
+
+local function refuse_module(name)
+  local why = name:find("^native%.") and "native modules are the standard library's own"
+    or "it is a part of drlua's inside"
+  control.misuse("require \"%s\": %s", name, why)
+end
+
+local function inside(name)
+  return name:find("^native%.") or name:find("^run%.") or name:find("^sim%.") or name:find("^cli%.")
+    or name == "sim" or name == "effect" or name == "task" or name == "strict" or name == "unknown" or name == "cjson"
+end
+
+--- `require` inside the room: the playbook's own files, then the standard library as
+-- far as it is open.
+function sandbox:require(name)
+  if type(name) ~= "string" then control.misuse("require takes a module's name") end
+  if self.loaded[name] ~= nil then return self.loaded[name] end
+  if name == "env" then return self.environment end
+  local library = { string = 1, table = 1, math = 1, utf8 = 1, coroutine = 1, io = 1, os = 1 }
+  if library[name] then return self.env[name] end
+  if inside(name) then refuse_module(name) end
+  if open[name] or name:find("^toolbox%.") then
+    local ok, module = pcall(require, name)
+    if ok then
+      self.loaded[name] = module
+      return module
+    end
+    if not tostring(module):find("module '" .. name .. "' not found", 1, true) then error(module, 0) end
+  end
+  local path, text = beside(self, name)
+  if not path then
+    control.misuse("require \"%s\": there is no such module, neither beside the playbook nor in drlua", name)
+  end
+  local module = run_file(self, path, text, self.refuse)
+  if module == nil then module = true end
+  self.loaded[name] = module
+  return module
+end
+
+--- Runs a file in the room and returns its values. refuse: the gate meanwhile.
+function sandbox:load(path, refuse)
+  local text, message, kind = fs.read(path)
+  if not text then
+    errors.raise { kind = "usage", message = kind == "missing" and ("there is no file %s"):format(path)
+      or ("%s cannot be read: %s"):format(path, message) }
+  end
+  if text:byte(1) == 27 then
+    errors.raise { kind = "usage", message = path .. " is compiled Lua: a playbook is source text" }
+  end
+  local directory = path:match("^(.*)/[^/]*$") or "."
+  self.directories, self.refuse = { directory, directory .. "/.." }, refuse
+  return run_file(self, path, text, refuse)
+end
+
+return sandbox
