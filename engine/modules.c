@@ -17,6 +17,7 @@ int luaopen_native_process(lua_State *L);
 int luaopen_native_sigv4(lua_State *L);
 int luaopen_native_sqlite(lua_State *L);
 int luaopen_native_sys(lua_State *L);
+int luaopen_native_terminal(lua_State *L);
 int luaopen_native_timer(lua_State *L);
 
 static const luaL_Reg modules[] = {
@@ -32,6 +33,7 @@ static const luaL_Reg modules[] = {
     {"native.sigv4", luaopen_native_sigv4},
     {"native.sqlite", luaopen_native_sqlite},
     {"native.sys", luaopen_native_sys},
+    {"native.terminal", luaopen_native_terminal},
     {"native.timer", luaopen_native_timer},
     {"cjson", luaopen_cjson},
     {NULL, NULL},

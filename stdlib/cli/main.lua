@@ -5,8 +5,25 @@ local task = require "task"
 
 local verbs = {}
 
---- drlua script FILE.lua [ARG ...]: plain Lua with the stdlib on its path.
-function verbs.script(args)
+-- A verb's module is loaded when it is used: a cold start reads little.
+local function from(module, name)
+  return function(parsed) return require(module)[name](parsed) end
+end
+
+verbs.run, verbs.resume, verbs.rollback = from("cli.start", "run"), from("cli.start", "resume"),
+  from("cli.start", "rollback")
+verbs.plan, verbs.check = from("cli.preview", "plan"), from("cli.preview", "check")
+verbs.runs, verbs.show, verbs.report = from("cli.show", "runs"), from("cli.show", "show"), from("cli.show", "report")
+verbs.approve, verbs.pause = from("cli.show", "approve"), from("cli.show", "pause")
+verbs.list, verbs.help, verbs.new = from("cli.catalogue", "list"), from("cli.catalogue", "help"),
+  from("cli.catalogue", "new")
+verbs.version = from("cli.catalogue", "version")
+verbs.rehearse = from("cli.rehearse", "rehearse")
+verbs.sim = from("cli.simulate", "sim")
+verbs.doc = from("cli.document", "doc")
+
+-- drlua script FILE.lua [ARG ...]: plain Lua with the stdlib on its path.
+local function script(args)
   local file = table.remove(args, 1)
   if not file then
     io.stderr:write("drlua script: name a Lua file to run\n")
@@ -29,13 +46,43 @@ function verbs.script(args)
   return 1
 end
 
+-- The exit code of an error that stopped a verb before a run began.
+local function code_of(e)
+  if e.kind == "locked" then return 5 end
+  return 2
+end
+
+local function complain(e, trace, json)
+  local place = e.where or e.at
+  local text = place and ("%s: %s"):format(place, e.message) or e.message
+  if json then
+    local value = require "run.value"
+    local clock = require "native.clock"
+    io.stdout:write(value.encode { time = clock.format(clock.now(), "rfc3339"), event = "run_failed", error = text }, "\n")
+  end
+  io.stderr:write("drlua: ", text, "\n")
+  if trace and e.traceback then io.stderr:write(e.traceback, "\n") end
+end
+
 return function(argv)
   strict.guard()
-  local args = table.move(argv, 2, #argv, 1, {})
-  local verb = verbs[argv[1] or ""]
-  if not verb then
-    io.stderr:write("drlua: verbs: script\n")
-    return 2
-  end
-  return verb(args)
+  local words = table.move(argv, 1, #argv, 1, {})
+  if words[1] == "script" then return script(table.move(words, 2, #words, 1, {})) end
+  local parsed
+  local ok, code = xpcall(function()
+    parsed = require("cli.options").parse(words)
+    if parsed.help then
+      parsed.words = { parsed.verb }
+      return require("cli.catalogue").help(parsed)
+    end
+    return task.run(verbs[parsed.verb], parsed)
+  end, function(e)
+    e = errors.from(e)
+    if not e.traceback then e.traceback = debug.traceback(tostring(e), 2) end
+    return e
+  end)
+  if ok then return code end
+  local e = code
+  complain(e, parsed and parsed.trace, parsed and parsed.output == "json")
+  return code_of(e)
 end

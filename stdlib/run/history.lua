@@ -140,6 +140,31 @@ function history:unvisited(scope_path)
   return order and order[(self.visited[scope_path] or 0) + 1]
 end
 
+--- The paths of all steps, in the order they began.
+function history:paths()
+  local paths = {}
+  for path, step in pairs(self.steps) do
+    if step.name then table.insert(paths, path) end
+  end
+  table.sort(paths, function(a, b)
+    local x, y = self.steps[a].started or math.huge, self.steps[b].started or math.huge
+    if x == y then return a < b end
+    return x < y
+  end)
+  return paths
+end
+
+--- The step named (by path, or by a name that only one has) and all that began after
+-- it, or nil when there is none of that name.
+function history:from(name)
+  local found
+  local paths = self:paths()
+  for i, path in ipairs(paths) do
+    if path == name or (not found and self.steps[path].name == name) then found = i end
+  end
+  return found and table.move(paths, found, #paths, 1, {})
+end
+
 --- The recorded results of a finished step.
 function history.results(step)
   local data = value.decode(step.data)

@@ -152,6 +152,12 @@ function session:choose_after_failure(st, e)
   return answer, reason
 end
 
+-- Undoes a failed step at once; what its function would have returned is not known.
+function session:undo_now(st)
+  local here = scope.current()
+  step.run(self, here, "Undo: " .. st.path, step.options("Undo: " .. st.name, {}, st.options.undo), st.options.undo)
+end
+
 --- Asks whether a call in doubt had its effect: "done" or "again".
 function session:ask_settled(st, e, intent)
   local what = e.what or intent.name

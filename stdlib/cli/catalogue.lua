@@ -1,0 +1,177 @@
+--- The verbs about playbooks themselves: list, help, new.
+local duration = require "duration"
+local errors = require "errors"
+local fs = require "native.fs"
+local library = require "cli.library"
+local options = require "cli.options"
+local value = require "run.value"
+local version = require "version"
+
+local catalogue = {}
+
+--- drlua list
+function catalogue.list(parsed)
+  for _, directory in ipairs(library.directories()) do
+    for _, path in ipairs(library.paths(directory)) do
+      local loaded, e = errors.try(library.load, path)
+      if parsed.output == "json" then
+        io.stdout:write(value.encode { path = path, title = loaded and loaded.definition.title,
+          summary = loaded and loaded.definition.summary, error = e and tostring(e) }, "\n")
+      elseif loaded then
+        io.stdout:write(("%-44s %s\n"):format(path, loaded.definition.summary or loaded.definition.title))
+      else
+        io.stdout:write(("%-44s cannot be loaded: %s\n"):format(path, tostring(e)))
+      end
+    end
+  end
+  return 0
+end
+
+local GENERAL = [[
+drlua PLAYBOOK.lua [--env NAME] [--PARAM VALUE ...]   run a playbook (the verb `run` may be written)
+drlua plan      PLAYBOOK.lua [...]   say what it would do; change nothing
+drlua check     PLAYBOOK.lua [...]   readiness: would this work if the disaster were now?
+drlua rehearse  PLAYBOOK.lua [...]   run it in the embedded simulator, with a disaster and faults
+drlua resume RUN | rollback RUN | approve RUN STEP | pause RUN | runs | show RUN | report RUN
+drlua sim       [--listen 127.0.0.1:4566] [--world FILE]   the simulator, for any AWS client
+drlua list | help [VERB|PLAYBOOK] | doc SERVICE[.OPERATION] | new NAME | script FILE.lua [ARG ...]
+
+--env NAME         environment: env/NAME.lua beside the playbook
+--PARAM VALUE      a parameter; --set name=value says the same
+--yes              answer every approval yes
+--output text|json one JSON object a line on stdout
+--state DIR        where runs are kept (default: $DRLUA_STATE, $XDG_STATE_HOME/drlua, ~/.local/state/drlua)
+--trace            show where in the code an error came from
+
+Exit codes: 0 done, 1 the run failed, 2 usage or bad input (nothing was started), 3 not ready,
+4 paused for an approval, 5 another run holds the lock, 130 interrupted (resumable).
+]]
+
+local VERBS = {
+  run = "drlua [run] PLAYBOOK.lua [--env NAME] [--PARAM VALUE ...] [--yes]\n\nRuns the playbook. Every step is journaled; "
+    .. "after a crash or Ctrl-C `drlua resume RUN` goes on.\n",
+  plan = "drlua plan PLAYBOOK.lua [...] [--iam]\n\nSays what the run would do, reading only. --iam prints the IAM policy "
+    .. "that the run needs.\n",
+  check = "drlua check PLAYBOOK.lua [...]\n\nRuns the playbook's `ready`, reading only. Exit 0: ready; 3: not ready.\n",
+  rehearse = "drlua rehearse PLAYBOOK.lua [--fault SPEC] [--seed N] [--sweep] [--speed N]\n\nRuns the playbook in the "
+    .. "embedded simulator as its rehearsal file says, then checks the file's expectations.\n--sweep runs it again and "
+    .. "again, breaking one call or killing drlua at one journal write each time, and compares the ends.\n",
+  resume = "drlua resume RUN [--accept-changes] [--from STEP] [--skip STEP --because TEXT] [--settle done|again] [--yes]\n\n"
+    .. "Goes on with a run. RUN is its id, a part of it, or `last`. Finished steps are not run again.\n",
+  rollback = "drlua rollback RUN\n\nRuns the undo functions of the finished steps, newest first.\n",
+  approve = "drlua approve RUN [STEP] [--no]\n\nAnswers an approval that a run waits for, from any terminal.\n",
+  pause = "drlua pause RUN\n\nA living run stops before its next step (exit 4) and can be resumed.\n",
+  runs = "drlua runs\n\nLists the runs, newest first.\n",
+  show = "drlua show RUN\n\nShows a run's steps and what is in doubt.\n",
+  report = "drlua report RUN\n\nPrints the run's report (Markdown).\n",
+  list = "drlua list\n\nLists the playbooks of ./playbooks and of the installation.\n",
+  new = "drlua new NAME\n\nWrites playbooks/NAME.lua, a playbook to start from.\n",
+  sim = "drlua sim [--listen HOST:PORT] [--world FILE] [--speed N]\n\nServes the simulator to any AWS client "
+    .. "(AWS_ENDPOINT_URL).\n",
+  doc = "drlua doc SERVICE[.OPERATION]\n\nShows AWS's own documentation of an operation.\n",
+  script = "drlua script FILE.lua [ARG ...]\n\nRuns plain Lua with the standard library on its path.\n",
+  help = "drlua help [VERB|PLAYBOOK]\n",
+}
+
+local function shown_default(p)
+  if p.secret then return "" end
+  if p.type == "duration" and type(p.default) == "number" then return duration.format(p.default) end
+  if type(p.default) == "table" then return value.encode(p.default) end
+  return tostring(p.default)
+end
+
+local function describe(loaded)
+  local d = loaded.definition
+  io.stdout:write(d.title, "\n")
+  if d.summary then io.stdout:write("  ", d.summary, "\n") end
+  if d.description then io.stdout:write("\n", d.description, "\n") end
+  if d.targets then
+    local parts = {}
+    for name, v in pairs(d.targets) do
+      if type(v) ~= "table" then table.insert(parts, name:upper() .. " " .. tostring(v)) end
+    end
+    table.sort(parts)
+    io.stdout:write("  targets: ", table.concat(parts, ", "), "\n")
+  end
+  io.stdout:write("\nParameters:\n")
+  for _, p in ipairs(d.params) do
+    local facts = {}
+    if p.required then table.insert(facts, "required") end
+    if p.default ~= nil then table.insert(facts, "default " .. shown_default(p)) end
+    if p.choices then
+      local texts = {}
+      for i, c in ipairs(p.choices) do texts[i] = tostring(c) end
+      table.insert(facts, "one of " .. table.concat(texts, " "))
+    end
+    if p.secret then table.insert(facts, "secret") end
+    if p.env then table.insert(facts, "from $" .. p.env) end
+    io.stdout:write(("  --%-20s %-9s %s%s\n"):format(p.name:gsub("_", "-"), p.type, p.help or "",
+      #facts > 0 and " (" .. table.concat(facts, "; ") .. ")" or ""))
+  end
+end
+
+--- drlua help [VERB|PLAYBOOK]
+function catalogue.help(parsed)
+  local topic = parsed.words and parsed.words[1]
+  if not topic then
+    io.stdout:write("drlua ", version, "\n\n", GENERAL)
+  elseif VERBS[topic] then
+    io.stdout:write(VERBS[topic])
+  else
+    describe(library.load(library.find(topic)))
+  end
+  return 0
+end
+
+function catalogue.version()
+  io.stdout:write("drlua ", version, "\n")
+  return 0
+end
+
+local TEMPLATE = [[
+-- %s
+--
+--     drlua plan playbooks/%s.lua
+--     drlua playbooks/%s.lua
+local aws = require "aws"
+local dr = require "drlua"
+
+return dr.playbook {
+  title   = "%s",
+  summary = "What this brings back, in one sentence.",
+  targets = { rto = "4h", rpo = "1h" },
+
+  params = {
+    { "region", type = "region", default = "us-east-1", help = "where to work" },
+  },
+
+  -- drlua check: what must hold before the day.
+  ready = function(p)
+    dr.check("AWS answers", function()
+      aws.sts { region = p.region }:get_caller_identity {}
+    end)
+  end,
+
+  run = function(p)
+    dr.step("Look at what is there", { risk = "read", budget = "5m" }, function()
+      return aws.sts { region = p.region }:get_caller_identity {}.Account
+    end)
+  end,
+}
+]]
+
+--- drlua new NAME
+function catalogue.new(parsed)
+  local name = parsed.words[1]
+  if not name or not name:find("^[%w_-]+$") then options.usage("drlua new NAME: letters, digits, - and _") end
+  local stem = name:gsub("-", "_")
+  local path = ("playbooks/%s.lua"):format(stem)
+  if fs.stat(path) then options.usage("%s exists already", path) end
+  if not fs.stat("playbooks") then errors.check("make playbooks", fs.mkdir("playbooks", 493)) end
+  local title = stem:gsub("_", " "):gsub("^%l", string.upper)
+  errors.check("write " .. path, fs.write(path, TEMPLATE:format(title, stem, stem, title), { mode = 420 }))
+  io.stdout:write(path, "\n")
+  return 0
+end
+
+return catalogue

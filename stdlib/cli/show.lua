@@ -1,0 +1,187 @@
+--- The verbs that look at runs, and answer them: runs, show, report, approve, pause.
+local approval = require "run.approval"
+local clock = require "native.clock"
+local duration = require "duration"
+local fs = require "native.fs"
+local journal = require "run.journal"
+local life = require "run.life"
+local options = require "cli.options"
+local report = require "run.report"
+local state = require "run.state"
+local sys = require "native.sys"
+local value = require "run.value"
+
+local show = {}
+
+local function at(t) return clock.format(math.floor(t), "rfc3339") end
+
+local function json(data)
+  io.stdout:write(value.encode(data), "\n")
+end
+
+local function open(parsed, readonly)
+  local kept = state.look(parsed.state)
+  if not parsed.words[1] then options.usage("name a run; `drlua runs` lists them") end
+  local id = kept:find(parsed.words[1])
+  return journal.open(kept:journal(id), { readonly = readonly }), id, kept
+end
+
+local function one(kept, id)
+  local ok, row = pcall(function()
+    local j = journal.open(kept:journal(id), { readonly = true })
+    local head, status = j:meta("run"), life.status(j)
+    local last = j:of_kind("run_ended")
+    local ended = last[#last]
+    j:close()
+    return { run = id, status = status, title = head.title, playbook = head.path, environment = head.environment,
+      started = at(head.started), ended = ended and at(ended.time), user = head.user, host = head.host,
+      seconds = ended and ended.time - head.started }
+  end)
+  return ok and row or { run = id, status = "unreadable", title = tostring(row), started = "" }
+end
+
+--- drlua runs
+function show.runs(parsed)
+  local kept, rows = state.look(parsed.state), {}
+  for _, id in ipairs(kept:ids()) do table.insert(rows, one(kept, id)) end
+  table.sort(rows, function(a, b) return a.started > b.started or (a.started == b.started and a.run > b.run) end)
+  if parsed.output == "json" then
+    for _, row in ipairs(rows) do json(row) end
+    return 0
+  end
+  if #rows == 0 then io.stdout:write("no runs in ", kept.path, "\n") end
+  for _, row in ipairs(rows) do
+    io.stdout:write(("%-24s %-12s %-20s %-8s %s%s\n"):format(row.run, row.status, row.started,
+      row.seconds and duration.format(row.seconds) or "", row.title, row.environment and " (" .. row.environment .. ")" or ""))
+  end
+  return 0
+end
+
+local function step_line(s)
+  local took = s.started and s.ended and duration.format(s.ended - s.started) or ""
+  return ("  %-10s %-8s %s%s\n"):format(s.outcome or "", took, s.path, s.reason and ": " .. s.reason or "")
+end
+
+local function plain_step(s)
+  return { path = s.path, name = s.name, outcome = s.outcome, attempts = s.attempts, reason = s.reason,
+    started = s.started and at(s.started), ended = s.ended and at(s.ended),
+    seconds = s.started and s.ended and s.ended - s.started, waited = s.waited }
+end
+
+local function show_json(facts, status)
+  local steps = {}
+  for _, s in ipairs(facts.steps) do table.insert(steps, plain_step(s)) end
+  local calls = {}
+  for _, c in ipairs(facts.calls) do
+    table.insert(calls, { step = c.path, what = c.what, name = c.name, region = c.region, outcome = c.outcome,
+      token = c.token, time = at(c.time) })
+  end
+  json { run = facts.head.id, status = status, title = facts.head.title, playbook = facts.head.path,
+    environment = facts.head.environment, params = facts.head.params, started = at(facts.head.started),
+    ended = facts.ended and at(facts.ended), message = facts.message, rto = facts.rto, measures = facts.measures,
+    targets = facts.head.targets, steps = steps, calls = calls, checks = facts.checks }
+end
+
+--- drlua show RUN
+function show.show(parsed)
+  local j, id = open(parsed, true)
+  local facts, status = report.facts(j), life.status(j)
+  local waiting = {}
+  for _, a in ipairs(facts.approvals) do waiting[a.path] = a.text end
+  j:close()
+  if parsed.output == "json" then
+    show_json(facts, status)
+    return 0
+  end
+  local h = facts.head
+  io.stdout:write(("%s · %s · %s\n"):format(id, h.title, status))
+  io.stdout:write(("  playbook %s%s, begun %s by %s on %s\n"):format(h.path,
+    h.environment and ", environment " .. h.environment or "", at(h.started), h.user, h.host))
+  if facts.message then io.stdout:write("  ", facts.message, "\n") end
+  for _, s in ipairs(facts.steps) do if s.name then io.stdout:write(step_line(s)) end end
+  for _, c in ipairs(facts.calls) do
+    if c.outcome == "in doubt" then io.stdout:write(("  in doubt: %s (token %s)\n"):format(c.what, c.token or "")) end
+  end
+  if status ~= "succeeded" and status ~= "rolled back" and status ~= "running" then
+    io.stdout:write("go on with: drlua resume ", id, "\n")
+  end
+  return 0
+end
+
+--- drlua report RUN: Markdown on stdout; kept beside the journal as well.
+function show.report(parsed)
+  local j, id, kept = open(parsed, true)
+  local text = report.markdown(report.facts(j))
+  j:close()
+  if parsed.output == "json" then
+    json { run = id, report = text }
+  else
+    io.stdout:write(text)
+  end
+  fs.write(kept:run(id) .. "/report.md", text, { mode = 384, atomic = true })
+  return 0
+end
+
+-- The step that a person means, among those that were asked about.
+local function asked_step(j, text)
+  local paths = {}
+  for _, event in ipairs(j:of_kind("approval_asked")) do
+    if event.path == text then return text end
+    table.insert(paths, event.path)
+  end
+  local found = {}
+  for _, path in ipairs(paths) do
+    if path == text or path:match("([^/]*)$") == text then found[path] = true end
+  end
+  local path = next(found)
+  if path and not next(found, path) then return path end
+  local seen, list = {}, {}
+  for _, p in ipairs(paths) do
+    if not seen[p] then table.insert(list, ("\"%s\""):format(p)) end
+    seen[p] = true
+  end
+  options.usage(#list == 0 and "this run has not asked for an approval" or
+    ("the run asks for no approval of \"%s\"; it asks for: %s"):format(text, table.concat(list, ", ")))
+end
+
+local function who()
+  local user = sys.user()
+  return { by = sys.getenv("SUDO_USER") or (user and user.name) or tostring(sys.uid()), host = sys.hostname() }
+end
+
+--- drlua approve RUN STEP [--no]
+function show.approve(parsed)
+  local j, id = open(parsed, false)
+  local status = life.status(j)
+  if status == "succeeded" or status == "rolled back" then options.usage("run %s has ended: %s", id, status) end
+  local text = parsed.words[2]
+  if not text then
+    local asked = j:of_kind("approval_asked")
+    if #asked == 0 then options.usage("run %s has not asked for an approval", id) end
+    text = asked[#asked].path
+  end
+  local path = asked_step(j, text)
+  local person = who()
+  if parsed.as then person.by = parsed.as end
+  approval.give(j, path, person, parsed.no and "no" or "yes")
+  j:close()
+  local line = ("%s \"%s\" of run %s"):format(parsed.no and "refused" or "approved", path, id)
+  if parsed.output == "json" then
+    json { run = id, step = path, approved = not parsed.no, by = person.by }
+  else
+    io.stdout:write(line, status == "running" and "" or "; go on with: drlua resume " .. id, "\n")
+  end
+  return 0
+end
+
+--- drlua pause RUN: it stops before its next step.
+function show.pause(parsed)
+  local j, id = open(parsed, false)
+  if life.status(j) ~= "running" then options.usage("run %s is not running", id) end
+  j:add("pause_asked", "", who())
+  j:close()
+  io.stdout:write(("run %s pauses before its next step; go on with: drlua resume %s\n"):format(id, id))
+  return 0
+end
+
+return show

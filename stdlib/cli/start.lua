@@ -1,0 +1,199 @@
+--- The verbs that run playbooks: run, resume, rollback.
+local duration = require "duration"
+local fs = require "native.fs"
+local journal = require "run.journal"
+local library = require "cli.library"
+local life = require "run.life"
+local lock = require "run.lock"
+local operator = require "cli.operator"
+local options = require "cli.options"
+local params = require "run.params"
+local rollback = require "run.rollback"
+local screen = require "cli.screen"
+local state = require "run.state"
+local task = require "task"
+
+local start = {}
+
+-- The end of a run, on stdout: what became of it, and how to go on.
+local function summary(s, result)
+  local out = {}
+  local function say(text, ...) table.insert(out, text:format(...)) end
+  local title = s.playbook.title
+  local good = result.code == 0
+  if good then
+    say("%s: %s. Run %s.", title, result.outcome == "succeeded" and "done" or result.outcome, s.id)
+  else
+    say("%s: %s. Run %s.", title, result.outcome, s.id)
+    if result.message then say("  %s", result.message) end
+  end
+  local rpo = result.facts and result.facts.measures.rpo
+  local function line(name, achieved, rows, target)
+    if not achieved and not target then return end
+    say("%s %s%s%s%s", name, achieved and duration.format(achieved) or "not measured", rows and (", %d rows lost"):format(rows)
+      or "", target and "  (target " .. duration.format(target) .. ")" or "",
+      achieved and target and achieved > target and "  MISSED" or "")
+  end
+  line("RTO", result.outcome == "succeeded" and result.rto or nil, nil, s.targets.rto)
+  line("RPO", rpo and rpo.seconds, rpo and rpo.rows, s.targets.rpo)
+  local counts, total = { passed = 0, failed = 0, skipped = 0 }, 0
+  for _, c in ipairs(result.facts and result.facts.checks or {}) do
+    counts[c.outcome], total = counts[c.outcome] + 1, total + 1
+  end
+  if total > 0 then say("Checks: %d passed, %d failed, %d skipped", counts.passed, counts.failed, counts.skipped) end
+  if not good then
+    for _, text in ipairs(result.under_way) do say("In flight: %s", text) end
+    say("Go on with: drlua resume %s", s.id)
+  end
+  if result.report then say("Report: %s", result.report) end
+  io.stdout:write(table.concat(out, "\n"), "\n")
+end
+
+-- Ctrl-C once ends the run in good order, twice at once.
+local function watch_signals(s, view)
+  local found, signal = pcall(require, "native.signal")
+  if not found then return task.spawn(function() end) end
+  return task.spawn(function()
+    pcall(function()
+      while true do
+        local name = task.await(signal.next { "INT", "TERM" })
+        if not name then return end
+        if s.stopping then
+          view:say("stopped at once; drlua resume " .. s.id)
+          os.exit(130, false)
+        end
+        view:say(("%s: finishing what is under way, then stopping (again: stop at once)"):format(
+          name == "INT" and "interrupted" or "asked to end"))
+        for _, text in ipairs(s:under_way()) do view:say("  " .. text) end
+        s:interrupt()
+      end
+    end)
+  end)
+end
+
+local function watch_lock(s)
+  return task.spawn(function()
+    pcall(function()
+      while true do
+        task.sleep(10)
+        lock.beat(s.locks)
+      end
+    end)
+  end)
+end
+
+-- Runs the body of a session with everything around it; returns the exit code.
+local function drive(s, view, parsed, body)
+  local stop_drawing = view:start()
+  local watchers = { watch_signals(s, view), watch_lock(s) }
+  local ok, e = s:execute(body)
+  for _, watcher in ipairs(watchers) do watcher:cancel() end
+  stop_drawing()
+  if not ok and parsed.trace and e.traceback then io.stderr:write(e.traceback, "\n") end
+  local result = life.conclude(s, ok, e)
+  if not view.json then summary(s, result) end
+  return result.code
+end
+
+local function warn_exposed(exposed)
+  for _, name in ipairs(exposed) do
+    io.stderr:write(("drlua: the secret %s was given on the command line, where every user of this machine can read it; "
+      .. "give it by its environment variable\n"):format(name))
+  end
+end
+
+--- Resolves what the command line says of a playbook: loaded, values.
+function start.prepare(parsed)
+  local path = library.find(parsed.words[1])
+  if parsed.words[2] then options.usage("%s: one playbook at a time; parameters are given as --NAME VALUE", parsed.words[2]) end
+  local loaded = library.load(path, parsed.env)
+  local values, exposed = params.resolve(loaded.definition.params, parsed.params,
+    loaded.environment and loaded.environment.params, parsed.env)
+  warn_exposed(exposed)
+  return loaded, values
+end
+
+--- drlua [run] PLAYBOOK.lua
+function start.run(parsed)
+  local loaded, values = start.prepare(parsed)
+  local definition = loaded.definition
+  if not definition.run then options.usage("%s has no `run`, only `ready`: use drlua check", loaded.path) end
+  local view = screen.new(parsed.output)
+  local s = life.begin(state.open(parsed.state), loaded, values,
+    { out = function(e) view:event(e) end, operator = operator.find(view), assume_yes = parsed.yes })
+  return drive(s, view, parsed, definition.run)
+end
+
+-- The parameters of a run again: from its journal, secrets from where they came.
+local function values_again(head, loaded, given)
+  local texts = {}
+  for name, v in pairs(head.params) do texts[name] = v end
+  for name, v in pairs(given) do
+    local p = loaded.definition.params.by_name[name]
+    if not (p and p.secret) then
+      options.usage("--%s: a run keeps the parameters it began with; only secrets are given again", (name:gsub("_", "-")))
+    end
+    texts[name] = v
+  end
+  local declared = { by_name = loaded.definition.params.by_name }
+  for _, p in ipairs(loaded.definition.params) do table.insert(declared, p) end
+  return params.resolve(declared, texts, nil, nil)
+end
+
+local function reopen(parsed, extra)
+  local kept = state.look(parsed.state)
+  local id = kept:find(parsed.words[1] or options.usage("name a run; `drlua runs` lists them"))
+  local j = journal.open(kept:journal(id), { readonly = true })
+  local head = j:meta("run")
+  local status = life.status(j)
+  j:close()
+  if status == "succeeded" and not extra.rewinding then options.usage("run %s has succeeded; there is nothing to resume", id) end
+  if status == "rolled back" then options.usage("run %s was rolled back; start a new one", id) end
+  local loaded = library.load(fs.stat(head.path) and head.path or head.absolute_path, head.environment)
+  local values = values_again(head, loaded, parsed.params)
+  local view = screen.new(parsed.output)
+  extra.out, extra.operator = function(e) view:event(e) end, operator.find(view)
+  extra.assume_yes, extra.accept_changes = parsed.yes, parsed["accept-changes"]
+  return life.reopen(state.open(parsed.state), id, loaded, values, extra), view, loaded.definition
+end
+
+-- --from STEP: it and all that follow are done again; --skip STEP --because TEXT.
+local function operators_wishes(s, parsed)
+  if parsed.skip then
+    if not parsed.because then options.usage("--skip needs --because \"reason\": it goes into the record") end
+    s:record("operator", parsed.skip, { skip = true, reason = "skipped by the operator: " .. parsed.because, by = s.user })
+    s.history.skips[parsed.skip] = { reason = "skipped by the operator: " .. parsed.because }
+  end
+  if parsed.from then
+    local paths = s.history:from(parsed.from)
+    if not paths then
+      options.usage("the run has no step %s; it has: %s", parsed.from, table.concat(s.history:paths(), ", "))
+    end
+    for _, path in ipairs(paths) do
+      s:record("operator", path, { again = true, by = s.user })
+      s.history.steps[path].status = "again"
+    end
+  end
+end
+
+local settle_words = { done = true, again = true }
+
+--- drlua resume RUN
+function start.resume(parsed)
+  if parsed.settle and not settle_words[parsed.settle] then options.usage("--settle is done or again") end
+  local s, view, definition = reopen(parsed, { settle = parsed.settle })
+  local ok, e = pcall(operators_wishes, s, parsed)
+  if not ok then
+    lock.release(s.locks)
+    error(e, 0)
+  end
+  return drive(s, view, parsed, definition.run)
+end
+
+--- drlua rollback RUN
+function start.rollback(parsed)
+  local s, view, definition = reopen(parsed, { rewinding = true })
+  return drive(s, view, parsed, function(p) return rollback.run(s, definition, p) end)
+end
+
+return start

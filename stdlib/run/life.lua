@@ -1,0 +1,223 @@
+--- The life of a run: begun, resumed, concluded.
+--
+-- `begin` takes the locks, makes the journal, and writes down what was asked for;
+-- `reopen` reads a journal back and refuses an edited playbook; `conclude` says how a
+-- session ended, writes it down, and makes the report.
+local control = require "run.control"
+local crypto = require "native.crypto"
+local errors = require "errors"
+local fs = require "native.fs"
+local history = require "run.history"
+local journal = require "run.journal"
+local lock = require "run.lock"
+local params = require "run.params"
+local playbook = require "run.playbook"
+local report = require "run.report"
+local secrets = require "run.secrets"
+local session = require "run.session"
+local sys = require "native.sys"
+local version = require "version"
+
+local life = {}
+
+local function user_name()
+  local user = sys.user()
+  return user and user.name or tostring(sys.uid())
+end
+
+local function absolute(path)
+  return fs.realpath(path) or path
+end
+
+local function keep_sources(j, loaded)
+  for path, text in pairs(loaded.sources) do j:keep_source(absolute(path), text) end
+end
+
+--- The registry of secrets for a set of values; AWS's own keys are in it.
+function life.secrets(loaded, values)
+  local registry = secrets.new()
+  params.register_secrets(loaded.definition.params, values, registry)
+  for _, name in ipairs { "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN" } do registry:add(name, sys.getenv(name)) end
+  return registry
+end
+
+local function fields_of(loaded, values, options)
+  return {
+    playbook = loaded.definition, params = values, secrets = options.secrets, out = options.out,
+    operator = options.operator, assume_yes = options.assume_yes, accept_changes = options.accept_changes,
+    user = user_name(), host = sys.hostname(), environment_name = loaded.environment_name,
+    environment = loaded.environment, path = loaded.path,
+  }
+end
+
+local function head_of(s, loaded, values)
+  return {
+    id = s.id, nonce = s.nonce, title = loaded.definition.title, path = loaded.path,
+    absolute_path = absolute(loaded.path), environment = loaded.environment_name,
+    params = params.without_secrets(loaded.definition.params, values), started = s.started, user = s.user,
+    host = s.host, version = version, targets = playbook.targets(loaded.definition, loaded.environment),
+    rehearsal = sys.getenv("DRLUA_REHEARSAL"),
+  }
+end
+
+local function make_journal(state, id, locks)
+  local ok, j = pcall(journal.create, state:journal(id))
+  if ok then return j end
+  lock.release(locks)
+  local e = errors.from(j)
+  errors.raise { kind = "state", message = e.message }
+end
+
+--- Begins a run: returns its session. options: out, operator, assume_yes. Raises
+-- before anything is started when the locks are held or nothing can be written.
+function life.begin(state, loaded, values, options)
+  options.secrets = life.secrets(loaded, values)
+  local names = playbook.locks(loaded.definition, values, loaded.path, loaded.environment_name)
+  local id = state:new_run()
+  local ok, locks = pcall(lock.take, state:locks(), names, id)
+  if not ok then
+    fs.remove(state:run(id))
+    error(locks, 0)
+  end
+  local fields = fields_of(loaded, values, options)
+  fields.id, fields.nonce, fields.journal = id, crypto.hex(crypto.random(16)), make_journal(state, id, locks)
+  local s = session.new(fields)
+  s.locks, s.directory, s.targets = locks, state:run(id), playbook.targets(loaded.definition, loaded.environment)
+  s.journal:together(function()
+    s.journal:meta("run", s.secrets:conceal(head_of(s, loaded, values)))
+    s.journal:meta("status", "running")
+    s.journal:meta("locks", names)
+    s.journal:meta("process", { pid = sys.pid(), start_time = sys.start_time(sys.pid()), host = s.host })
+    keep_sources(s.journal, loaded)
+  end)
+  s:record("run_started", "", { user = s.user, host = s.host })
+  s:emit("run_started", { title = loaded.definition.title, playbook = loaded.path, targets = s.targets,
+    environment = loaded.environment_name, params = params.without_secrets(loaded.definition.params, values) })
+  for _, abandoned in ipairs(locks.abandoned) do
+    if abandoned then s:note(("run %s was left unfinished by a process that died; `drlua resume %s` would continue it")
+      :format(abandoned, abandoned)) end
+  end
+  return s
+end
+
+local function lines_of(text)
+  local list = {}
+  for line in (text .. "\n"):gmatch("(.-)\n") do table.insert(list, line) end
+  return list
+end
+
+local function step_above(lines, n)
+  for i = math.min(n, #lines), 1, -1 do
+    local name = lines[i]:match("dr%.step%s*%(%s*[\"']([^\"']+)[\"']")
+    if name then return name end
+  end
+end
+
+--- Where two versions of a file first differ: the line, and the step it is in.
+function life.first_difference(before, now)
+  local old, new = lines_of(before), lines_of(now)
+  for n = 1, math.max(#old, #new) do
+    if old[n] ~= new[n] then return n, step_above(new, n) or step_above(old, n) end
+  end
+end
+
+local function refuse_edited(j, loaded, id)
+  local now = {}
+  for path, text in pairs(loaded.sources) do now[absolute(path)] = text end
+  for path, before in pairs(j:sources()) do
+    local text = now[path] or fs.read(path)
+    if text and text ~= before then
+      local line, step = life.first_difference(before, text)
+      errors.raise { kind = "usage", message = ("%s was edited since run %s began: it first differs at line %d%s. "
+        .. "Resume with --accept-changes to go on with the edited one"):format(path, id, line,
+        step and (", in step \"%s\""):format(step) or ", before the first step") }
+    end
+  end
+end
+
+--- Opens a run to go on with it. Returns its session. options: as of begin, with
+-- accept_changes, settle ("done" or "again"), rewinding (for rollback).
+function life.reopen(state, id, loaded, values, options)
+  options.secrets = life.secrets(loaded, values)
+  local j = journal.open(state:journal(id))
+  local head = j:meta("run")
+  if not options.accept_changes then refuse_edited(j, loaded, id) end
+  local locks = lock.take(state:locks(), j:meta("locks") or {}, id)
+  local fields = fields_of(loaded, values, options)
+  fields.id, fields.nonce, fields.journal, fields.started = id, head.nonce, j, head.started
+  fields.history = history.read(j)
+  fields.last_event = fields.history.last
+  fields.settle_answer, fields.rewinding = options.settle, options.rewinding
+  local s = session.new(fields)
+  s.locks, s.directory, s.targets = locks, state:run(id), head.targets or {}
+  s.approvals_seen = { approved = s.history.last, refused = s.history.last }
+  s.journal:meta("status", "running")
+  s.journal:meta("process", { pid = sys.pid(), start_time = sys.start_time(sys.pid()), host = s.host })
+  if options.accept_changes then keep_sources(j, loaded) end
+  s:record(options.rewinding and "rollback_started" or "run_resumed", "", { user = s.user, host = s.host })
+  s.history.refusals = {}
+  s:emit("run_started", { title = loaded.definition.title, playbook = loaded.path, targets = s.targets,
+    environment = loaded.environment_name, resumed = true })
+  return s
+end
+
+local function sentence(e)
+  local text = e.message
+  if e.step and e.kind ~= "control" then text = ("step \"%s\" failed: %s"):format(e.step, text) end
+  local place = e.where or e.at
+  return place and ("%s: %s"):format(place, text) or text
+end
+life.sentence = sentence
+
+-- How a session ended: outcome, exit code, event.
+local function verdict(s, ok, e)
+  if ok then return s.rolled_back and "rolled back" or "succeeded", 0, "run_succeeded" end
+  local word = control.of(e)
+  if s.stopping == "interrupt" and (word or e.kind == "cancelled") then return "interrupted", 130, "run_paused" end
+  if word == "pause" or (s.stopping == "pause" and (word or e.kind == "cancelled")) then return "paused", 4, "run_paused" end
+  return "failed", 1, "run_failed"
+end
+
+local function write_report(s)
+  local text = report.markdown(report.facts(s.journal))
+  local path = s.directory .. "/report.md"
+  local ok, message = fs.write(path, text, { mode = 384, atomic = true })
+  if ok then return path end
+  return nil, message
+end
+
+--- Concludes a session: writes the end down, makes the report, gives the locks back.
+-- Returns { outcome, code, message, rto, rpo, checks, report }.
+function life.conclude(s, ok, e)
+  local outcome, code, event = verdict(s, ok, e)
+  local result = { outcome = outcome, code = code, message = e and sentence(e) or nil, error = e,
+    rto = s:now() - (s.incident or s.started), under_way = s:under_way() }
+  if outcome == "interrupted" then result.message = "interrupted" end
+  local kept = pcall(function()
+    s:record("run_ended", "", { outcome = outcome, message = result.message, rto = result.rto })
+    s.journal:meta("status", outcome)
+    result.facts = report.facts(s.journal)
+    result.report = write_report(s)
+  end)
+  if not kept and not result.message then result.message = "the journal could not be written at the end" end
+  local rpo = result.facts and result.facts.measures.rpo
+  s:emit(event, { outcome = outcome, error = result.message, rto = result.rto, rpo = rpo and rpo.seconds,
+    rpo_rows = rpo and rpo.rows, targets = s.targets, report = result.report,
+    reason = e and (e.reason or (outcome == "interrupted" and "interrupt")) or nil, step = e and e.step })
+  lock.release(s.locks)
+  s.journal:close()
+  return result
+end
+
+--- The state a run is in: its status, or "stopped" when its process is gone.
+function life.status(j)
+  local status = j:meta("status")
+  local process = j:meta("process")
+  if status == "running" and process and process.host == sys.hostname()
+    and sys.start_time(process.pid) ~= process.start_time then
+    return "stopped"
+  end
+  return status
+end
+
+return life

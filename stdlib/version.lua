@@ -1,0 +1,2 @@
+--- The version of drlua.
+return "0.1.0"
