@@ -48,16 +48,16 @@ Exit codes: 0 done, 1 the run failed, 2 usage or bad input (nothing was started)
 ]]
 
 local VERBS = {
-  run = "drlua [run] PLAYBOOK.lua [--env NAME] [--PARAM VALUE ...] [--yes]\n\nRuns the playbook. Every step is journaled; "
-    .. "after a crash or Ctrl-C `drlua resume RUN` goes on.\n",
-  plan = "drlua plan PLAYBOOK.lua [...] [--iam]\n\nSays what the run would do, reading only. --iam prints the IAM policy "
-    .. "that the run needs.\n",
+  run = "drlua [run] PLAYBOOK.lua [--env NAME] [--PARAM VALUE ...] [--yes]\n\nRuns the playbook. Every step is "
+    .. "journaled; after a crash or Ctrl-C `drlua resume RUN` goes on.\n",
+  plan = "drlua plan PLAYBOOK.lua [...] [--iam]\n\nSays what the run would do, reading only. --iam prints the IAM "
+    .. "policy that the run needs.\n",
   check = "drlua check PLAYBOOK.lua [...]\n\nRuns the playbook's `ready`, reading only. Exit 0: ready; 3: not ready.\n",
   rehearse = "drlua rehearse PLAYBOOK.lua [--fault SPEC] [--seed N] [--sweep] [--speed N]\n\nRuns the playbook in the "
     .. "embedded simulator as its rehearsal file says, then checks the file's expectations.\n--sweep runs it again and "
     .. "again, breaking one call or killing drlua at one journal write each time, and compares the ends.\n",
-  resume = "drlua resume RUN [--accept-changes] [--from STEP] [--skip STEP --because TEXT] [--settle done|again] [--yes]\n\n"
-    .. "Goes on with a run. RUN is its id, a part of it, or `last`. Finished steps are not run again.\n",
+  resume = "drlua resume RUN [--accept-changes] [--from STEP] [--skip STEP --because TEXT] [--settle done|again]"
+    .. " [--yes]\n\nGoes on with a run. RUN is its id, a part of it, or `last`. Finished steps are not run again.\n",
   rollback = "drlua rollback RUN\n\nRuns the undo functions of the finished steps, newest first.\n",
   approve = "drlua approve RUN [STEP] [--no]\n\nAnswers an approval that a run waits for, from any terminal.\n",
   pause = "drlua pause RUN\n\nA living run stops before its next step (exit 4) and can be resumed.\n",

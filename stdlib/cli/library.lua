@@ -81,7 +81,8 @@ function library.environment(name, playbook_path)
   local room = sandbox.new()
   local t = room:load(path, gate.load)
   if type(t) ~= "table" then
-    errors.raise { kind = "usage", message = ("%s is no environment: it returns a %s, not a table"):format(path, type(t)) }
+    errors.raise { kind = "usage",
+      message = ("%s is no environment: it returns a %s, not a table"):format(path, type(t)) }
   end
   -- Values may stand in `params`, or by themselves beside contacts and channels.
   local params = {}

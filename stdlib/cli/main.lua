@@ -58,7 +58,8 @@ local function complain(e, trace, json)
   if json then
     local value = require "run.value"
     local clock = require "native.clock"
-    io.stdout:write(value.encode { time = clock.format(clock.now(), "rfc3339"), event = "run_failed", error = text }, "\n")
+    local event = { time = clock.format(clock.now(), "rfc3339"), event = "run_failed", error = text }
+    io.stdout:write(value.encode(event), "\n")
   end
   io.stderr:write("drlua: ", text, "\n")
   if trace and e.traceback then io.stderr:write(e.traceback, "\n") end

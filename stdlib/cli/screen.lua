@@ -27,6 +27,9 @@ local function json_line(event)
   local e = {}
   for k, v in pairs(event) do e[k] = v end
   e.time = clock.format(event.time, "rfc3339")
+  for _, field in ipairs { "seconds", "waited", "rto", "rpo" } do
+    if math.type(e[field]) == "float" then e[field] = tonumber(("%.3f"):format(e[field])) end
+  end
   local ok, text = pcall(value.encode, e)
   if not ok then
     e.result = tostring(e.result)
@@ -120,8 +123,7 @@ end
 function show.step_succeeded(self, e)
   forget(self, e.path)
   local waited = e.waited and e.waited >= 1 and (", %s of it waiting"):format(duration.format(e.waited)) or ""
-  self:line(e.time, "done", ("%s  %s%s%s"):format(e.step, e.already and "(was done already) " or "",
-    duration.format(e.seconds), waited))
+  self:line(e.time, "done", ("%s  %s%s"):format(e.step, duration.format(e.seconds), waited))
 end
 
 function show.step_skipped(self, e)

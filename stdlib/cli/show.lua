@@ -52,7 +52,8 @@ function show.runs(parsed)
   if #rows == 0 then io.stdout:write("no runs in ", kept.path, "\n") end
   for _, row in ipairs(rows) do
     io.stdout:write(("%-24s %-12s %-20s %-8s %s%s\n"):format(row.run, row.status, row.started,
-      row.seconds and duration.format(row.seconds) or "", row.title, row.environment and " (" .. row.environment .. ")" or ""))
+      row.seconds and duration.format(row.seconds) or "", row.title,
+      row.environment and " (" .. row.environment .. ")" or ""))
   end
   return 0
 end
@@ -86,8 +87,6 @@ end
 function show.show(parsed)
   local j, id = open(parsed, true)
   local facts, status = report.facts(j), life.status(j)
-  local waiting = {}
-  for _, a in ipairs(facts.approvals) do waiting[a.path] = a.text end
   j:close()
   if parsed.output == "json" then
     show_json(facts, status)

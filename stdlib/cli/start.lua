@@ -30,8 +30,8 @@ local function summary(s, result)
   local rpo = result.facts and result.facts.measures.rpo
   local function line(name, achieved, rows, target)
     if not achieved and not target then return end
-    say("%s %s%s%s%s", name, achieved and duration.format(achieved) or "not measured", rows and (", %d rows lost"):format(rows)
-      or "", target and "  (target " .. duration.format(target) .. ")" or "",
+    say("%s %s%s%s%s", name, achieved and duration.format(achieved) or "not measured",
+      rows and (", %d rows lost"):format(rows) or "", target and "  (target " .. duration.format(target) .. ")" or "",
       achieved and target and achieved > target and "  MISSED" or "")
   end
   line("RTO", result.outcome == "succeeded" and result.rto or nil, nil, s.targets.rto)
@@ -97,15 +97,17 @@ end
 
 local function warn_exposed(exposed)
   for _, name in ipairs(exposed) do
-    io.stderr:write(("drlua: the secret %s was given on the command line, where every user of this machine can read it; "
-      .. "give it by its environment variable\n"):format(name))
+    io.stderr:write(("drlua: the secret %s was given on the command line, where every user of this machine can read "
+      .. "it; give it by its environment variable\n"):format(name))
   end
 end
 
 --- Resolves what the command line says of a playbook: loaded, values.
 function start.prepare(parsed)
   local path = library.find(parsed.words[1])
-  if parsed.words[2] then options.usage("%s: one playbook at a time; parameters are given as --NAME VALUE", parsed.words[2]) end
+  if parsed.words[2] then
+    options.usage("%s: one playbook at a time; parameters are given as --NAME VALUE", parsed.words[2])
+  end
   local loaded = library.load(path, parsed.env)
   local values, exposed = params.resolve(loaded.definition.params, parsed.params,
     loaded.environment and loaded.environment.params, parsed.env)
@@ -131,7 +133,8 @@ local function values_again(head, loaded, given)
   for name, v in pairs(given) do
     local p = loaded.definition.params.by_name[name]
     if not (p and p.secret) then
-      options.usage("--%s: a run keeps the parameters it began with; only secrets are given again", (name:gsub("_", "-")))
+      options.usage("--%s: a run keeps the parameters it began with; only secrets are given again",
+        (name:gsub("_", "-")))
     end
     texts[name] = v
   end
@@ -147,9 +150,12 @@ local function reopen(parsed, extra)
   local head = j:meta("run")
   local status = life.status(j)
   j:close()
-  if status == "succeeded" and not extra.rewinding then options.usage("run %s has succeeded; there is nothing to resume", id) end
+  if status == "succeeded" and not extra.rewinding then
+    options.usage("run %s has succeeded; there is nothing to resume", id)
+  end
   if status == "rolled back" then options.usage("run %s was rolled back; start a new one", id) end
-  local loaded = library.load(fs.stat(head.path) and head.path or head.absolute_path, head.environment)
+  local path = fs.realpath(head.path) == head.absolute_path and head.path or head.absolute_path
+  local loaded = library.load(path, head.environment)
   local values = values_again(head, loaded, parsed.params)
   local view = screen.new(parsed.output)
   extra.out, extra.operator = function(e) view:event(e) end, operator.find(view)
@@ -161,8 +167,9 @@ end
 local function operators_wishes(s, parsed)
   if parsed.skip then
     if not parsed.because then options.usage("--skip needs --because \"reason\": it goes into the record") end
-    s:record("operator", parsed.skip, { skip = true, reason = "skipped by the operator: " .. parsed.because, by = s.user })
-    s.history.skips[parsed.skip] = { reason = "skipped by the operator: " .. parsed.because }
+    local wish = { skip = true, reason = "skipped by the operator: " .. parsed.because, by = s.user }
+    s:record("operator", parsed.skip, wish)
+    s.history.skips[parsed.skip] = wish
   end
   if parsed.from then
     local paths = s.history:from(parsed.from)

@@ -95,9 +95,9 @@ function read.operator(self, event)
   end
 end
 
-function read.check(self, event) self.checks[event.path] = value.decode(event.data) end
-
-function read.undo_succeeded(self, event) self.undone[event.path] = true end
+function read.check(self, event)
+  self.checks[event.path] = value.decode(event.data)
+end
 
 function history:update(journal)
   for _, event in ipairs(journal:events(self.last)) do
@@ -109,8 +109,8 @@ end
 
 --- A history with nothing in it.
 function history.empty()
-  return setmetatable({ steps = {}, order = {}, values = {}, approvals = {}, refusals = {}, skips = {}, undone = {}, checks = {},
-    visited = {}, last = 0 }, history)
+  return setmetatable({ steps = {}, order = {}, values = {}, approvals = {}, refusals = {}, skips = {},
+    checks = {}, visited = {}, last = 0 }, history)
 end
 
 --- Reads the whole journal.

@@ -174,7 +174,9 @@ local function verdict(s, ok, e)
   if ok then return s.rolled_back and "rolled back" or "succeeded", 0, "run_succeeded" end
   local word = control.of(e)
   if s.stopping == "interrupt" and (word or e.kind == "cancelled") then return "interrupted", 130, "run_paused" end
-  if word == "pause" or (s.stopping == "pause" and (word or e.kind == "cancelled")) then return "paused", 4, "run_paused" end
+  if word == "pause" or (s.stopping == "pause" and (word or e.kind == "cancelled")) then
+    return "paused", 4, "run_paused"
+  end
   return "failed", 1, "run_failed"
 end
 

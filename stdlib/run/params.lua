@@ -28,7 +28,9 @@ end
 
 function types.int(given)
   local n = math.tointeger(given)
-  if n == nil and type(given) == "string" and given:find("^%s*[+-]?%d+%s*$") then n = math.tointeger(tonumber(given)) end
+  if n == nil and type(given) == "string" and given:find("^%s*[+-]?%d+%s*$") then
+    n = math.tointeger(tonumber(given))
+  end
   if n then return n end
   return nil, "a whole number"
 end
@@ -103,7 +105,9 @@ table.sort(type_names)
 
 local function check_one(given, faults)
   local name = given[1]
-  local function fault(text, ...) table.insert(faults, ("parameter %s: "):format(tostring(name)) .. text:format(...)) end
+  local function fault(text, ...)
+    table.insert(faults, ("parameter %s: "):format(tostring(name)) .. text:format(...))
+  end
   if type(name) ~= "string" or not name:find("^%a[%w_]*$") then
     return fault("a name of letters, digits and _ comes first: { \"name\", type = ... }")
   end

@@ -34,14 +34,15 @@ end
 
 function read.step_succeeded(facts, event, data)
   local s = step(facts, event)
-  s.ended, s.outcome, s.waited, s.already = event.time, "done", data.waited, data.already
+  s.reason = nil
+  s.ended, s.outcome, s.waited = event.time, "done", data.waited
   s.reads, s.seconds = data.reads, data.seconds
 end
 
 function read.step_skipped(facts, event, data)
   local s = step(facts, event)
   s.name, s.scope, s.started, s.ended = data.name, data.scope, s.started or event.time, event.time
-  s.outcome, s.reason, s.options = "skipped", data.reason, s.options or {}
+  s.outcome, s.reason, s.options, s.seconds = "skipped", data.reason, s.options or {}, data.seconds
 end
 
 function read.step_failed(facts, event, data)
@@ -88,8 +89,10 @@ function read.refused(facts, event, data)
   table.insert(facts.approvals, { time = event.time, path = event.path,
     text = ("refused by %s on %s"):format(data.by, data.host) })
 end
-function read.note(facts, event, data) table.insert(facts.notes, { time = event.time, text = data.text }) end
-function read.overrun(facts, event, data) table.insert(facts.notes, { time = event.time, text = data.text }) end
+function read.note(facts, event, data)
+  table.insert(facts.notes, { time = event.time, text = data.text })
+end
+read.overrun = read.note
 function read.operator(facts, event, data)
   table.insert(facts.notes, { time = event.time, text = ("operator %s chose %s for %s%s"):format(data.by or "?",
     data.choice or (data.skip and "skip") or (data.again and "do again") or "?", event.path,
@@ -127,10 +130,10 @@ function report.facts(journal)
 end
 
 local function target_line(name, achieved, target)
-  if not achieved then return ("| %s | not measured | %s | |"):format(name, target and duration.format(target) or "none") end
+  local wanted = target and duration.format(target) or "none"
+  if not achieved then return ("| %s | not measured | %s | |"):format(name, wanted) end
   local verdict = target and (achieved <= target and "met" or "**missed**") or ""
-  return ("| %s | %s | %s | %s |"):format(name, duration.format(achieved), target and duration.format(target) or "none",
-    verdict)
+  return ("| %s | %s | %s | %s |"):format(name, duration.format(achieved), wanted, verdict)
 end
 
 local function head(facts, out)
@@ -160,7 +163,10 @@ local function targets(facts, out)
   out("%s", target_line("RTO", facts.rto, wanted.rto))
   out("%s", target_line("RPO", rpo and rpo.seconds, wanted.rpo))
   out("")
-  if rpo and rpo.rows then out("Rows lost: **%s**%s", tostring(rpo.rows), rpo.detail and " (" .. rpo.detail .. ")" or "") out("") end
+  if rpo and rpo.rows then
+    out("Rows lost: **%s**%s", tostring(rpo.rows), rpo.detail and " (" .. rpo.detail .. ")" or "")
+    out("")
+  end
   for name, m in pairs(facts.measures) do
     if name ~= "rpo" then
       out("%s: %s", name, m.seconds and duration.format(m.seconds) or tostring(m.value or m.rows or m.detail))
@@ -179,7 +185,7 @@ local function timeline(facts, out)
       local took = s.started and s.ended and s.ended - s.started
       local budget = s.options and s.options.budget
       out("| %s | %s | %s | %s | %s | %s |", s.started and short(s.started) or "", cell(s.path),
-        cell((s.already and "was done already" or s.outcome) .. (s.attempts and s.attempts > 1
+        cell(s.outcome .. (s.attempts and s.attempts > 1
           and (", attempt %d"):format(s.attempts) or "") .. (s.reason and ": " .. s.reason or "")),
         took and duration.format(took) or "", s.waited and s.waited >= 0.05 and duration.format(s.waited) or "",
         budget and (duration.format(budget) .. (took and took > budget and " **over**" or "")) or "")
@@ -193,7 +199,8 @@ end
 function report.critical_path(facts)
   local chain, current = {}, nil
   for _, s in ipairs(facts.steps) do
-    if s.ended and s.started and s.outcome ~= "skipped" and (not current or s.ended > current.ended) then current = s end
+    local ran = s.ended and s.started and s.outcome ~= "skipped"
+    if ran and (not current or s.ended > current.ended) then current = s end
   end
   while current and #chain < 1000 do
     table.insert(chain, 1, current)
@@ -231,8 +238,8 @@ local function checks(facts, out)
   out("## Checks")
   out("")
   for _, c in ipairs(facts.checks) do
-    out("- [%s] %s%s%s", c.outcome == "passed" and "x" or " ", c.name, c.outcome ~= "passed" and " — " .. c.outcome or "",
-      c.detail and ": " .. cell(c.detail) or "")
+    out("- [%s] %s%s%s", c.outcome == "passed" and "x" or " ", c.name,
+      c.outcome ~= "passed" and " — " .. c.outcome or "", c.detail and ": " .. cell(c.detail) or "")
   end
   out("")
 end
@@ -244,7 +251,8 @@ local function calls(facts, out)
   out("| At (UTC) | What | Outcome | Took |")
   out("|---|---|---|---|")
   for _, c in ipairs(facts.calls) do
-    out("| %s | %s | %s | %s |", short(c.time), cell(c.what), cell(c.outcome), c.seconds and duration.format(c.seconds) or "")
+    out("| %s | %s | %s | %s |", short(c.time), cell(c.what), cell(c.outcome),
+      c.seconds and duration.format(c.seconds) or "")
   end
   out("")
 end
@@ -254,7 +262,10 @@ local function rehearsal(facts, out)
   if not r then return end
   out("## Rehearsal")
   out("")
-  if r.world then out("World: %s. Disaster: %s. Seed %s.", tostring(r.world), tostring(r.disaster or "none"), tostring(r.seed)) out("") end
+  if r.world then
+    out("World: %s. Disaster: %s. Seed %s.", tostring(r.world), tostring(r.disaster or "none"), tostring(r.seed))
+    out("")
+  end
   for _, e in ipairs(r.expectations or {}) do
     out("- [%s] %s%s", e.passed and "x" or " ", e.name, e.detail and ": " .. cell(e.detail) or "")
   end

@@ -12,7 +12,7 @@ local step = require "run.step"
 local rollback = {}
 
 -- Replays run(p) to the end of what was done.
-local function rewind(s, definition, p)
+local function rewind(definition, p)
   local ok, e = xpcall(definition.run, control.handler, p)
   if ok then return end
   e = errors.from(e)
@@ -55,7 +55,7 @@ end
 
 --- The body of `drlua rollback`.
 function rollback.run(s, definition, p)
-  rewind(s, definition, p)
+  rewind(definition, p)
   s.rewinding = false
   s.accept_changes = true
   local order = newest_first(s)

@@ -95,7 +95,8 @@ local function base(self)
     assert = assert, error = error, getmetatable = getmetatable, ipairs = ipairs, next = next, pairs = pairs,
     rawequal = rawequal, rawget = rawget, rawlen = rawlen, rawset = rawset, select = select,
     setmetatable = safe_setmetatable, tonumber = tonumber, tostring = tostring, type = type, _VERSION = _VERSION,
-    pcall = protected_call, xpcall = protected_call_with, collectgarbage = withheld("collectgarbage", "it runs by itself"),
+    pcall = protected_call, xpcall = protected_call_with,
+    collectgarbage = withheld("collectgarbage", "it runs by itself"),
     math = plain_copy(math), string = plain_copy(string), table = plain_copy(table), utf8 = plain_copy(utf8),
     coroutine = plain_copy(coroutine), io = reading_io(), os = quiet_os(), debug = { traceback = debug.traceback },
     dofile = withheld("dofile", "use require"), loadfile = withheld("loadfile", "use require"),
@@ -119,7 +120,8 @@ end
 
 --- Makes a room. options.environment: the table that `require "env"` gives.
 function sandbox.new(options)
-  local self = setmetatable({ sources = {}, loaded = {}, environment = options and options.environment or {} }, sandbox)
+  local environment = options and options.environment or {}
+  local self = setmetatable({ sources = {}, loaded = {}, environment = environment }, sandbox)
   self.print = function(text)
     local here = scope.current()
     if here and here.session.note then here.session:note(text) else io.stderr:write(text, "\n") end
@@ -147,7 +149,8 @@ end
 local function beside(self, name)
   local relative = name:gsub("%.", "/")
   for _, directory in ipairs(self.directories or {}) do
-    for _, path in ipairs { ("%s/%s.lua"):format(directory, relative), ("%s/%s/init.lua"):format(directory, relative) } do
+    local stem = ("%s/%s"):format(directory, relative)
+    for _, path in ipairs { stem .. ".lua", stem .. "/init.lua" } do
       local text = fs.read(path)
       if text then return path, text end
     end

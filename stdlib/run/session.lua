@@ -118,7 +118,8 @@ end
 
 --- Called when a replay has come past a step that had ended before.
 function session:replayed(st, past, ...)
-  if st.options.undo and past.status == "succeeded" then self:remember_undo(st, ...) end
+  local undoable = past.status == "succeeded" or (past.decoded and past.decoded.undoable)
+  if st.options.undo and undoable then self:remember_undo(st, ...) end
 end
 
 function session:remember_undo(st, ...)
@@ -169,9 +170,7 @@ function session:ask_settled(st, e, intent)
 end
 
 --- What a step would change, for the question of an approval; see plan.lua.
-function session:preview()
-  return nil
-end
+session.preview = function() return nil end
 
 function session:step(name, options, fn)
   local here = scope.current()
@@ -225,7 +224,7 @@ function session:check(name, fn)
 end
 
 --- Under run a failed check is a failure; `drlua check` goes on to the next one.
-function session:after_failed_check(name, e)
+function session.after_failed_check(_, name, e)
   check_failed(name, e)
 end
 
@@ -273,7 +272,7 @@ function session:sleep(seconds)
   local until_time = seen and seen.values or self:now() + seconds
   if not seen then self:record("seen", here.path, { key = key, values = until_time }) end
   local st = here:innermost_step()
-  self:waiting(st, "sleep " .. duration.format(seconds))
+  self:waiting(st, "the end of " .. duration.format(seconds))
   self:sleep_until(until_time)
   self:waiting(st, nil)
 end

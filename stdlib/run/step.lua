@@ -88,12 +88,14 @@ end
 -- Ends the step as skipped; returns the values it hands back.
 local function skip(s, st, reason, ...)
   local values = value.pack(...)
+  value.encode(values, ("the result of step \"%s\""):format(st.name))
   s:record("step_skipped", st.path, { name = st.name, scope = st.here.path, attempt = st.attempt or 0,
-    reason = reason, values = values, seconds = st.began and s:now() - st.began or 0 })
+    reason = reason, values = values, seconds = st.began and s:now() - st.began or 0,
+    undoable = st.undoable })
   s.history.steps[st.path] = { name = st.name, path = st.path, status = "skipped", attempts = st.attempt or 0,
-    decoded = { values = values }, effects = {}, earlier = {} }
-  s:emit("step_skipped", { step = st.name, path = st.path, reason = reason })
-  st.ended = true
+    decoded = { values = values, undoable = st.undoable }, effects = {}, earlier = {} }
+  s:emit("step_skipped", { step = st.name, path = st.path, reason = reason, result = (...) })
+  if st.undoable then s:ended_step(st, ...) end
   return ...
 end
 
@@ -180,15 +182,15 @@ local function open(s, st)
     risk = st.options.risk, continued = goes_on or nil })
 end
 
-local function succeed(s, st, already, ...)
+local function succeed(s, st, ...)
   local data = { name = st.name, seconds = s:now() - st.began, waited = st.waited, reads = st.reads,
-    values = value.pack(...), already = already or nil }
+    values = value.pack(...) }
   value.encode(data.values, ("the result of step \"%s\""):format(st.name))
   s:record("step_succeeded", st.path, data)
   s.history.steps[st.path] = { name = st.name, path = st.path, status = "succeeded", attempts = st.attempt,
     decoded = data, effects = {}, earlier = {} }
   s:emit("step_succeeded", { step = st.name, path = st.path, seconds = data.seconds, waited = data.waited,
-    budget = st.options.budget, result = (...), already = already or nil })
+    budget = st.options.budget, result = (...) })
   s:ended_step(st, ...)
   return ...
 end
@@ -244,12 +246,16 @@ end
 local function live(s, st)
   open(s, st)
   local probe = table.pack(probe_done(s, st))
-  if probe[1] then return succeed(s, st, true, table.unpack(probe, 2, probe.n)) end
+  if probe[1] then
+    -- Done by an earlier attempt of this run, it can be undone as well.
+    st.undoable = (next(st.recorded) or #st.earlier > 0) and true or nil
+    return skip(s, st, "it is done already", table.unpack(probe, 2, probe.n))
+  end
   if st.options.approve then approval.ask(s, st, st.options.approve) end
   local watcher = watch_budget(s, st)
   local result = table.pack(xpcall(attempts, control.handler, s, st))
   if watcher then watcher:cancel() end
-  if result[1] then return succeed(s, st, nil, table.unpack(result, 2, result.n)) end
+  if result[1] then return succeed(s, st, table.unpack(result, 2, result.n)) end
   error(result[2], 0)
 end
 

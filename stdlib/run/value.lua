@@ -203,21 +203,21 @@ local special = {
 }
 
 local function read_object(text, at)
-  local object, key = {}, nil
+  local object, last = {}
   at = skip(text, at)
   if text:byte(at) == 125 then return object, at + 1 end
   while true do
-    at = skip(text, at)
-    key, at = read_string(text, at + 1)
-    at = skip(text, at)
-    object[key], at = read(text, at + 1)
+    local key
+    key, at = read_string(text, skip(text, at) + 1)
+    object[key], at = read(text, skip(text, at) + 1)
+    last = key
     at = skip(text, at)
     local c = text:byte(at)
     at = at + 1
     if c == 125 then break end
     if c ~= 44 then error("damaged text: an object", 0) end
   end
-  if special[key] then return special[key](object[key]), at end
+  if special[last] then return special[last](object[last]), at end
   return object, at
 end
 
