@@ -14,6 +14,7 @@ int luaopen_native_json(lua_State *L);
 int luaopen_native_loop(lua_State *L);
 int luaopen_native_model(lua_State *L);
 int luaopen_native_process(lua_State *L);
+int luaopen_native_server(lua_State *L);
 int luaopen_native_sigv4(lua_State *L);
 int luaopen_native_sqlite(lua_State *L);
 int luaopen_native_sys(lua_State *L);
@@ -30,6 +31,7 @@ static const luaL_Reg modules[] = {
     {"native.loop", luaopen_native_loop},
     {"native.model", luaopen_native_model},
     {"native.process", luaopen_native_process},
+    {"native.server", luaopen_native_server},
     {"native.sigv4", luaopen_native_sigv4},
     {"native.sqlite", luaopen_native_sqlite},
     {"native.sys", luaopen_native_sys},

@@ -1,0 +1,486 @@
+/* native.server: listening, and libmicrohttpd in our loop.
+ *
+ * libmicrohttpd runs in epoll mode without threads: one descriptor and a timeout,
+ * so it is one internal operation. A connection whose request is complete is
+ * suspended while Lua thinks; the answer resumes it. libmicrohttpd does not watch
+ * a suspended connection, so we watch those that stream and have nothing to send,
+ * to learn that a client left. Callbacks only fill our structs. */
+#define _GNU_SOURCE
+#include "server.h"
+#include "host.h"
+#include "option.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <lauxlib.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static const char SERVER_META[] = "drlua.server";
+enum { CONNECTION_LIMIT = 8192, BACKLOG = 1024 };
+
+struct accept {
+    struct op op;
+    struct server *server;
+    struct request *request; /* handed over, not yet taken */
+    struct accept *next;
+    bool waiting; /* in the server's list */
+};
+
+static struct server *check_server(lua_State *L) { return luaL_checkudata(L, 1, SERVER_META); }
+
+/* Hands queued requests to waiting operations. */
+static void deliver(struct server *server)
+{
+    while (server->queue && server->acceptors) {
+        struct accept *accept = server->acceptors;
+        struct request *request = server->queue;
+        server->acceptors = accept->next;
+        server->queue = request->queued;
+        request->queued = NULL;
+        accept->waiting = false;
+        accept->request = request;
+        op_finish(&accept->op);
+    }
+}
+
+static void enqueue(struct server *server, struct request *request)
+{
+    request->references++;
+    request->queued = NULL;
+    if (server->queue)
+        server->queue_tail->queued = request;
+    else
+        server->queue = request;
+    server->queue_tail = request;
+    deliver(server);
+}
+
+static void requeue(struct server *server, struct request *request)
+{
+    if (!server->queue)
+        server->queue_tail = request;
+    request->queued = server->queue;
+    server->queue = request;
+    deliver(server);
+}
+
+static struct peer *peer_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+/* A connection begins or ends. */
+static void on_connection(void *cls, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    (void)cls;
+    struct peer *peer = *context;
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        if (peer)
+            buffer_free(&peer->target);
+        free(peer);
+        return;
+    }
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    peer = calloc(1, sizeof *peer);
+    if (peer && info && info->client_addr)
+        memcpy(&peer->address, info->client_addr,
+               info->client_addr->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+                                                        : sizeof(struct sockaddr_in));
+    *context = peer;
+}
+
+/* The request's target before libmicrohttpd decodes it. */
+static void *on_target(void *cls, const char *target, struct MHD_Connection *connection)
+{
+    (void)cls;
+    struct peer *peer = peer_of(connection);
+    if (peer) {
+        buffer_clear(&peer->target);
+        buffer_add(&peer->target, target, strlen(target) + 1);
+    }
+    return NULL;
+}
+
+static bool announced_too_big(struct MHD_Connection *connection, size_t limit)
+{
+    const char *text =
+        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return text && strtoull(text, NULL, 10) > limit;
+}
+
+static struct request *begin(struct server *server, struct MHD_Connection *connection,
+                             const char *method)
+{
+    const struct peer *peer = peer_of(connection);
+    struct request *request = peer ? request_new(server, connection) : NULL;
+    if (!request)
+        return NULL;
+    request->head = strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
+    request->next = server->live;
+    if (server->live)
+        server->live->prev = request;
+    server->live = request;
+    if (!request_capture(request, method, peer) ||
+        announced_too_big(connection, server->max_body))
+        request->too_big = true;
+    return request;
+}
+
+static enum MHD_Result send_answer(struct request *request)
+{
+    if (request->reset || !request->response)
+        return MHD_NO;
+    enum MHD_Result done =
+        MHD_queue_response(request->connection, request->status, request->response);
+    MHD_destroy_response(request->response);
+    request->response = NULL;
+    return done;
+}
+
+static void take_body(struct request *request, const char *data, size_t size)
+{
+    if (size > request->server->max_body - request->body.size)
+        request->too_big = true;
+    if (request->too_big)
+        buffer_free(&request->body);
+    else
+        buffer_add(&request->body, data, size);
+}
+
+/* The request is complete: to Lua, unless it was too much. */
+static enum MHD_Result complete(struct request *request)
+{
+    if (request->too_big || request->body.failed) {
+        answer_text(request, MHD_HTTP_CONTENT_TOO_LARGE, "The request is too large.\n");
+        return send_answer(request);
+    }
+    request->state = REQUEST_OPEN;
+    request->suspended = true;
+    MHD_suspend_connection(request->connection);
+    enqueue(request->server, request);
+    return MHD_YES;
+}
+
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *data,
+                                  size_t *size, void **context)
+{
+    struct request *request = *context;
+    (void)url, (void)version;
+    if (!request) {
+        request = *context = begin(cls, connection, method);
+        if (!request)
+            return MHD_NO;
+        return request->too_big ? complete(request) : MHD_YES;
+    }
+    if (*size > 0) {
+        take_body(request, data, *size);
+        *size = 0;
+        return MHD_YES;
+    }
+    return request->state == REQUEST_READING ? complete(request) : send_answer(request);
+}
+
+static void unlink_request(struct server *server, struct request *request)
+{
+    if (request->prev)
+        request->prev->next = request->next;
+    else
+        server->live = request->next;
+    if (request->next)
+        request->next->prev = request->prev;
+}
+
+/* libmicrohttpd is done with the request, for good or ill. */
+static void on_completed(void *cls, struct MHD_Connection *connection, void **context,
+                         enum MHD_RequestTerminationCode code)
+{
+    struct request *request = *context;
+    (void)connection, (void)code;
+    if (!request)
+        return;
+    *context = NULL;
+    unlink_request(cls, request);
+    request->connection = NULL;
+    request->server = NULL;
+    request->suspended = false;
+    request_release(request);
+}
+
+static int socket_of(const struct request *request)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info ? info->connect_fd : -1;
+}
+
+/* Streams that wait for Lua: their clients may leave meanwhile. */
+static bool is_watched(const struct request *request)
+{
+    return request->streaming && request->suspended && !request->talkative;
+}
+
+static bool server_ask(struct op *op, struct turn *turn)
+{
+    struct server *server = (struct server *)op;
+    MHD_UNSIGNED_LONG_LONG ms;
+    turn_fd(turn, op, server->epoll_fd, CURL_WAIT_POLLIN);
+    for (struct request *request = server->live; request; request = request->next)
+        if (is_watched(request))
+            turn_fd(turn, op, socket_of(request), CURL_WAIT_POLLIN);
+    if (server->resumed)
+        return true;
+    if (MHD_get_timeout(server->daemon, &ms) == MHD_YES)
+        turn_deadline(turn, op, turn->now + (double)ms / 1000);
+    return false;
+}
+
+static void look_for_leavers(struct server *server, struct turn *turn)
+{
+    size_t n = 1;
+    struct request *next;
+    for (struct request *request = server->live; request; request = next) {
+        char byte;
+        next = request->next;
+        if (!is_watched(request) || !turn_events(turn, &server->op, n++))
+            continue;
+        ssize_t got = recv(socket_of(request), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        if (got > 0)
+            request->talkative = true; /* a pipelined request: it has not left */
+        else if (got == 0 || errno != EAGAIN)
+            answer_break(request);
+    }
+}
+
+static bool server_step(struct op *op, struct turn *turn)
+{
+    struct server *server = (struct server *)op;
+    look_for_leavers(server, turn);
+    server->resumed = false;
+    MHD_run(server->daemon);
+    return false;
+}
+
+static const struct op_kind server_kind = {
+    .name = "server", .ask = server_ask, .step = server_step};
+
+/* accept */
+
+static int accept_push(lua_State *L, struct op *op)
+{
+    struct accept *accept = (struct accept *)op;
+    if (!accept->request)
+        return push_failure(L, "closed", "the server is closed");
+    request_push(L, accept->request);
+    accept->request = NULL; /* its reference went to Lua */
+    return 1;
+}
+
+static void leave_acceptors(struct accept *accept)
+{
+    struct accept **link = &accept->server->acceptors, *before = NULL;
+    while (*link != accept) {
+        before = *link;
+        link = &before->next;
+    }
+    *link = accept->next;
+    if (accept->server->acceptors_tail == accept)
+        accept->server->acceptors_tail = before;
+}
+
+static void accept_drop(struct op *op)
+{
+    struct accept *accept = (struct accept *)op;
+    if (accept->waiting)
+        leave_acceptors(accept);
+    accept->waiting = false;
+    if (accept->request && accept->server->daemon)
+        requeue(accept->server, accept->request);
+    else if (accept->request)
+        request_release(accept->request);
+    accept->request = NULL;
+}
+
+static const struct op_kind accept_kind = {
+    .name = "server accept", .push = accept_push, .drop = accept_drop};
+
+/* srv:accept() => req, complete with its body. */
+static int server_accept(lua_State *L)
+{
+    struct server *server = check_server(L);
+    if (!server->daemon)
+        return push_failure(L, "closed", "the server is closed");
+    struct accept *accept = (struct accept *)op_new(L, sizeof *accept, &accept_kind, 1);
+    accept->server = server;
+    accept->waiting = true;
+    if (server->acceptors)
+        server->acceptors_tail->next = accept;
+    else
+        server->acceptors = accept;
+    server->acceptors_tail = accept;
+    op_start(&accept->op);
+    deliver(server);
+    return 1;
+}
+
+static void finish_acceptors(struct server *server)
+{
+    while (server->acceptors) {
+        struct accept *accept = server->acceptors;
+        server->acceptors = accept->next;
+        accept->waiting = false;
+        op_finish(&accept->op);
+    }
+}
+
+/* Ends every connection. libmicrohttpd cannot stop with suspended ones. */
+static void close_server(struct server *server)
+{
+    if (!server->daemon)
+        return;
+    struct MHD_Daemon *daemon = server->daemon;
+    op_detach(&server->op);
+    for (struct request *request = server->live; request; request = request->next) {
+        request->reset = true;
+        request_resume(request);
+    }
+    server->daemon = NULL;
+    MHD_stop_daemon(daemon);
+    while (server->queue) {
+        struct request *request = server->queue;
+        server->queue = request->queued;
+        request_release(request);
+    }
+    finish_acceptors(server);
+}
+
+static int server_close(lua_State *L)
+{
+    close_server(check_server(L));
+    return 0;
+}
+
+static int server_tostring(lua_State *L)
+{
+    const struct server *server = check_server(L);
+    lua_pushfstring(L, "server on port %d%s", server->port, server->daemon ? "" : " (closed)");
+    return 1;
+}
+
+static int server_index(lua_State *L)
+{
+    const struct server *server = check_server(L);
+    if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "port") == 0)
+        lua_pushinteger(L, server->port);
+    else
+        lua_gettable(L, lua_upvalueindex(1));
+    return 1;
+}
+
+/* Opens the listening socket; -1 with errno set. */
+static int open_socket(const struct addrinfo *address)
+{
+    int on = 1;
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(fd, address->ai_addr, address->ai_addrlen) || listen(fd, BACKLOG)) {
+        int error = errno;
+        close(fd);
+        errno = error;
+        return -1;
+    }
+    return fd;
+}
+
+static int port_of(int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    if (getsockname(fd, (struct sockaddr *)&address, &size))
+        return 0;
+    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                               : ((struct sockaddr_in *)&address)->sin_port);
+}
+
+static bool start_daemon(struct server *server, int fd, bool ipv6)
+{
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (ipv6 ? MHD_USE_IPv6 : 0);
+    server->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, server, MHD_OPTION_URI_LOG_CALLBACK, on_target, server,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTION_LIMIT, MHD_OPTION_END);
+    const union MHD_DaemonInfo *info =
+        server->daemon ? MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
+    if (info)
+        server->epoll_fd = info->epoll_fd;
+    return info != NULL;
+}
+
+/* listen{host="127.0.0.1", port=0, max_body_bytes=64 MiB} -> srv; srv.port. host is
+ * an address, not a name. */
+static int server_listen(lua_State *L)
+{
+    static const char *const known[] = {"host", "port", "max_body_bytes", NULL};
+    struct addrinfo *address, hints = {.ai_family = AF_UNSPEC,
+                                       .ai_socktype = SOCK_STREAM,
+                                       .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE};
+    char port[16];
+    option_check(L, 1, known);
+    const char *host = option_string(L, 1, "host", "127.0.0.1");
+    lua_Integer number = option_integer(L, 1, "port", 0);
+    lua_Integer limit = option_integer(L, 1, "max_body_bytes", 64 << 20);
+    if (number < 0 || number > 65535)
+        return luaL_error(L, "option \"port\": 0 to 65535 expected");
+    struct server *server = lua_newuserdatauv(L, sizeof *server, 0);
+    *server = (struct server){.epoll_fd = -1, .max_body = limit > 0 ? (size_t)limit : 0};
+    luaL_setmetatable(L, SERVER_META);
+    snprintf(port, sizeof port, "%d", (int)number);
+    if (getaddrinfo(host, port, &hints, &address))
+        return push_failure(L, "resolve", "listen on %s: not an address", host);
+    bool ipv6 = address->ai_family == AF_INET6;
+    int fd = open_socket(address), error = errno;
+    freeaddrinfo(address);
+    if (fd < 0)
+        return push_errno(L, error, "listen on %s port %d", host, (int)number);
+    server->port = port_of(fd);
+    if (!start_daemon(server, fd, ipv6)) {
+        if (!server->daemon)
+            close(fd);
+        return push_failure(L, "io", "listen on %s port %d: the server did not start", host,
+                            (int)number);
+    }
+    op_attach(host_of(L), &server->op, &server_kind);
+    return 1;
+}
+
+int luaopen_native_server(lua_State *L);
+int luaopen_native_server(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"accept", server_accept}, {"close", server_close}, {NULL, NULL}};
+    static const luaL_Reg metamethods[] = {{"__gc", server_close},
+                                           {"__close", server_close},
+                                           {"__tostring", server_tostring},
+                                           {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"listen", server_listen}, {NULL, NULL}};
+    request_register(L);
+    luaL_newmetatable(L, SERVER_META);
+    luaL_setfuncs(L, metamethods, 0);
+    luaL_newlib(L, methods);
+    lua_pushcclosure(L, server_index, 1);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+    luaL_newlib(L, functions);
+    return 1;
+}
