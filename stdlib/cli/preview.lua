@@ -1,0 +1,142 @@
+--- The verbs that look ahead: plan and check. Neither changes anything.
+local duration = require "duration"
+local iam = require "run.iam"
+local life = require "run.life"
+local options = require "cli.options"
+local planner = require "run.planner"
+local playbook = require "run.playbook"
+local readiness = require "run.readiness"
+local screen = require "cli.screen"
+local start = require "cli.start"
+local sys = require "native.sys"
+
+local preview = {}
+
+local function fields(loaded, values, out)
+  local user = sys.user()
+  return { id = "plan", playbook = loaded.definition, params = values, secrets = life.secrets(loaded, values),
+    out = out, user = user and user.name or "?", host = sys.hostname(), environment_name = loaded.environment_name,
+    environment = loaded.environment, path = loaded.path }
+end
+
+local function head_line(s)
+  local tags = {}
+  local function tag(text) if text then table.insert(tags, text) end end
+  tag(s.risk)
+  tag(s.approval and "approval")
+  tag(s.undo and "can be undone")
+  tag(s.optional and "optional")
+  tag(s.budget and "budget " .. duration.format(s.budget))
+  return ("%3d. %s%s"):format(s.number, s.path or s.step, #tags > 0 and "  [" .. table.concat(tags, ", ") .. "]" or "")
+end
+
+local function call_line(row)
+  local place = (row.account and "account " .. row.account .. ", " or "") .. (row.region or "")
+  local name = row.service and row.service .. "." .. row.operation or row.kind
+  return ("%s%s%s%s"):format(name, place ~= "" and " (" .. place .. ")" or "",
+    row.resource and "  " .. row.resource or "", row.what and "  — " .. row.what or "")
+end
+
+local function step_lines(s, out)
+  out(head_line(s))
+  if s.skipped then return out("       skipped: " .. s.skipped) end
+  if s.already then return out("       done already: would be skipped") end
+  if s.uncertain then out("       runs if its condition holds then (known after run)") end
+  for _, row in ipairs(s.changes or {}) do out("       change " .. call_line(row)) end
+  for _, row in ipairs(s.reads or {}) do out("       read   " .. call_line(row)) end
+  for _, text in ipairs(s.waits or {}) do out("       wait   " .. text) end
+  for _, text in ipairs(s.checks or {}) do out("       check  " .. text) end
+  for _, text in ipairs(s.notes or {}) do out("       note   " .. text) end
+  if s.stop then out("       now    it would stop here: " .. s.stop) end
+end
+
+local function plane_lines(plan, out)
+  if #plan.planes == 0 then return end
+  out("")
+  out(("Control planes needed%s:"):format(plan.failed_region and (" (declared failed: %s)"):format(plan.failed_region)
+    or ""))
+  for _, plane in ipairs(plan.planes) do
+    local numbers = {}
+    for i, n in ipairs(plane.steps) do numbers[i] = tostring(n) end
+    out(("  %s %s in %s: step%s %s%s"):format(plane.failed and "!" or " ", plane.service, plane.region,
+      #numbers > 1 and "s" or "", table.concat(numbers, ", "),
+      plane.failed and " — it lives in the region declared failed" or ""))
+  end
+end
+
+local function print_plan(loaded, plan, targets)
+  local function out(text) io.stdout:write(text, "\n") end
+  out(("Plan of %s (%s%s). Nothing was changed."):format(loaded.definition.title, loaded.path,
+    loaded.environment_name and ", environment " .. loaded.environment_name or ""))
+  out("")
+  for _, s in ipairs(plan.steps) do step_lines(s, out) end
+  plane_lines(plan, out)
+  out("")
+  out(("Expected: %s%s%s"):format(plan.open_ended and "at least " or "", duration.format(plan.expected),
+    targets.rto and (", target RTO %s%s"):format(duration.format(targets.rto),
+      plan.expected > targets.rto and " — MISSED" or "") or ""))
+  if #plan.critical > 1 then out("Critical path: " .. table.concat(plan.critical, " → ")) end
+end
+
+local function print_json(view, s, plan, targets)
+  for _, planned in ipairs(plan.steps) do
+    s:emit("note", { step = planned.step, path = planned.path, plan = planned })
+  end
+  s:emit("run_succeeded", { result = { steps = #plan.steps, expected = plan.expected, critical_path = plan.critical,
+    open_ended = plan.open_ended, control_planes = plan.planes, failed_region = plan.failed_region,
+    targets = targets } })
+  return view
+end
+
+--- drlua plan PLAYBOOK.lua
+function preview.plan(parsed)
+  local loaded, values = start.prepare(parsed)
+  if not loaded.definition.run then options.usage("%s has no `run` to plan", loaded.path) end
+  local view = screen.new(parsed.output)
+  local s = planner.new(fields(loaded, values, function(e) view:event(e) end))
+  local plan, e = s:plan()
+  if not plan then
+    if parsed.trace and e.traceback then io.stderr:write(e.traceback, "\n") end
+    if view.json then s:emit("run_failed", { error = life.sentence(e) }) end
+    io.stderr:write("drlua plan: ", s.secrets:mask(life.sentence(e)), "\n")
+    return 1
+  end
+  local targets = playbook.targets(loaded.definition, loaded.environment)
+  if parsed.iam then
+    io.stdout:write(iam.json(iam.policy(plan.actions)), "\n")
+  elseif view.json then
+    print_json(view, s, plan, targets)
+  else
+    print_plan(loaded, plan, targets)
+  end
+  return 0
+end
+
+local function mark(check)
+  return check.outcome == "passed" and "ok  " or check.outcome == "skipped" and "skip" or "FAIL"
+end
+
+--- drlua check PLAYBOOK.lua
+function preview.check(parsed)
+  local loaded, values = start.prepare(parsed)
+  if not loaded.definition.ready then options.usage("%s has no `ready`: nothing can be checked", loaded.path) end
+  local view = screen.new(parsed.output)
+  local said = screen.new("json")
+  local s = readiness.new(fields(loaded, values, view.json and function(e) said:event(e) end or function() end))
+  s.id = "check"
+  local ready, checks, e = s:ask()
+  local why = e and s.secrets:mask(life.sentence(e)) or nil
+  if view.json then
+    s:emit(ready and "run_succeeded" or "run_failed", { result = { ready = ready, checks = checks }, error = why })
+  else
+    for _, check in ipairs(s.secrets:mask(checks)) do
+      io.stdout:write(("%s  %s%s\n"):format(mark(check), check.name, check.detail and ": " .. check.detail or ""))
+    end
+    if why then io.stdout:write("FAIL  ", why, "\n") end
+    io.stdout:write(("%s: %s\n"):format(loaded.definition.title, ready and "ready" or "not ready"))
+  end
+  if parsed.trace and e and e.traceback then io.stderr:write(e.traceback, "\n") end
+  return ready and 0 or 3
+end
+
+return preview
