@@ -1,0 +1,156 @@
+--- The simulator's own interface under /_sim/: the call log, faults, worlds,
+-- state, writers, sinks, the clock. Unsigned JSON; docs/simulator.md lists it.
+local errors = require "errors"
+local json = require "native.json"
+
+local admin = {}
+
+local function answer(status, value)
+  return { status = status, headers = { { "Content-Type", "application/json" } }, body = json.encode(value) .. "\n" }
+end
+
+local function refusal(status, text)
+  return answer(status, { error = text })
+end
+
+local function array(list) return json.array(list) end
+
+local function decode(body)
+  local value, message = json.decode(body)
+  if value == nil then errors.raise { kind = "invalid", message = "not JSON: " .. tostring(message) } end
+  return value
+end
+
+local function unescape(text)
+  return (text:gsub("%+", " "):gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+end
+
+local function parameters(query)
+  local found = {}
+  for name, value in (query or ""):gmatch("([^&=]+)=([^&]*)") do found[unescape(name)] = unescape(value) end
+  return found
+end
+
+local routes = {}
+
+routes["GET calls"] = function(sim, _, query)
+  return answer(200, array(sim.calls:list(query)))
+end
+
+routes["DELETE calls"] = function(sim)
+  sim.calls:clear()
+  return answer(200, {})
+end
+
+routes["GET faults"] = function(sim)
+  return answer(200, array(sim.faults:describe()))
+end
+
+routes["POST faults"] = function(sim, body)
+  local list = decode(body)
+  if list.kind then list = { list } end
+  local ids = {}
+  for _, fault in ipairs(list) do require("sim.faults").validate(fault) end
+  for _, fault in ipairs(list) do table.insert(ids, sim:fault(fault) or json.null) end
+  return answer(200, { ids = array(ids) })
+end
+
+routes["DELETE faults"] = function(sim, _, query)
+  sim:clear_faults(query.id)
+  return answer(200, {})
+end
+
+routes["POST world"] = function(sim, body)
+  sim:load(decode(body))
+  return answer(200, {})
+end
+
+routes["GET state"] = function(sim)
+  return answer(200, admin.inspect(sim))
+end
+
+routes["POST clock"] = function(sim, body)
+  local wish = decode(body)
+  if wish.speed then sim.clock:set_speed(wish.speed) end
+  if wish.advance then sim.clock:advance(wish.advance) end
+  return answer(200, { elapsed = sim.clock:elapsed(), speed = sim.clock.speed })
+end
+
+routes["GET clock"] = function(sim)
+  return answer(200, { elapsed = sim.clock:elapsed(), speed = sim.clock.speed, now = sim.clock:now() })
+end
+
+routes["POST writers"] = function(sim, body)
+  return answer(200, sim:writer(decode(body)):ledger())
+end
+
+routes["GET writers"] = function(sim, _, _, name)
+  local writer = sim.writers[name]
+  if not writer then return refusal(404, "no writer " .. tostring(name)) end
+  return answer(200, writer:ledger())
+end
+
+routes["DELETE writers"] = function(sim, _, _, name)
+  local writer = sim.writers[name]
+  if not writer then return refusal(404, "no writer " .. tostring(name)) end
+  writer:stop()
+  return answer(200, writer:ledger())
+end
+
+routes["POST sql"] = function(sim, body)
+  local wish = decode(body)
+  local result = sim:sql(wish.instance, wish.sql, wish)
+  return answer(200, { columns = array(result.columns), rows = array(result.rows), command = result.command })
+end
+
+-- A sink takes whatever is posted to it (webhooks, pages) and shows it later.
+routes["POST sink"] = function(sim, body, _, name)
+  local sink = sim.sinks[name] or {}
+  sim.sinks[name] = sink
+  table.insert(sink, { time = sim.clock:now(), body = body })
+  return answer(200, { ok = true })
+end
+
+routes["GET sink"] = function(sim, _, _, name)
+  return answer(200, array(sim.sinks[name] or {}))
+end
+
+-- The health of what a world says: see world.lua's `health`.
+routes["GET health"] = function(sim, _, _, name)
+  local probe = sim.health and sim.health[name]
+  if not probe then return refusal(404, "no health endpoint " .. tostring(name)) end
+  local healthy, why = probe(sim)
+  return answer(healthy and 200 or 503, { status = healthy and "ok" or "unhealthy", reason = why })
+end
+
+--- Everything there is, as data: { SERVICE = { ACCOUNT = { REGION = ... } }, ... }.
+function admin.inspect(sim)
+  local seen = { dead_regions = {}, writers = {}, elapsed = sim.clock:elapsed() }
+  sim.state:each(nil, function(account, region, store, service)
+    local inspect = sim.services[service] and sim.services[service].implementation.inspect
+    if not inspect then return end
+    seen[service] = seen[service] or {}
+    seen[service][account] = seen[service][account] or {}
+    seen[service][account][region] = inspect(store, sim)
+  end)
+  for region, dead in pairs(sim.dead_regions) do seen.dead_regions[region] = dead.mode end
+  for name, writer in pairs(sim.writers) do seen.writers[name] = writer:ledger() end
+  return seen
+end
+
+local function dispatch(sim, http)
+  local path, query = http.target:match("^/_sim/([^?]*)%??(.*)$")
+  local first, rest = path:match("^([^/]+)/?(.*)$")
+  local route = routes[http.method .. " " .. tostring(first)]
+  if not route then return refusal(404, ("no %s /_sim/%s here"):format(http.method, path)) end
+  local ok, result = pcall(route, sim, http.body, parameters(query), unescape(rest))
+  if ok then return result end
+  return refusal(400, tostring(result))
+end
+
+--- Answers one request.
+function admin.serve(sim, http)
+  http:respond(dispatch(sim, http))
+end
+
+return admin

@@ -1,0 +1,80 @@
+--- The call log: what was asked of the simulator, in the order of arrival.
+--
+-- A load test makes millions of calls, so what calls have in common (all but the
+-- time) is kept once, and a call costs two array slots. The oldest calls fall
+-- out beyond LIMIT.
+local clock = require "native.clock"
+
+local calls = {}
+
+local LIMIT = 200000
+
+local Calls = {}
+Calls.__index = Calls
+
+function calls.new()
+  return setmetatable({ times = {}, kinds = {}, known = {}, first = 1, last = 0 }, Calls)
+end
+
+local reads = {
+  Describe = true, Get = true, List = true, Batch = false, Test = true, Lookup = true, Search = true,
+  Assume = true, Download = true, Head = true, Query = true, Scan = true, Select = true, Check = true,
+}
+local exceptions = { BatchGetItem = true, BatchGetImage = true, GetPipelineState = true }
+
+--- Whether an operation changes something: known by its name's first word.
+function calls.mutating(operation)
+  if exceptions[operation] then return false end
+  return not reads[operation:match("^%u%l+") or ""]
+end
+
+--- Enters a call that has arrived; returns its index.
+function Calls:open(time)
+  local n = self.last + 1
+  self.last = n
+  self.times[n] = time
+  self.kinds[n] = false
+  if n - self.first >= LIMIT then
+    self.times[self.first], self.kinds[self.first] = nil, nil
+    self.first = self.first + 1
+  end
+  return n
+end
+
+--- Says what call `index` was and how it ended. status 0: no answer was sent.
+function Calls:close(index, account, region, service, operation, status, code)
+  if index < self.first then return end
+  local key = ("%s %s %s %s %d %s"):format(account, region, service, operation, status, code)
+  local kind = self.known[key]
+  if not kind then
+    kind = {
+      account = account, region = region, service = service, operation = operation,
+      mutating = calls.mutating(operation or ""), status = status, error = code,
+    }
+    self.known[key] = kind
+  end
+  self.kinds[index] = kind
+end
+
+--- The calls as tables, oldest first; `match` (optional) filters by equal fields.
+function Calls:list(match)
+  local found = {}
+  for i = self.first, self.last do
+    local kind = self.kinds[i]
+    local wanted = kind
+    for k, v in pairs(match or {}) do wanted = wanted and kind[k] == v end
+    if wanted then
+      local call = { time = clock.format(self.times[i], "rfc3339") }
+      for k, v in pairs(kind) do call[k] = v end
+      table.insert(found, call)
+    end
+  end
+  return found
+end
+
+--- Forgets everything.
+function Calls:clear()
+  self.times, self.kinds, self.first, self.last = {}, {}, 1, 0
+end
+
+return calls

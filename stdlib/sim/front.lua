@@ -1,0 +1,225 @@
+--- The HTTP front: one port for every service and region. The credential scope
+-- of a request's signature says which service and region are meant.
+--
+-- A call's course: claim, route, region alive?, faults before, signature, policy,
+-- input, handler, faults after, answer. Each ends in one line of the call log.
+local auth = require "sim.auth"
+local context = require "sim.context"
+local crypto = require "native.crypto"
+local errors = require "errors"
+local policy = require "sim.policy"
+local regions = require "sim.regions"
+local services = require "sim.services"
+local task = require "task"
+
+local front = {}
+
+local HANG_SECONDS = 600
+
+local entities = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;" }
+
+local function escape(text) return (text:gsub("[&<>]", entities)) end
+
+-- An answer for callers whose service is not known yet: the form of query.
+local function bare_error(status, code, message)
+  local body = ('<?xml version="1.0"?>\n<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message>'
+    .. "</Error><RequestId>%s</RequestId></ErrorResponse>"):format(code, escape(message), crypto.uuid())
+  return { status = status, headers = { { "Content-Type", "text/xml" } }, body = body }
+end
+
+local function error_answer(service, operation, e)
+  if not service then return bare_error(e.status, e.code, e.message) end
+  return service.model:serialize_error(operation, {
+    code = e.code, message = e.message, status = e.status, fields = e.fields,
+    request_id = crypto.uuid(), type = (e.status or 400) >= 500 and "server" or "client",
+  })
+end
+
+-- Never answered: the request is kept until the client gives up or we end.
+local function hang(sim, request)
+  sim.held[request] = true
+  task.sleep(HANG_SECONDS)
+  sim.held[request] = nil
+  request:reset()
+end
+
+local throttles = { query = "Throttling", ["rest-xml"] = "Throttling", ec2 = "RequestLimitExceeded" }
+
+-- The error that a fault answers with, or nil for those that do not answer.
+local function fault_error(fault, service)
+  if fault.kind == "throttle" then
+    local code = throttles[service.protocol] or "ThrottlingException"
+    return { status = 400, code = fault.code or code, message = fault.message or "Rate exceeded" }
+  elseif fault.kind == "error" then
+    return { status = fault.status or 500, code = fault.code or "InternalFailure",
+      message = fault.message or "The request processing has failed because of an unknown error." }
+  elseif fault.kind == "unavailable" then
+    return { status = 503, code = "ServiceUnavailable", message = "Service Unavailable" }
+  elseif fault.kind == "expired" then
+    return { status = 403, code = "ExpiredToken", message = "The security token included in the request is expired" }
+  end
+end
+
+-- Applies the faults of one stage. Returns what to do instead of going on: an
+-- error, or "reset" or "hang"; and how many bytes to cut the answer to.
+local function apply(list, service)
+  local cut
+  for _, fault in ipairs(list) do
+    if fault.kind == "slow" then
+      task.sleep(fault.seconds or 1)
+    elseif fault.kind == "cut" then
+      cut = fault.bytes or -1
+    elseif fault.kind == "reset" or fault.kind == "lost" then
+      return "reset"
+    elseif fault.kind == "hang" then
+      return "hang"
+    else
+      return fault_error(fault, service)
+    end
+  end
+  return nil, cut
+end
+
+local function internal_error(sim, call, e)
+  sim:log(("%s %s failed inside: %s\n%s"):format(call.service, call.operation or "?", tostring(e),
+    tostring(e.traceback or "")))
+  return { status = 500, code = "InternalFailure", message = tostring(e) }
+end
+
+-- Runs the handler: output, or nil and the error to answer with.
+local function perform(sim, call, service, key, input)
+  local handler = service.handlers[call.operation]
+  if not handler then
+    return nil, { status = 501, code = "NotImplemented",
+      message = ("drlua's simulator does not have %s %s."):format(call.service, call.operation) }
+  end
+  local ctx = context.new {
+    sim = sim, account = key.account, region = call.region, service = call.service,
+    operation = call.operation, identity = key,
+    store = sim.state:store(key.account, service.global and "global" or call.region, call.service),
+  }
+  local ok, output = xpcall(handler, function(e)
+    if errors.is(e) and e.kind == "aws" then return e end
+    e = errors.from(e)
+    e.traceback = e.traceback or debug.traceback("", 2)
+    return e
+  end, ctx, input)
+  if ok then return output or {} end
+  if output.kind == "aws" then return nil, output end
+  return nil, internal_error(sim, call, output)
+end
+
+-- The key's account, checked; nil and an error otherwise.
+local function authorize(sim, call, request)
+  local key, e = sim.keys:check(request, sim.clock:now())
+  if not key then return nil, e end
+  call.account = key.account
+  local denied = policy.denies(sim.policies, key, call)
+  if denied then return nil, denied end
+  return key
+end
+
+-- The call up to its answer: { status, headers, body }, the error's code or nil,
+-- and what to do with the answer ("reset", "hang", or bytes to cut it to).
+local function course(sim, call, service, request)
+  local plan = sim.faults:strike(call)
+  if plan then
+    local instead = apply(plan.before, service)
+    if type(instead) == "table" then return error_answer(service, call.operation, instead), instead.code end
+    if instead then return nil, instead, instead end
+  end
+  local key, e = authorize(sim, call, request)
+  local output
+  if key then
+    local input, message = service.model:parse_request(call.operation, request)
+    if input then
+      output, e = perform(sim, call, service, key, input)
+    else
+      e = { status = 400, code = "ValidationError", message = message }
+    end
+  end
+  local answer = output and service.model:serialize_response(call.operation, output, { request_id = crypto.uuid() })
+    or error_answer(service, call.operation, e)
+  if not plan then return answer, e and e.code end
+  local instead, cut = apply(plan.after, service)
+  if type(instead) == "table" then return error_answer(service, call.operation, instead), instead.code end
+  return answer, e and e.code or instead, instead or cut
+end
+
+local function send(sim, request, answer, how)
+  if how == "hang" then return hang(sim, request) end
+  if how == "reset" then return request:reset() end
+  if how then
+    answer.cut_after_bytes = how >= 0 and how or #answer.body // 2
+  end
+  request:respond(answer)
+end
+
+local function log(sim, index, call, status, code)
+  sim.calls:close(index, call.account, call.region, call.service, call.operation, status, code)
+end
+
+-- A region that is down: hang, refuse, or 503 for everybody.
+local function dead_region(sim, request, index, call, service, mode)
+  log(sim, index, call, mode == "503" and 503 or 0, "RegionDown")
+  if mode == "503" then
+    local e = { status = 503, code = "ServiceUnavailable", message = "Service Unavailable" }
+    return request:respond(error_answer(service, call.operation, e))
+  end
+  return send(sim, request, nil, mode == "refuse" and "reset" or "hang")
+end
+
+local function plain(request)
+  local target = request.target
+  return { method = request.method, target = target, uri = target, headers = request.headers, body = request.body }
+end
+
+-- One call of an AWS client.
+local function serve(sim, http)
+  local request = plain(http)
+  local index = sim.calls:open(sim.clock:now())
+  local claim, fault = auth.claim(request)
+  if not claim then
+    sim.calls:close(index, nil, nil, nil, nil, fault.status, fault.code)
+    return http:respond(bare_error(fault.status, fault.code, fault.message))
+  end
+  local known = sim.keys.keys[claim.access_key_id]
+  local service = services.find(sim, claim.service)
+  local call = { region = claim.region, service = service and service.name or claim.service,
+    account = known and known.account or auth.default_account }
+  if not service then
+    log(sim, index, call, 501, "NotImplemented")
+    return http:respond(bare_error(501, "NotImplemented",
+      ("drlua's simulator does not have the service %s."):format(claim.service)))
+  end
+  call.operation = service.model:route(request.method, request.target, request.headers, request.body)
+  local mode = regions.down(sim, call.region, service)
+  if mode then return dead_region(sim, http, index, call, service, mode) end
+  if not call.operation then
+    log(sim, index, call, 400, "InvalidAction")
+    return http:respond(error_answer(service, nil, { status = 400, code = "InvalidAction",
+      message = "The action or operation requested is invalid. Verify that the action is typed correctly." }))
+  end
+  local answer, e, how = course(sim, call, service, request)
+  log(sim, index, call, answer and how ~= "reset" and how ~= "hang" and answer.status or 0, e)
+  return send(sim, http, answer, how)
+end
+
+-- Whatever goes wrong inside, the caller gets an answer and we a line in the log.
+local function guarded(sim, http)
+  local ok, e = pcall(http.target:sub(1, 6) == "/_sim/" and sim.admin or serve, sim, http)
+  if ok or sim.stopping then return end
+  sim:log("a request failed inside: " .. tostring(e))
+  pcall(http.respond, http, bare_error(500, "InternalFailure", tostring(e)))
+end
+
+--- Takes requests until the server is closed.
+function front.run(sim)
+  while true do
+    local http = task.await(sim.server:accept())
+    if not http then return end
+    task.spawn(guarded, sim, http)
+  end
+end
+
+return front

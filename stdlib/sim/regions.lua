@@ -1,0 +1,102 @@
+--- Regions that fail: the API goes silent, databases die or are cut off.
+--
+-- A disaster has two phases. With `cut_first` = seconds the region's network to
+-- the outside is cut first, while inside it life goes on: writers still get their
+-- rows acknowledged, and replicas elsewhere do not hear of them. Then the region
+-- dies: its API stops answering, its clusters are killed with -9 (unless kill =
+-- false) and their endpoints hang or refuse as the API does.
+local task = require "task"
+
+local regions = {}
+
+-- Global services whose control plane lives in us-east-1: they fail with it only
+-- when the fault says so.
+local HOME = "us-east-1"
+
+--- Calls fn(instance) for every RDS instance in a region (nil: in all).
+function regions.instances(sim, region, fn)
+  sim.state:each("rds", function(_, where, store)
+    if region and where ~= region then return end
+    for _, instance in pairs(store.instances) do fn(instance) end
+  end)
+end
+
+--- The mode in which `region` is down for this service, or nil: it lives.
+function regions.down(sim, region, service)
+  if service.global then
+    local home = sim.dead_regions[HOME]
+    return home and home.control_planes and home.mode or nil
+  end
+  local dead = sim.dead_regions[region]
+  return dead and dead.mode or nil
+end
+
+local function cut_links(sim, region, cut)
+  regions.instances(sim, nil, function(instance)
+    local source = instance.source
+    if not instance.link or not source then return end
+    if (instance.region == region) ~= (source.region == region) then instance:cut_replication(cut) end
+  end)
+end
+
+local function die(sim, fault)
+  local mode = fault.mode or "hang"
+  sim.dead_regions[fault.region] = { mode = mode, control_planes = fault.control_planes }
+  local killed = {}
+  regions.instances(sim, fault.region, function(instance)
+    instance:go_dark(mode == "hang")
+    if fault.kill ~= false then
+      table.insert(killed, sim:background("kill " .. instance.id, function() instance:crash() end))
+    end
+  end)
+  for _, one in ipairs(killed) do one:wait() end
+end
+
+--- Applies a region_down fault. Returns when the region is down, or, with
+-- cut_first, when its network is cut: the rest follows by itself.
+function regions.fail(sim, fault)
+  if not fault.cut_first then return die(sim, fault) end
+  cut_links(sim, fault.region, true)
+  sim:background("region down", function()
+    task.sleep(fault.cut_first)
+    die(sim, fault)
+  end)
+end
+
+--- Brings a region back: the API answers, clusters start, replicas reconnect.
+function regions.heal(sim, fault)
+  sim.dead_regions[fault.region] = nil
+  local started = {}
+  regions.instances(sim, fault.region, function(instance)
+    table.insert(started, sim:background("start " .. instance.id, function() instance:revive() end))
+  end)
+  for _, one in ipairs(started) do one:wait() end
+  cut_links(sim, fault.region, false)
+end
+
+--- instance_down: kill -9 of one instance's cluster; with restart = seconds AWS
+-- has it up again after so long.
+function regions.fail_instance(sim, fault)
+  local instance = sim:instance(fault.instance, fault)
+  instance:crash()
+  if not fault.restart then return end
+  sim:background("restart " .. instance.id, function()
+    sim.clock:sleep(fault.restart)
+    instance:revive()
+  end)
+end
+
+function regions.heal_instance(sim, fault)
+  sim:instance(fault.instance, fault):revive()
+end
+
+--- replication_cut: the network between a replica and its source swallows all.
+function regions.cut_instance(sim, fault)
+  sim:instance(fault.instance, fault):cut_replication(true)
+end
+
+function regions.heal_instance_link(sim, fault)
+  sim:instance(fault.instance, fault):cut_replication(false)
+end
+
+return regions

@@ -1,0 +1,52 @@
+--- The services that the simulator has: a module under sim/services each, named
+-- as its model. A module is a table of handlers by the operation's snake name,
+-- `function service.describe_db_instances(ctx, input) return output end`, beside
+--   new_store(account, region)   what an account owns there at first
+--   global                       true: one store for all regions
+--   inspect(store, sim)          its part of GET /_sim/state
+--   load(ctx, world)             its part of a world file (see world.lua)
+local errors = require "errors"
+local model = require "native.model"
+
+local services = {}
+
+-- Signing names that differ from the module's name.
+local modules = { monitoring = "cloudwatch", ["application-autoscaling"] = "application_autoscaling" }
+-- Model names that differ from the module's.
+local models = { application_autoscaling = "application-autoscaling" }
+
+--- Those that can be asked for, in the order in which worlds are loaded.
+services.names = { "sts", "rds", "route53", "ecs", "application_autoscaling", "cloudwatch", "backup" }
+
+local known = {}
+for _, name in ipairs(services.names) do known[name] = true end
+
+local function open(name)
+  local implementation = require("sim.services." .. name)
+  local m = errors.check("service model " .. name, model.open(models[name] or name))
+  local handlers = {}
+  for key, value in pairs(implementation) do
+    local operation = type(value) == "function" and m:find(key)
+    if operation then handlers[operation] = value end
+  end
+  return {
+    name = name, model = m, protocol = m:metadata().protocol, handlers = handlers, implementation = implementation,
+    global = implementation.global or false,
+  }
+end
+
+--- The service of a credential scope's name: { name, model, handlers, ... }, or nil.
+-- Opened when first asked for: a simulator starts without any.
+function services.find(sim, signing_name)
+  local name = modules[signing_name] or signing_name
+  if not known[name] then return nil end
+  local service = sim.services[name]
+  if not service then
+    service = open(name)
+    sim.services[name] = service
+    sim.state:register(name, service.implementation.new_store)
+  end
+  return service
+end
+
+return services

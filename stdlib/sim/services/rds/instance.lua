@@ -1,0 +1,329 @@
+--- A simulated DB instance: what AWS shows of it (`shape`, with AWS's own member
+-- names, so that describing it is handing it out), and the real cluster, relay
+-- and backups behind it.
+--
+-- Clients reach the cluster through a relay on the instance's own loopback
+-- address: an endpoint goes away with a rename or a region, and can hang, while
+-- the cluster is none the wiser. Replication runs through a relay of its own.
+local crypto = require "native.crypto"
+local errors = require "errors"
+local postgres = require "sim.postgres"
+local relay = require "native.relay"
+
+local instance = {}
+
+local Instance = {}
+Instance.__index = Instance
+
+-- How long AWS takes, in seconds: what the clock's speed divides.
+instance.seconds = {
+  create = 300, replica = 420, restore = 480, point_in_time = 600, snapshot = 120, backup = 60,
+  promote = 120, reboot = 30, failover = 45, rename = 30, rename_window = 30, modify = 30, password = 15,
+  delete = 120, stop = 120, start = 180, copy = 180,
+}
+
+-- Seconds that the log of transactions reaches AWS late: LatestRestorableTime
+-- stays behind by so much at most.
+local LOG_SHIPPING = 300
+
+local HOSTED_ZONES = {
+  ["us-east-1"] = "Z2R2ITUGPM61AM", ["us-east-2"] = "Z2XHWR1WZ565X2", ["us-west-1"] = "Z10WI91S59XXQN",
+  ["us-west-2"] = "Z1PVIF0B656C1W", ["eu-west-1"] = "Z29XKXDKYMONMX", ["eu-central-1"] = "Z1RLNUO7B9Q6NB",
+  ["eu-west-2"] = "ZTTF0K8PEKV1G", ["ap-southeast-1"] = "Z2G0U3KFCY8NZ5", ["ap-northeast-1"] = "Z24O6O9L7SGTNB",
+}
+
+--- A new instance record. shape: the members given so far.
+function instance.new(sim, account, region, shape)
+  local self = setmetatable({ sim = sim, account = account, region = region, shape = shape }, Instance)
+  self:name(shape.DBInstanceIdentifier)
+  self.serial = crypto.hex(crypto.random(6))
+  return self
+end
+
+--- Gives the instance its identifier, and what contains it.
+function Instance:name(id)
+  self.id = id
+  self.shape.DBInstanceIdentifier = id
+  self.shape.DBInstanceArn = ("arn:aws:rds:%s:%s:db:%s"):format(self.region, self.account, id)
+end
+
+function Instance:store()
+  return self.sim.state:store(self.account, self.region, "rds")
+end
+
+--- Enters an event that DescribeEvents shows.
+function Instance:event(message, categories)
+  table.insert(self:store().events, {
+    SourceIdentifier = self.id, SourceType = "db-instance", Message = message,
+    EventCategories = categories, Date = self.sim.clock:now(), SourceArn = self.shape.DBInstanceArn,
+  })
+end
+
+function Instance:status(status)
+  self.shape.DBInstanceStatus = status
+end
+
+--- Whether it is there and neither busy nor broken.
+function Instance:available() return self.shape.DBInstanceStatus == "available" end
+
+--- Runs `work` in the background, at least `seconds` of AWS's time; then sets the
+-- status `after` (default "available"). A failure of the work leaves `failed`.
+function Instance:transition(what, seconds, work, after)
+  self.busy = true
+  self.work = self.sim:background(("%s %s"):format(what, self.id), function()
+    local began = self.sim.clock:elapsed()
+    local ok, e = pcall(work or function() end)
+    if not ok then
+      self.busy = false
+      if errors.from(e).kind == "cancelled" then error(e, 0) end
+      self:status(self.failure_status or "failed")
+      self:event(("%s failed: %s"):format(what, tostring(e)), { "failure" })
+      error(e, 0)
+    end
+    self:pause(seconds - (self.sim.clock:elapsed() - began))
+    self.busy = false
+    if after ~= false then self:status(after or "available") end
+  end)
+  return self.work
+end
+
+--- Waits so many seconds of AWS's time; a world that is being loaded does not wait.
+function Instance:pause(seconds)
+  if not self.sim.loading then self.sim.clock:sleep(seconds) end
+end
+
+-- Endpoint ------------------------------------------------------------------
+
+--- Opens the endpoint on a new address: AWS's carries the identifier, so it
+-- changes with it.
+function Instance:open_endpoint()
+  local port = math.tointeger(self.shape.DbInstancePort) or postgres.port
+  if port == 0 then port = postgres.port end
+  local address = postgres.free_address(port)
+  self.front = errors.check("endpoint", relay.listen { host = address, port = port })
+  self.front:target(self.cluster.address, postgres.port)
+  self.shape.Endpoint = {
+    Address = address, Port = port, HostedZoneId = HOSTED_ZONES[self.region] or "Z2R2ITUGPM61AM",
+  }
+end
+
+function Instance:close_endpoint()
+  if self.front then self.front:close() end
+  self.front = nil
+end
+
+-- Cluster -------------------------------------------------------------------
+
+local function quoted(name, text) return name and text and postgres[name](text) end
+
+--- The SQL that makes the master user and the first database.
+local function first_sql(shape, password)
+  local user = quoted("identifier", shape.MasterUsername)
+  local sql = {
+    ("CREATE ROLE %s LOGIN CREATEROLE CREATEDB PASSWORD %s IN ROLE rds_superuser"):format(user,
+      postgres.literal(password)),
+    ("ALTER DATABASE postgres OWNER TO %s"):format(user),
+  }
+  if shape.DBName and shape.DBName ~= "postgres" then
+    table.insert(sql, ("CREATE DATABASE %s OWNER %s"):format(quoted("identifier", shape.DBName), user))
+  end
+  return sql
+end
+
+--- Makes the cluster of a new instance and opens its endpoint.
+function Instance:launch()
+  self.cluster = postgres.create(self.sim.host)
+  self.cluster:start()
+  for _, statement in ipairs(first_sql(self.shape, self.password)) do self.cluster:sql(statement) end
+  self.cluster:allow_replicas(crypto.hex(crypto.random(16)))
+  self:open_endpoint()
+end
+
+--- Makes the cluster out of a copied base backup. recover: { archives, target }, or
+-- nil to start it as it is.
+function Instance:launch_copy(backup, recover, replication_password)
+  self.cluster = postgres.from_copy(self.sim.host, backup)
+  self.cluster.replication_password = replication_password
+  if recover then
+    self.cluster:recover(recover.archives, recover.target)
+  else
+    self.cluster:start()
+  end
+  self:open_endpoint()
+end
+
+-- Backups -------------------------------------------------------------------
+
+--- Takes the automated base backup that point-in-time restores start from.
+function Instance:base_backup()
+  local path = self.sim.host:path("b")
+  self.cluster:archive_wal(true)
+  self.cluster:backup(path)
+  self.backup = { path = path, time = self.sim.clock:now(), archive = self.cluster.archive }
+  return self.backup
+end
+
+--- Follows a change of the retention period: backups begin, or end.
+function Instance:settle_backups()
+  local wanted = (self.shape.BackupRetentionPeriod or 0) > 0
+  if self.cluster.standby then return end
+  if wanted and not self.backup then
+    self:status("backing-up")
+    self:event("Backing up DB instance", { "backup" })
+    self:base_backup()
+    self:pause(instance.seconds.backup)
+    self:snapshot_record(("rds:%s-%s"):format(self.id, os.date("!%Y-%m-%d-%H-%M")), "automated", self.backup.path)
+    self:event("Finished DB Instance backup", { "backup" })
+  elseif not wanted and self.backup then
+    self.cluster:archive_wal(false)
+    self.backup = nil
+  end
+end
+
+--- Enters a finished snapshot whose files lie at `path`.
+function Instance:snapshot_record(id, kind, path)
+  local shape = self:snapshot_shape(id, kind)
+  shape.Status, shape.PercentProgress = "available", 100
+  local snapshot = { id = id, shape = shape, path = path, replication_password = self.cluster.replication_password,
+    password = self.password }
+  self:store().snapshots[id] = snapshot
+  return snapshot
+end
+
+--- What DescribeDBSnapshots shows of a snapshot of this instance, begun now.
+function Instance:snapshot_shape(id, kind)
+  local s = self.shape
+  local now = self.sim.clock:now()
+  return {
+    DBSnapshotIdentifier = id, DBInstanceIdentifier = self.id, SnapshotCreateTime = now,
+    OriginalSnapshotCreateTime = now, SnapshotDatabaseTime = now, Engine = s.Engine,
+    EngineVersion = s.EngineVersion, AllocatedStorage = s.AllocatedStorage, Status = "creating",
+    Port = s.DbInstancePort,
+    AvailabilityZone = s.AvailabilityZone, VpcId = s.DBSubnetGroup.VpcId, InstanceCreateTime = s.InstanceCreateTime,
+    MasterUsername = s.MasterUsername, LicenseModel = s.LicenseModel, SnapshotType = kind, PercentProgress = 0,
+    StorageType = s.StorageType, Encrypted = s.StorageEncrypted, KmsKeyId = s.KmsKeyId,
+    DBSnapshotArn = ("arn:aws:rds:%s:%s:snapshot:%s"):format(self.region, self.account, id),
+    IAMDatabaseAuthenticationEnabled = s.IAMDatabaseAuthenticationEnabled, DbiResourceId = s.DbiResourceId,
+    TagList = s.CopyTagsToSnapshot and s.TagList or {}, OptionGroupName = "default:postgres-15",
+    SnapshotTarget = "region", DedicatedLogVolume = false, BackupRetentionPeriod = s.BackupRetentionPeriod,
+  }
+end
+
+--- The latest time to which the instance can be restored, or nil: what has been
+-- committed since is on its way to AWS's log archive.
+function Instance:latest_restorable()
+  if not self.backup then return nil end
+  if self.ended_at then return self.ended_at end
+  local late = math.min(LOG_SHIPPING / self.sim.clock.speed, LOG_SHIPPING)
+  return math.max(self.backup.time, math.floor(self.sim.clock:now() - late))
+end
+
+-- Replication ---------------------------------------------------------------
+
+--- Makes this instance a streaming replica of `source`.
+function Instance:launch_replica(source)
+  self.link = errors.check("replication link", relay.listen { host = "127.0.0.1", port = 0 })
+  self.link:target(source.cluster.address, postgres.port)
+  self.cluster = postgres.replica(self.sim.host, source.cluster, "127.0.0.1", self.link.port)
+  self.cluster:resume()
+  self:open_endpoint()
+end
+
+--- Cuts the network between this replica and its source, or heals it.
+function Instance:cut_replication(cut)
+  if not self.link then return end
+  self.link_cut = cut
+  self.link:cut(cut)
+  if not cut then self.link:drop() end
+end
+
+--- Ends replication for good.
+function Instance:detach()
+  if self.source then self.source:forget_replica(self) end
+  if self.link then self.link:close() end
+  self.link, self.source, self.link_cut = nil, nil, nil
+  self.shape.ReadReplicaSourceDBInstanceIdentifier = nil
+  self.shape.StatusInfos = nil
+end
+
+--- How the source names this replica: by identifier in its own region, by ARN
+-- from another.
+function Instance:name_in(region)
+  return region == self.region and self.id or self.shape.DBInstanceArn
+end
+
+function Instance:forget_replica(replica)
+  for i, one in ipairs(self.replicas or {}) do
+    if one == replica then table.remove(self.replicas, i) break end
+  end
+end
+
+--- Brings up to date what follows from others: restorable time, replica lists,
+-- the state of replication.
+function Instance:refresh()
+  local shape = self.shape
+  shape.LatestRestorableTime = self:latest_restorable()
+  local names = {}
+  for i, replica in ipairs(self.replicas or {}) do names[i] = replica:name_in(self.region) end
+  shape.ReadReplicaDBInstanceIdentifiers = names
+  if self.source then
+    shape.ReadReplicaSourceDBInstanceIdentifier = self.source:name_in(self.region)
+    shape.StatusInfos = { self:replication_status() }
+  elseif self.source_gone then
+    shape.StatusInfos = { { StatusType = "read replication", Status = "terminated", Normal = false,
+      Message = "Replication has stopped: the source DB instance was deleted." } }
+  end
+  return shape
+end
+
+function Instance:replication_status()
+  local source = self.source
+  local flows = not self.link_cut and source.cluster and source.cluster:running() and self.cluster
+    and self.cluster:running()
+  if flows then return { StatusType = "read replication", Status = "replicating", Normal = true } end
+  return { StatusType = "read replication", Status = "error", Normal = false,
+    Message = "Streaming replication has stopped: the source does not answer." }
+end
+
+-- Failure -------------------------------------------------------------------
+
+--- The endpoint stops answering: hangs, or refuses.
+function Instance:go_dark(hangs)
+  self.dark = true
+  if not self.front then return end
+  if hangs then self.front:cut(true) else self.front:drop() end
+end
+
+--- kill -9 of the whole cluster.
+function Instance:crash()
+  self.ended_at = self.ended_at or math.floor(self.sim.clock:now())
+  if self.cluster then self.cluster:kill() end
+end
+
+--- Brings a crashed or darkened instance back.
+function Instance:revive()
+  self.dark = nil
+  self.ended_at = nil
+  if self.cluster and not self.cluster:running() and self.shape.DBInstanceStatus ~= "stopped" then
+    self.cluster:resume()
+  end
+  if self.front then
+    self.front:cut(false)
+    self.front:drop()
+  end
+end
+
+--- Removes everything; the record is the caller's to forget.
+function Instance:destroy()
+  self:close_endpoint()
+  if self.link then self.link:close() end
+  self.link = nil
+  if self.cluster then self.cluster:destroy() end
+end
+
+--- Runs SQL in the instance as the superuser.
+function Instance:sql(text, params, dbname)
+  return self.cluster:sql(text, params, dbname or self.shape.DBName)
+end
+
+return instance

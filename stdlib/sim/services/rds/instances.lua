@@ -1,0 +1,345 @@
+--- RDS: DB instances, their life from creation to deletion.
+local defaults = require "sim.services.rds.defaults"
+local instances = require "sim.services.rds.instance"
+local lookup = require "sim.services.rds.lookup"
+local postgres = require "sim.postgres"
+
+local service = {}
+
+local seconds = instances.seconds
+
+local filters = {
+  ["db-instance-id"] = "DBInstanceIdentifier", engine = "Engine", ["dbi-resource-id"] = "DbiResourceId",
+  ["db-cluster-id"] = "DBClusterIdentifier", domain = "Domain",
+}
+
+function service.describe_db_instances(ctx, input)
+  if input.DBInstanceIdentifier then
+    return { DBInstances = { lookup.instance(ctx, input.DBInstanceIdentifier):refresh() } }
+  end
+  local shapes = {}
+  for _, instance in ipairs(lookup.ordered(ctx.store.instances)) do
+    local shape = instance:refresh()
+    if not instance.hidden and lookup.passes(ctx, input.Filters, shape, filters) then table.insert(shapes, shape) end
+  end
+  return lookup.page(ctx, input, shapes, "DBInstanceIdentifier", "DBInstances")
+end
+
+local function check_password(ctx, password)
+  if #password < 8 or password:find('[/@" ]') then
+    ctx:fail("InvalidParameterValue", "The parameter MasterUserPassword is not a valid password. Only printable ASCII "
+      .. "characters besides '/', '@', '\"', ' ' may be used, and it must have at least 8 of them.")
+  end
+end
+
+local function check_retention(ctx, days)
+  if days and (days < 0 or days > 35) then
+    ctx:fail("InvalidParameterValue", ("Invalid backup retention period: %d. Must be between 0 and 35."):format(days))
+  end
+end
+
+--- Enters a new instance into the store.
+local function enter(ctx, shape)
+  local instance = instances.new(ctx.sim, ctx.account, ctx.region, shape)
+  ctx.store.instances[instance.id] = instance
+  instance:event("DB instance created", { "creation" })
+  return instance
+end
+
+function service.create_db_instance(ctx, input)
+  ctx:need(input, "DBInstanceIdentifier", "DBInstanceClass", "Engine")
+  local id = lookup.new_instance(ctx, input.DBInstanceIdentifier)
+  if input.Engine ~= "postgres" then
+    ctx:fail("InvalidParameterValue", ("Invalid DB engine: %s (the simulator has real PostgreSQL behind each "
+      .. "instance: engine postgres)"):format(input.Engine))
+  end
+  ctx:need(input, "MasterUsername", "MasterUserPassword")
+  check_password(ctx, input.MasterUserPassword)
+  check_retention(ctx, input.BackupRetentionPeriod)
+  if input.MasterUsername:lower():find("^pg_") or input.MasterUsername:lower() == "rdsadmin" then
+    ctx:fail("InvalidParameterValue", ("MasterUsername %s cannot be used as it is a reserved word used by the engine")
+      :format(input.MasterUsername))
+  end
+  local shape = { DBInstanceIdentifier = id, Engine = "postgres", MasterUsername = input.MasterUsername,
+    DBName = input.DBName, EngineVersion = input.EngineVersion or ctx.sim:postgres_version(),
+    BackupRetentionPeriod = input.BackupRetentionPeriod or 1 }
+  defaults.take(shape, input)
+  defaults.fill(ctx, shape, input)
+  local instance = enter(ctx, shape)
+  instance.password = input.MasterUserPassword
+  instance:transition("create", seconds.create, function()
+    instance:launch()
+    instance:settle_backups()
+  end)
+  return { DBInstance = instance:refresh() }
+end
+
+-- Members that take effect at once whatever ApplyImmediately says.
+local prompt = { "DeletionProtection", "CopyTagsToSnapshot", "AutoMinorVersionUpgrade", "PreferredBackupWindow",
+  "PreferredMaintenanceWindow", "MaxAllocatedStorage", "PubliclyAccessible", "MonitoringInterval" }
+-- Members that wait for the maintenance window, or for ApplyImmediately.
+local deferred = { "DBInstanceClass", "AllocatedStorage", "MultiAZ", "EngineVersion", "BackupRetentionPeriod",
+  "StorageType", "Iops", "StorageThroughput", "CACertificateIdentifier", "MasterUserPassword" }
+
+local function take_prompt(ctx, instance, input)
+  local shape = instance.shape
+  for _, name in ipairs(prompt) do
+    if input[name] ~= nil then shape[name] = input[name] end
+  end
+  if input.VpcSecurityGroupIds then shape.VpcSecurityGroups = defaults.memberships(input.VpcSecurityGroupIds) end
+  local current = shape.DBParameterGroups[1].DBParameterGroupName
+  if input.DBParameterGroupName and input.DBParameterGroupName:lower() ~= current then
+    shape.DBParameterGroups = defaults.parameter_group(ctx, shape, input.DBParameterGroupName)
+    shape.DBParameterGroups[1].ParameterApplyStatus = "pending-reboot"
+  end
+end
+
+-- Puts the changes that are not yet in force into PendingModifiedValues.
+local function defer(instance, input)
+  local pending, any = instance.shape.PendingModifiedValues, false
+  for _, name in ipairs(deferred) do
+    local value = input[name]
+    if value ~= nil and (name == "MasterUserPassword" or value ~= instance.shape[name]) then
+      pending[name] = name == "MasterUserPassword" and "****" or value
+      any = true
+    end
+  end
+  return any
+end
+
+-- The master password really changes in PostgreSQL.
+local function change_password(instance, password)
+  if instance.cluster.standby then return end
+  instance.cluster:sql(("ALTER ROLE %s PASSWORD %s"):format(postgres.identifier(instance.shape.MasterUsername),
+    postgres.literal(password)))
+  instance.password = password
+  instance:event("The master user password has been reset", { "configuration change" })
+end
+
+local function apply_pending(instance)
+  local shape = instance.shape
+  local pending = shape.PendingModifiedValues
+  shape.PendingModifiedValues = {}
+  for name, value in pairs(pending) do
+    if name ~= "MasterUserPassword" and name ~= "DBInstanceIdentifier" then shape[name] = value end
+  end
+  defaults.zones(shape, instance.region)
+  if instance.next_password then
+    change_password(instance, instance.next_password)
+    instance.next_password = nil
+  end
+  if pending.BackupRetentionPeriod then instance:settle_backups() end
+end
+
+-- A rename: for a while the old identifier, then neither, then the new one, on
+-- another endpoint.
+local function rename(instance, new_id)
+  local store = instance:store()
+  instance:pause(seconds.rename)
+  instance.hidden = true
+  store.instances[instance.id] = nil
+  instance:close_endpoint()
+  instance:pause(seconds.rename_window)
+  instance:name(new_id)
+  store.instances[new_id] = instance
+  instance:open_endpoint()
+  instance.hidden = nil
+  instance:status("rebooting")
+  instance:event("Renamed instance", { "configuration change" })
+end
+
+local function check_rename(ctx, instance, input)
+  if not input.NewDBInstanceIdentifier then return nil end
+  local id = lookup.new_identifier(ctx, input.NewDBInstanceIdentifier, "NewDBInstanceIdentifier")
+  if id == instance.id then return nil end
+  if ctx.store.instances[id] or ctx.store.reserved[id] then
+    ctx:fail("DBInstanceAlreadyExists", "DB instance already exists")
+  end
+  return id
+end
+
+-- Applies now what can be applied: in the background, as statuses move.
+local function apply(ctx, instance, new_id)
+  local store = ctx.store
+  if new_id then
+    store.reserved[new_id] = instance
+    instance.shape.PendingModifiedValues.DBInstanceIdentifier = new_id
+    instance:status("renaming")
+  else
+    instance:status("modifying")
+  end
+  instance:transition("modify", new_id and 0 or seconds.modify, function()
+    apply_pending(instance)
+    if not new_id then return end
+    rename(instance, new_id)
+    store.reserved[new_id] = nil
+    instance:pause(seconds.reboot)
+  end)
+end
+
+function service.modify_db_instance(ctx, input)
+  ctx:need(input, "DBInstanceIdentifier")
+  local instance = lookup.available(ctx, input.DBInstanceIdentifier)
+  if input.MasterUserPassword then check_password(ctx, input.MasterUserPassword) end
+  check_retention(ctx, input.BackupRetentionPeriod)
+  if input.BackupRetentionPeriod == 0 and #(instance.replicas or {}) > 0 then
+    ctx:fail("InvalidDBInstanceState", ("Cannot disable automated backups on %s: it has read replicas.")
+      :format(instance.id))
+  end
+  local new_id = check_rename(ctx, instance, input)
+  take_prompt(ctx, instance, input)
+  local changes = defer(instance, input)
+  if input.MasterUserPassword then instance.next_password = input.MasterUserPassword end
+  local now = input.ApplyImmediately
+  if now and (changes or new_id) then
+    apply(ctx, instance, new_id)
+  elseif new_id then
+    instance.shape.PendingModifiedValues.DBInstanceIdentifier = new_id
+  end
+  if input.MasterUserPassword and not now then apply(ctx, instance) end
+  return { DBInstance = instance:refresh() }
+end
+
+-- Parameters of the instance's group take effect at a reboot.
+local function settle_parameters(instance)
+  local membership = instance.shape.DBParameterGroups[1]
+  local group = instance:store().parameter_groups[membership.DBParameterGroupName]
+  instance.cluster.parameters = group and group.values or nil
+  membership.ParameterApplyStatus = "in-sync"
+end
+
+local function swap_zones(shape)
+  shape.AvailabilityZone, shape.SecondaryAvailabilityZone = shape.SecondaryAvailabilityZone, shape.AvailabilityZone
+end
+
+function service.reboot_db_instance(ctx, input)
+  ctx:need(input, "DBInstanceIdentifier")
+  local instance = lookup.available(ctx, input.DBInstanceIdentifier)
+  local forced = input.ForceFailover
+  if forced and not instance.shape.MultiAZ then
+    ctx:fail("InvalidParameterCombination", "Cannot force failover of a DB instance that is not Multi-AZ.")
+  end
+  instance:status("rebooting")
+  instance:transition("reboot", forced and seconds.failover or seconds.reboot, function()
+    settle_parameters(instance)
+    -- The standby of a Multi-AZ pair has every block that was committed: what
+    -- fails over is the same storage under another server.
+    if forced then instance.cluster:kill() else instance.cluster:stop("INT") end
+    instance.cluster:resume()
+    if forced then
+      swap_zones(instance.shape)
+      instance:event("Multi-AZ instance failover completed", { "failover" })
+    end
+    instance:event("DB instance restarted", { "availability" })
+  end)
+  return { DBInstance = instance:refresh() }
+end
+
+function service.stop_db_instance(ctx, input)
+  ctx:need(input, "DBInstanceIdentifier")
+  local instance = lookup.available(ctx, input.DBInstanceIdentifier)
+  if instance.source or #(instance.replicas or {}) > 0 then
+    ctx:fail("InvalidDBInstanceState", "Cannot stop a DB instance that is or has a read replica.")
+  end
+  if input.DBSnapshotIdentifier then
+    ctx:as { operation = "CreateDBSnapshot" }:need(input, "DBSnapshotIdentifier")
+    local path = ctx.sim.host:path("s")
+    instance.stop_snapshot = { id = input.DBSnapshotIdentifier:lower(), path = path }
+  end
+  instance:status("stopping")
+  instance:transition("stop", seconds.stop, function()
+    local snapshot = instance.stop_snapshot
+    instance.stop_snapshot = nil
+    instance.cluster:stop("INT")
+    if snapshot then
+      instance.cluster:backup(snapshot.path)
+      instance:snapshot_record(snapshot.id, "manual", snapshot.path)
+    end
+    instance:event("DB instance stopped", { "notification" })
+  end, "stopped")
+  return { DBInstance = instance:refresh() }
+end
+
+function service.start_db_instance(ctx, input)
+  ctx:need(input, "DBInstanceIdentifier")
+  local instance = lookup.instance(ctx, input.DBInstanceIdentifier)
+  if instance.shape.DBInstanceStatus ~= "stopped" then
+    ctx:fail("InvalidDBInstanceState", ("Instance %s is not stopped; it cannot be started"):format(instance.id))
+  end
+  instance:status("starting")
+  instance:transition("start", seconds.start, function()
+    instance.cluster:resume()
+    instance:event("DB instance started", { "notification" })
+  end)
+  return { DBInstance = instance:refresh() }
+end
+
+local function check_final_snapshot(ctx, instance, input)
+  local final = input.FinalDBSnapshotIdentifier
+  if final and input.SkipFinalSnapshot then
+    ctx:fail("InvalidParameterCombination", "FinalDBSnapshotIdentifier can not be specified when SkipFinalSnapshot is "
+      .. "true.")
+  end
+  if not final and not input.SkipFinalSnapshot then
+    ctx:fail("InvalidParameterCombination",
+      "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.")
+  end
+  if final and instance.source then
+    ctx:fail("InvalidDBInstanceState", "A final snapshot cannot be taken of a read replica; specify SkipFinalSnapshot.")
+  end
+  if final and ctx.store.snapshots[final:lower()] then
+    ctx:fail("DBSnapshotAlreadyExists", ("Cannot create the snapshot because a snapshot with the identifier %s already "
+      .. "exists."):format(final:lower()))
+  end
+  return final and lookup.new_identifier(ctx, final, "FinalDBSnapshotIdentifier")
+end
+
+-- Replicas in the source's own region become instances of their own; elsewhere
+-- their replication is terminated.
+local function release_replicas(instance)
+  for _, replica in ipairs({ table.unpack(instance.replicas or {}) }) do
+    replica:detach()
+    if replica.region == instance.region then
+      replica.cluster:promote()
+    else
+      replica.source_gone = true
+    end
+  end
+end
+
+function service.delete_db_instance(ctx, input)
+  ctx:need(input, "DBInstanceIdentifier")
+  local instance = lookup.instance(ctx, input.DBInstanceIdentifier)
+  if instance.shape.DBInstanceStatus == "deleting" then
+    ctx:fail("InvalidDBInstanceState", ("Instance %s is already being deleted."):format(instance.id))
+  end
+  if instance.shape.DeletionProtection then
+    ctx:fail("InvalidParameterCombination", "Cannot delete protected DB Instance, please disable deletion protection "
+      .. "and try again.")
+  end
+  local final = check_final_snapshot(ctx, instance, input)
+  if instance.busy then
+    ctx:fail("InvalidDBInstanceState", ("Instance %s is not in available state."):format(instance.id))
+  end
+  instance:status("deleting")
+  local output = instance:refresh()
+  instance:transition("delete", seconds.delete, function()
+    if final then
+      local path = ctx.sim.host:path("s")
+      instance.cluster:backup(path)
+      instance:snapshot_record(final, "manual", path)
+    end
+    release_replicas(instance)
+    instance:detach()
+    instance:event("DB instance deleted", { "deletion" })
+    instance:destroy()
+    instance:pause(seconds.delete)
+    ctx.store.instances[instance.id] = nil
+  end, false)
+  return { DBInstance = output }
+end
+
+service.enter = enter
+service.check_retention = check_retention
+
+return service
