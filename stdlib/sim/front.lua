@@ -27,12 +27,11 @@ local function bare_error(status, code, message)
   return { status = status, headers = { { "Content-Type", "text/xml" } }, body = body }
 end
 
-local function error_answer(service, operation, e)
-  if not service then return bare_error(e.status, e.code, e.message) end
-  return service.model:serialize_error(operation, {
+local function error_answer(service, call, e)
+  return service.model:serialize_error(call.operation, {
     code = e.code, message = e.message, status = e.status, fields = e.fields,
     request_id = crypto.uuid(), type = (e.status or 400) >= 500 and "server" or "client",
-  })
+  }, { protocol = call.protocol })
 end
 
 -- Never answered: the request is kept until the client gives up or we end.
@@ -46,9 +45,9 @@ end
 local throttles = { query = "Throttling", ["rest-xml"] = "Throttling", ec2 = "RequestLimitExceeded" }
 
 -- The error that a fault answers with, or nil for those that do not answer.
-local function fault_error(fault, service)
+local function fault_error(fault, call, service)
   if fault.kind == "throttle" then
-    local code = throttles[service.protocol] or "ThrottlingException"
+    local code = throttles[call.protocol or service.protocol] or "ThrottlingException"
     return { status = 400, code = fault.code or code, message = fault.message or "Rate exceeded" }
   elseif fault.kind == "error" then
     return { status = fault.status or 500, code = fault.code or "InternalFailure",
@@ -62,7 +61,7 @@ end
 
 -- Applies the faults of one stage. Returns what to do instead of going on: an
 -- error, or "reset" or "hang"; and how many bytes to cut the answer to.
-local function apply(list, service)
+local function apply(list, call, service)
   local cut
   for _, fault in ipairs(list) do
     if fault.kind == "slow" then
@@ -74,7 +73,7 @@ local function apply(list, service)
     elseif fault.kind == "hang" then
       return "hang"
     else
-      return fault_error(fault, service)
+      return fault_error(fault, call, service)
     end
   end
   return nil, cut
@@ -82,7 +81,7 @@ end
 
 local function internal_error(sim, call, e)
   sim:log(("%s %s failed inside: %s\n%s"):format(call.service, call.operation or "?", tostring(e),
-    tostring(e.traceback or "")))
+    type(e) == "table" and e.traceback or ""))
   return { status = 500, code = "InternalFailure", message = tostring(e) }
 end
 
@@ -119,30 +118,40 @@ local function authorize(sim, call, request)
   return key
 end
 
+local function serialize(sim, call, service, output)
+  local answer, message = service.model:serialize_response(call.operation, output, {
+    request_id = crypto.uuid(), protocol = call.protocol })
+  if answer then return answer end
+  return nil, internal_error(sim, call, message)
+end
+
 -- The call up to its answer: { status, headers, body }, the error's code or nil,
 -- and what to do with the answer ("reset", "hang", or bytes to cut it to).
 local function course(sim, call, service, request)
   local plan = sim.faults:strike(call)
   if plan then
-    local instead = apply(plan.before, service)
-    if type(instead) == "table" then return error_answer(service, call.operation, instead), instead.code end
+    local instead = apply(plan.before, call, service)
+    if type(instead) == "table" then return error_answer(service, call, instead), instead.code end
     if instead then return nil, instead, instead end
   end
   local key, e = authorize(sim, call, request)
   local output
   if key then
-    local input, message = service.model:parse_request(call.operation, request)
+    local input, message = service.model:parse_request(call.operation, request, { protocol = call.protocol })
     if input then
       output, e = perform(sim, call, service, key, input)
     else
       e = { status = 400, code = "ValidationError", message = message }
     end
   end
-  local answer = output and service.model:serialize_response(call.operation, output, { request_id = crypto.uuid() })
-    or error_answer(service, call.operation, e)
+  local answer
+  if output then
+    answer, e = serialize(sim, call, service, output)
+  end
+  answer = answer or error_answer(service, call, e)
   if not plan then return answer, e and e.code end
-  local instead, cut = apply(plan.after, service)
-  if type(instead) == "table" then return error_answer(service, call.operation, instead), instead.code end
+  local instead, cut = apply(plan.after, call, service)
+  if type(instead) == "table" then return error_answer(service, call, instead), instead.code end
   return answer, e and e.code or instead, instead or cut
 end
 
@@ -164,7 +173,7 @@ local function dead_region(sim, request, index, call, service, mode)
   log(sim, index, call, mode == "503" and 503 or 0, "RegionDown")
   if mode == "503" then
     local e = { status = 503, code = "ServiceUnavailable", message = "Service Unavailable" }
-    return request:respond(error_answer(service, call.operation, e))
+    return request:respond(error_answer(service, call, e))
   end
   return send(sim, request, nil, mode == "refuse" and "reset" or "hang")
 end
@@ -192,12 +201,12 @@ local function serve(sim, http)
     return http:respond(bare_error(501, "NotImplemented",
       ("drlua's simulator does not have the service %s."):format(claim.service)))
   end
-  call.operation = service.model:route(request.method, request.target, request.headers, request.body)
+  call.operation, call.protocol = service.model:route(request.method, request.target, request.headers, request.body)
   local mode = regions.down(sim, call.region, service)
   if mode then return dead_region(sim, http, index, call, service, mode) end
   if not call.operation then
     log(sim, index, call, 400, "InvalidAction")
-    return http:respond(error_answer(service, nil, { status = 400, code = "InvalidAction",
+    return http:respond(error_answer(service, call, { status = 400, code = "InvalidAction",
       message = "The action or operation requested is invalid. Verify that the action is typed correctly." }))
   end
   local answer, e, how = course(sim, call, service, request)
@@ -205,8 +214,10 @@ local function serve(sim, http)
   return send(sim, http, answer, how)
 end
 
--- Whatever goes wrong inside, the caller gets an answer and we a line in the log.
-local function guarded(sim, http)
+
+--- Answers one request. Whatever goes wrong inside, the caller gets an answer and
+-- we a line in the log.
+function front.handle(sim, http)
   local ok, e = pcall(http.target:sub(1, 6) == "/_sim/" and sim.admin or serve, sim, http)
   if ok or sim.stopping then return end
   sim:log("a request failed inside: " .. tostring(e))
@@ -218,7 +229,7 @@ function front.run(sim)
   while true do
     local http = task.await(sim.server:accept())
     if not http then return end
-    task.spawn(guarded, sim, http)
+    task.spawn(front.handle, sim, http)
   end
 end
 

@@ -95,28 +95,20 @@ function Host:bin()
   return self.bin_dir
 end
 
--- setpriv changes the account and has the kernel end the process with us.
-local function as_user(self, argv, signal)
-  local full = { "setpriv", "--pdeathsig", signal }
-  if self.user then
-    table.move({ "--reuid=" .. self.user.uid, "--regid=" .. self.user.gid, "--clear-groups" }, 1, 3, #full + 1, full)
-  end
-  table.insert(full, "--")
-  return table.move(argv, 1, #argv, #full + 1, full)
-end
-
 local function environment(extra)
   local env = { PATH = sys.getenv("PATH") or "/usr/bin:/bin", LC_ALL = "C.UTF-8", TZ = "UTC", HOME = "/" }
   for k, v in pairs(extra or {}) do env[k] = v end
   return env
 end
 
---- Starts a program as the unprivileged account; it dies with us (by `signal`).
+--- Starts a program as the unprivileged account. options: env, stdout, stderr (as
+-- native.process has them; "null"), signal: what the kernel sends it when we die
+-- ("KILL").
 function Host:spawn(argv, options)
   options = options or {}
   local proc, message, kind = process.start {
-    argv = as_user(self, argv, options.signal or "KILL"),
-    env = environment(options.env), cwd = self.root,
+    argv = argv, env = environment(options.env), clear_env = true, cwd = self.root, user = self.user and
+      { uid = self.user.uid, gid = self.user.gid }, die_with_parent = options.signal or "KILL",
     stdin = "null", stdout = options.stdout or "null", stderr = options.stderr or "null",
   }
   return errors.check("start " .. argv[1], proc, message, kind)
@@ -153,18 +145,16 @@ function Host:copy(from, to)
   self:run { "cp", "-a", "--reflink=auto", from, to }
 end
 
--- By whom we are: root removes and copies into places that are not the servers'.
+-- As whom we are: what belongs to the servers is copied to places that do not.
 local function as_ourselves(argv)
   local proc = errors.check("start " .. argv[1], process.start {
-    argv = argv, env = environment(), stdin = "null", stdout = "null", stderr = "null",
+    argv = argv, env = environment(), clear_env = true, stdin = "null", stdout = "null", stderr = "null",
   })
   return task.await(proc:wait())
 end
 
 --- Removes a directory with all that is in it.
-function Host.remove(_, path)
-  as_ourselves { "rm", "-rf", "--", path }
-end
+function Host.remove(_, path) fs.remove_tree(path) end
 
 local function cache_dir()
   local home = sys.getenv("XDG_CACHE_HOME")
@@ -180,7 +170,7 @@ function Host.cache_store(_, name, from)
   local staging = ("%s/%s.%d"):format(dir, name, sys.pid())
   local copied = as_ourselves { "cp", "-a", from, staging }
   if copied and copied.code == 0 and fs.rename(staging, dir .. "/" .. name) then return end
-  as_ourselves { "rm", "-rf", "--", staging }
+  fs.remove_tree(staging)
 end
 
 --- Copies the cached directory `name` to `to`; false when there is none.

@@ -26,8 +26,6 @@ local function covers(statement, action)
   return false
 end
 
--- IAM's name of a service where it is not the simulator's.
-local prefixes = { application_autoscaling = "application-autoscaling" }
 -- Needs no permission.
 local free = { ["sts:GetCallerIdentity"] = true, ["sts:GetSessionToken"] = true }
 
@@ -35,7 +33,7 @@ local free = { ["sts:GetCallerIdentity"] = true, ["sts:GetSessionToken"] = true 
 -- the error to answer with. policies: a list of { Statement = {...}, principal = arn? }.
 function policy.denies(policies, key, call)
   if not policies or #policies == 0 then return nil end
-  local action = (prefixes[call.service] or call.service) .. ":" .. call.operation
+  local action = call.service .. ":" .. call.operation
   if free[action] then return nil end
   local allowed, denied = false, false
   for _, one in ipairs(policies) do

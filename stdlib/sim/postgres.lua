@@ -215,8 +215,8 @@ function Cluster:start(extra)
   fs.remove(self.data .. "/postmaster.pid")
   self.ended = {}
   self.exit = nil
-  local proc = self.host:spawn({ "sh", "-c", 'exec "$@" >>"$0" 2>&1', self.log,
-    self.host:bin() .. "/postgres", "-D", self.data }, { signal = "QUIT" })
+  local proc = self.host:spawn({ self.host:bin() .. "/postgres", "-D", self.data },
+    { signal = "QUIT", stdout = { file = self.log }, stderr = "stdout" })
   self.proc, self.pid = proc, proc.pid
   watch(self, proc)
   for _ = 1, START_SECONDS / POLL_SECONDS do

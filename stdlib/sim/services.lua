@@ -1,5 +1,5 @@
 --- The services that the simulator has: a module under sim/services each, named
--- as its model. A module is a table of handlers by the operation's snake name,
+-- as its model (a dash written as _). A module is a table of handlers by the operation's snake name,
 -- `function service.describe_db_instances(ctx, input) return output end`, beside
 --   new_store(account, region)   what an account owns there at first
 --   global                       true: one store for all regions
@@ -10,20 +10,18 @@ local model = require "native.model"
 
 local services = {}
 
--- Signing names that differ from the module's name.
-local modules = { monitoring = "cloudwatch", ["application-autoscaling"] = "application_autoscaling" }
--- Model names that differ from the module's.
-local models = { application_autoscaling = "application-autoscaling" }
+-- Signing names that differ from the model's name.
+local signed_as = { monitoring = "cloudwatch" }
 
 --- Those that can be asked for, in the order in which worlds are loaded.
-services.names = { "sts", "rds", "route53", "ecs", "application_autoscaling", "cloudwatch", "backup" }
+services.names = { "sts", "rds", "route53", "ecs", "application-autoscaling", "cloudwatch", "backup" }
 
 local known = {}
 for _, name in ipairs(services.names) do known[name] = true end
 
 local function open(name)
-  local implementation = require("sim.services." .. name)
-  local m = errors.check("service model " .. name, model.open(models[name] or name))
+  local implementation = require("sim.services." .. name:gsub("%-", "_"))
+  local m = errors.check("service model " .. name, model.open(name))
   local handlers = {}
   for key, value in pairs(implementation) do
     local operation = type(value) == "function" and m:find(key)
@@ -38,7 +36,7 @@ end
 --- The service of a credential scope's name: { name, model, handlers, ... }, or nil.
 -- Opened when first asked for: a simulator starts without any.
 function services.find(sim, signing_name)
-  local name = modules[signing_name] or signing_name
+  local name = signed_as[signing_name] or signing_name
   if not known[name] then return nil end
   local service = sim.services[name]
   if not service then

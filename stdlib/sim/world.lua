@@ -21,7 +21,7 @@ local sections = {
 
 -- Which sections are a service's own, handed to its load().
 local of_service = {
-  { "route53", { "health_checks", "zones" } }, { "ecs", { "ecs" } }, { "application_autoscaling", { "scaling" } },
+  { "route53", { "health_checks", "zones" } }, { "ecs", { "ecs" } }, { "application-autoscaling", { "scaling" } },
   { "cloudwatch", { "metrics", "alarms" } },
 }
 

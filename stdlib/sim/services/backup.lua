@@ -38,7 +38,9 @@ function service.create_backup_vault(ctx, input)
     ctx:fail("AlreadyExistsException", ("Backup vault with the same name already exists: %s"):format(
       input.BackupVaultName))
   end
-  return service.add_vault(ctx, input.BackupVaultName)
+  local vault = service.add_vault(ctx, input.BackupVaultName)
+  return { BackupVaultName = vault.BackupVaultName, BackupVaultArn = vault.BackupVaultArn,
+    CreationDate = vault.CreationDate }
 end
 
 function service.describe_backup_vault(ctx, input)

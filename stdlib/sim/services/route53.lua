@@ -169,7 +169,7 @@ end
 function service.inspect(store)
   local seen = { zones = {}, changes = store.changes, health_checks = {} }
   for id, zone in pairs(store.zones) do seen.zones[id] = { name = zone.name, records = zone.records } end
-  for id, check in pairs(store.health_checks) do seen.health_checks[id] = check end
+  for id, check in pairs(store.health_checks) do seen.health_checks[id] = check.shape end
   return seen
 end
 

@@ -22,29 +22,30 @@ local function repeated(ctx, kind, token)
   return token and ctx.store.jobs[kind][ctx.store.tokens[kind .. token] or ""]
 end
 
+-- Restore jobs have a Status where the others have a State.
 local function enter(ctx, kind, id, token, shape)
-  local job = { id = id, shape = shape }
+  local job = { id = id, shape = shape, member = kind == "restore" and "Status" or "State" }
   ctx.store.jobs[kind][id] = job
   if token then ctx.store.tokens[kind .. token] = id end
   return job
 end
 
 local function finish(ctx, job, status, message)
-  job.shape.Status, job.shape.State = status, status
+  job.shape[job.member] = status
   job.shape.StatusMessage = message
   job.shape.CompletionDate = ctx:now()
-  if status == "COMPLETED" then job.shape.PercentDone = "100.0%" end
+  if status == "COMPLETED" and job.shape.PercentDone then job.shape.PercentDone = "100.0%" end
 end
 
 -- Runs the job: an outcome fault ends it, else the work does.
 local function run(ctx, job, first, running, work)
   local outcome = ctx:outcome()
-  job.shape.Status, job.shape.State = first, first
+  job.shape[job.member] = first
   ctx:background("backup job " .. job.id, function()
     ctx.sim.clock:sleep(ctx.sim.loading and 0 or CREATED_SECONDS)
-    job.shape.Status, job.shape.State = running, running
+    job.shape[job.member] = running
     if outcome then
-      job.shape.PercentDone = outcome.percent or "40.0%"
+      job.shape.PercentDone = job.shape.PercentDone and (outcome.percent or "40.0%")
       ctx.sim.clock:sleep(CREATED_SECONDS)
       return finish(ctx, job, outcome.status or "FAILED", outcome.message or "The job ended so by the simulator's "
         .. "fault list.")
@@ -78,7 +79,8 @@ function service.start_backup_job(ctx, input)
   local job = enter(ctx, "backup", id, input.IdempotencyToken, {
     BackupJobId = id, AccountId = ctx.account, BackupVaultName = vault.BackupVaultName, IsParent = false,
     BackupVaultArn = vault.BackupVaultArn, RecoveryPointArn = arn, ResourceArn = input.ResourceArn,
-    ResourceType = "RDS", ResourceName = instance.id, CreationDate = ctx:now(), IamRoleArn = input.IamRoleArn, PercentDone = "0.0%",
+    ResourceType = "RDS", ResourceName = instance.id, CreationDate = ctx:now(),
+    IamRoleArn = input.IamRoleArn, PercentDone = "0.0%",
     StartBy = ctx:now() + 60 * (input.StartWindowMinutes or 480),
   })
   run(ctx, job, "CREATED", "RUNNING", function()

@@ -11,7 +11,7 @@ function service.add_point(ctx, vault, resource_arn, snapshot, fields)
     ResourceName = resource_arn:match("[^:]+$"), Status = "COMPLETED", CreationDate = ctx:now(),
     CompletionDate = ctx:now(), BackupSizeInBytes = (snapshot.shape.AllocatedStorage or 20) << 30, IsEncrypted = false,
     IamRoleArn = ("arn:aws:iam::%s:role/service-role/AWSBackupDefaultServiceRole"):format(ctx.account),
-    StorageClass = "WARM", VaultType = "BACKUP_VAULT", Lifecycle = { DeleteAfterDays = 35 }, IsParent = false,
+    VaultType = "BACKUP_VAULT", Lifecycle = { DeleteAfterDays = 35 }, IsParent = false,
   }
   for k, v in pairs(fields or {}) do shape[k] = v end
   local point = { shape = shape, snapshot = snapshot }

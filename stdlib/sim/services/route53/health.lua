@@ -12,9 +12,10 @@ local PROBE_SECONDS = 4
 --- Enters a health check: { id, config, status = "healthy" | "unhealthy" }; without
 -- a status it is really probed when asked for.
 function health.add_health_check(ctx, fields)
-  local check = { Id = fields.id or ctx.uuid(), CallerReference = fields.caller or ctx.uuid(), HealthCheckVersion = 1,
-    HealthCheckConfig = fields.config or {}, status = fields.status }
-  ctx.store.health_checks[check.Id] = check
+  local shape = { Id = fields.id or ctx.uuid(), CallerReference = fields.caller or ctx.uuid(), HealthCheckVersion = 1,
+    HealthCheckConfig = fields.config or { Type = "TCP" } }
+  local check = { shape = shape, status = fields.status }
+  ctx.store.health_checks[shape.Id] = check
   return check
 end
 
@@ -29,41 +30,44 @@ end
 function health.create_health_check(ctx, input)
   ctx:need(input, "CallerReference", "HealthCheckConfig")
   for _, check in pairs(ctx.store.health_checks) do
-    if check.CallerReference == input.CallerReference then
+    if check.shape.CallerReference == input.CallerReference then
       ctx:fail("HealthCheckAlreadyExists", "A health check has already been created with the specified caller "
         .. "reference.")
     end
   end
   local check = health.add_health_check(ctx, { caller = input.CallerReference, config = input.HealthCheckConfig })
-  return { HealthCheck = check, Location = "https://route53.amazonaws.com/2013-04-01/healthcheck/" .. check.Id }
+  return { HealthCheck = check.shape,
+    Location = "https://route53.amazonaws.com/2013-04-01/healthcheck/" .. check.shape.Id }
 end
 
 function health.get_health_check(ctx, input)
-  return { HealthCheck = find(ctx, input.HealthCheckId) }
+  return { HealthCheck = find(ctx, input.HealthCheckId).shape }
 end
 
 function health.list_health_checks(ctx)
   local list = {}
-  for _, id in ipairs(state.sorted(ctx.store.health_checks)) do table.insert(list, ctx.store.health_checks[id]) end
+  for _, id in ipairs(state.sorted(ctx.store.health_checks)) do
+    table.insert(list, ctx.store.health_checks[id].shape)
+  end
   return { HealthChecks = list, IsTruncated = false, MaxItems = "100", Marker = "" }
 end
 
 function health.update_health_check(ctx, input)
-  local check = find(ctx, input.HealthCheckId)
-  if input.HealthCheckVersion and input.HealthCheckVersion ~= check.HealthCheckVersion then
+  local shape = find(ctx, input.HealthCheckId).shape
+  if input.HealthCheckVersion and input.HealthCheckVersion ~= shape.HealthCheckVersion then
     ctx:fail("HealthCheckVersionMismatch", "The specified version does not match the current version.")
   end
   for _, member in ipairs { "IPAddress", "Port", "ResourcePath", "FullyQualifiedDomainName", "SearchString",
     "FailureThreshold", "Inverted", "Disabled", "HealthThreshold", "ChildHealthChecks", "EnableSNI", "Regions",
     "AlarmIdentifier", "InsufficientDataHealthStatus" } do
-    if input[member] ~= nil then check.HealthCheckConfig[member] = input[member] end
+    if input[member] ~= nil then shape.HealthCheckConfig[member] = input[member] end
   end
-  check.HealthCheckVersion = check.HealthCheckVersion + 1
-  return { HealthCheck = check }
+  shape.HealthCheckVersion = shape.HealthCheckVersion + 1
+  return { HealthCheck = shape }
 end
 
 function health.delete_health_check(ctx, input)
-  ctx.store.health_checks[find(ctx, input.HealthCheckId).Id] = nil
+  ctx.store.health_checks[find(ctx, input.HealthCheckId).shape.Id] = nil
   return {}
 end
 
@@ -83,7 +87,7 @@ end
 
 --- Whether a check is healthy, and its status in words.
 function health.judge(check)
-  local config = check.HealthCheckConfig
+  local config = check.shape.HealthCheckConfig
   local healthy, text
   if check.status then
     healthy = check.status == "healthy"
