@@ -1,5 +1,6 @@
 #include "host.h"
 #include "modules.h"
+#include "transfer.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -36,9 +37,6 @@ lua_State *host_open(struct host *host, int argc, char **argv)
 void host_close(struct host *host, lua_State *L)
 {
     lua_close(L);
-    if (host->multi) {
-        curl_multi_cleanup(host->multi);
-        curl_global_cleanup();
-    }
+    transfer_close(host);
     free(host->turn.fds);
 }

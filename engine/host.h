@@ -11,6 +11,8 @@ struct host {
     CURLM *multi;          /* made by the first transfer */
     size_t transfers;      /* under way in multi */
     void (*collect)(struct host *); /* finishes ended transfers */
+    struct transfer *idle_transfers; /* to be used again (transfer.h) */
+    size_t idle_count;
     int argc;
     char **argv;
 };

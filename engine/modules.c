@@ -11,6 +11,7 @@ int luaopen_native_embed(lua_State *L);
 int luaopen_native_fs(lua_State *L);
 int luaopen_native_gzip(lua_State *L);
 int luaopen_native_json(lua_State *L);
+int luaopen_native_http(lua_State *L);
 int luaopen_native_loop(lua_State *L);
 int luaopen_native_model(lua_State *L);
 int luaopen_native_process(lua_State *L);
@@ -28,6 +29,7 @@ static const luaL_Reg modules[] = {
     {"native.fs", luaopen_native_fs},
     {"native.gzip", luaopen_native_gzip},
     {"native.json", luaopen_native_json},
+    {"native.http", luaopen_native_http},
     {"native.loop", luaopen_native_loop},
     {"native.model", luaopen_native_model},
     {"native.process", luaopen_native_process},

@@ -10,6 +10,7 @@
 -- "ok NAME", "not ok NAME" with the reason indented, "skip NAME: REASON"; the
 -- runner (tests/run.lua) counts them.
 local errors = require "errors"
+local http = require "native.http"
 local loop = require "native.loop"
 local sys = require "native.sys"
 local task = require "task"
@@ -118,6 +119,7 @@ end
 
 local function leaks(before_fds, before_children)
   collectgarbage() collectgarbage()
+  http.close_idle()
   if loop.pending() > 0 then fail("%d operations left pending", loop.pending()) end
   local fds, children, names = listing()
   if fds > before_fds then fail("%d descriptors left open: %s", fds - before_fds, names) end
