@@ -13,20 +13,24 @@
 -- the order is that of the AWS CLI.
 local config = require "aws.config"
 local errors = require "errors"
+local profiles = require "aws.credentials.profile"
 
 local credentials = {}
 
 local known = {
-  profile = true, region = true, env = true, read = true, http = true, now = true, config = true,
+  profile = true, region = true, env = true, read = true, write = true, http = true, now = true, mfa = true,
+  config = true, role_arn = true, role_session_name = true, external_id = true, duration_seconds = true,
+  mfa_serial = true,
 }
 
-local function check_options(options)
+local function check_options(options, level)
   for name in pairs(options) do
     if not known[name] then
       local names = {}
       for option in pairs(known) do table.insert(names, option) end
       table.sort(names)
-      errors.misuse(3, "credentials: unknown option %s; known: %s", tostring(name), table.concat(names, ", "))
+      errors.misuse(level + 1, "credentials: unknown option %s; known: %s", tostring(name),
+        table.concat(names, ", "))
     end
   end
 end
@@ -34,63 +38,48 @@ end
 --- What sources work with: the files, the environment, the way out.
 local function new_context(options)
   local env = options.env or config.environment
+  local cfg = options.config or config.load { env = env, read = options.read, profile = options.profile }
   return {
-    config = options.config or config.load { env = env, read = options.read, profile = options.profile },
-    env = env,
-    profile_explicit = options.profile ~= nil,
-    region = options.region,
-    http = options.http,
-    now = options.now or os.time,
+    config = cfg, env = cfg.env, profile_explicit = options.profile ~= nil,
+    region = options.region or cfg:region(),
+    http = options.http, write = options.write, now = options.now or os.time, mfa = options.mfa,
   }
 end
 
-local function partial(what, missing)
-  errors.raise {
-    kind = "credentials",
-    message = ("%s has half of a key pair: %s is missing"):format(what, missing),
-  }
+local function from_container(context)
+  return require("aws.credentials.container").get(context)
 end
 
-local function value(text)
-  if text ~= "" then return text end
+local function from_instance(context)
+  return require("aws.credentials.instance").get(context)
 end
 
---- AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
-local function from_environment(context)
+local function web_identity_of_environment(context)
   local env = context.env
-  local id, secret = value(env.AWS_ACCESS_KEY_ID), value(env.AWS_SECRET_ACCESS_KEY)
-  if not id and not secret then return nil, "AWS_ACCESS_KEY_ID is not set" end
-  if not id then partial("the environment", "AWS_ACCESS_KEY_ID") end
-  if not secret then partial("the environment", "AWS_SECRET_ACCESS_KEY") end
-  return {
-    access_key_id = id,
-    secret_access_key = secret,
-    session_token = value(env.AWS_SESSION_TOKEN) or value(env.AWS_SECURITY_TOKEN),
-    account_id = value(env.AWS_ACCOUNT_ID),
-    source = "the environment",
-  }
+  local token_file, role_arn = env.AWS_WEB_IDENTITY_TOKEN_FILE or "", env.AWS_ROLE_ARN or ""
+  if token_file == "" then return nil, "AWS_WEB_IDENTITY_TOKEN_FILE is not set" end
+  if role_arn == "" then
+    errors.raise { kind = "credentials", message = "AWS_WEB_IDENTITY_TOKEN_FILE is set but AWS_ROLE_ARN is not" }
+  end
+  return require("aws.credentials.role").with_web_identity(context, {
+    role_arn = role_arn, token_file = token_file, role_session_name = env.AWS_ROLE_SESSION_NAME,
+  })
 end
 
---- aws_access_key_id and aws_secret_access_key of a profile.
-local function from_profile(context, name)
-  local profile, where = context.config:profile(name)
-  name = name or context.config.profile_name
-  local id, secret = value(profile.aws_access_key_id), value(profile.aws_secret_access_key)
-  if not id and not secret then return nil, ("profile %q has no aws_access_key_id"):format(name) end
-  if not id then partial(where.aws_secret_access_key, "aws_access_key_id") end
-  if not secret then partial(where.aws_access_key_id, "aws_secret_access_key") end
-  return {
-    access_key_id = id,
-    secret_access_key = secret,
-    session_token = value(profile.aws_session_token),
-    account_id = value(profile.aws_account_id),
-    source = ("profile %q (%s)"):format(name, where.aws_access_key_id),
-  }
-end
+local named = {
+  Environment = profiles.from_environment,
+  EcsContainer = from_container,
+  Ec2InstanceMetadata = from_instance,
+}
 
+--- `unless_profile`: left out when a profile was asked for by name.
 local chain = {
-  { name = "environment", get = from_environment, unless_profile = true },
-  { name = "shared files", get = from_profile },
+  { name = "environment", get = profiles.from_environment, unless_profile = true },
+  { name = "assumed role", get = function(context) return profiles.role(context, named) end },
+  { name = "web identity", get = web_identity_of_environment, unless_profile = true },
+  { name = "profile", get = profiles.own },
+  { name = "container", get = from_container },
+  { name = "EC2 instance", get = from_instance },
 }
 
 local function none(tried)
@@ -103,26 +92,71 @@ local function none(tried)
   }
 end
 
---- Finds a set of credentials. Options: profile (then the environment's keys are
--- not considered), region (for STS), env (a table in place of the environment),
--- read (function(path) in place of the file system), http (function(request) in
--- place of native.http), now (function), config (what config.load gave).
--- Raises kind "credentials", with `tried` = { { source, why } ... }.
-function credentials.resolve(options)
-  options = options or {}
-  check_options(options)
-  local context = new_context(options)
+--- An error of a source, with its name and what was tried before.
+local function failed(source, e, tried)
+  e = errors.from(e)
+  if e.kind == "cancelled" or e.kind == "misuse" or e.kind == "lua" then error(e, 0) end
+  table.insert(tried, { source = source.name, why = e.message })
+  errors.raise {
+    kind = "credentials", message = ("credentials (%s): %s"):format(source.name, e.message), cause = e, tried = tried,
+    code = e.code, status = e.status,
+  }
+end
+
+local function search(context)
   local tried = {}
   for _, source in ipairs(chain) do
     if source.unless_profile and context.profile_explicit then
       table.insert(tried, { source = source.name, why = "not considered, since a profile was asked for" })
     else
-      local set, why = source.get(context)
+      local ok, set, why = pcall(source.get, context)
+      if not ok then failed(source, set, tried) end
       if set then return set end
       table.insert(tried, { source = source.name, why = why })
     end
   end
   none(tried)
+end
+
+local function resolve(options)
+  local context = new_context(options)
+  local set = search(context)
+  if not options.role_arn then return set end
+  return require("aws.credentials.role").assume(context, options, set)
+end
+
+--- Finds a set of credentials. Options: profile (then the environment's keys are
+-- not considered), region (for STS; default the setting), role_arn with
+-- role_session_name, external_id, duration_seconds and mfa_serial (a role to assume
+-- with what the chain gives). For tests and unusual hosts: env (a table in place of the
+-- environment), read (function(path)) and write (function(path, text)) in place of
+-- the file system, http (function(request)) in place of native.http, now (function),
+-- mfa (function(serial) -> code), config (what config.load gave).
+-- Raises kind "credentials", with `tried` = { { source, why } ... }.
+function credentials.resolve(options)
+  options = options or {}
+  check_options(options, 1)
+  return resolve(options)
+end
+
+--- A provider that keeps a set fresh: provider:get() -> set. See
+-- aws.credentials.provider. Takes the options of credentials.resolve.
+function credentials.provider(options)
+  options = options or {}
+  check_options(options, 1)
+  local provider = require "aws.credentials.provider"
+  return provider.new { fetch = function() return resolve(options) end, now = options.now }
+end
+
+--- The bearer token of the profile's SSO session: { token, expires, source }, or nil
+-- when the profile names none.
+function credentials.token(options)
+  options = options or {}
+  check_options(options, 1)
+  local context = new_context(options)
+  local sso = require "aws.credentials.sso"
+  local wanted = sso.configuration(context)
+  if wanted then return sso.token(context, wanted) end
 end
 
 return credentials

@@ -1,0 +1,77 @@
+--- Keeps a set of credentials fresh over hours.
+--
+-- From 15 minutes before its end a set is renewed in a task of its own while callers
+-- go on with it; from 10 minutes before, callers wait for the renewal. When the
+-- source is down the set serves on until it ends (past its end, when AWS is known to
+-- accept it longer: an EC2 instance's), and the source is asked again every minute. One
+-- renewal runs at a time, whatever the number of callers.
+local errors = require "errors"
+local task = require "task"
+
+local provider = {}
+
+local ADVISORY, MANDATORY = 900, 600 -- seconds before the end
+local PAUSE = 60                     -- seconds between attempts while the source is down
+
+local Provider = {}
+Provider.__index = Provider
+
+--- Makes a provider. fetch: function() -> set, raises; now: function() -> seconds.
+function provider.new(options)
+  return setmetatable({ fetch = options.fetch, now = options.now or os.time, next_attempt = 0 }, Provider)
+end
+
+local function fetch(self)
+  local ok, result = pcall(self.fetch)
+  if ok then
+    self.set, self.problem, self.next_attempt = result, nil, 0
+  else
+    self.problem, self.next_attempt = errors.from(result), self.now() + PAUSE
+  end
+end
+
+--- Starts the renewal unless one runs; returns its task.
+local function renewal(self)
+  if not self.running then
+    self.running = task.spawn(function()
+      local ok, e = pcall(fetch, self)
+      self.running = nil
+      if not ok then error(e, 0) end
+    end)
+  end
+  return self.running
+end
+
+local function usable(self)
+  local set = self.set
+  return set and (not set.expires or set.outlives or self.now() < set.expires)
+end
+
+--- The set to use now; may wait for its renewal. Raises the source's error when
+-- there is no set that still serves.
+function Provider:get()
+  local set, now = self.set, self.now()
+  local left = set and (set.expires and set.expires - now or math.huge) or -math.huge
+  if left > ADVISORY then return set end
+  if now >= self.next_attempt or not usable(self) then
+    local running = renewal(self)
+    if left <= MANDATORY then running:wait() end
+  end
+  if usable(self) then return self.set end
+  error(self.problem or errors.new {
+    kind = "credentials", message = "the credentials expired, and their source gives none that are fresh",
+  }, 0)
+end
+
+--- Forgets the set: for when AWS says that it expired, whatever its end was said to
+-- be. The next get asks the source.
+function Provider:expire()
+  self.set, self.next_attempt = nil, 0
+end
+
+--- What went wrong at the last renewal while the old set serves on; nil when nothing.
+function Provider:trouble()
+  return self.problem
+end
+
+return provider
