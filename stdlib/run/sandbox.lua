@@ -8,6 +8,8 @@ local clock = require "native.clock"
 local control = require "run.control"
 local errors = require "errors"
 local fs = require "native.fs"
+local globals = require "run.globals"
+local nearest = require "nearest"
 local scope = require "run.scope"
 local strict = require "strict"
 local sys = require "native.sys"
@@ -131,6 +133,22 @@ function sandbox.new(options)
   return self
 end
 
+local function names_of(env)
+  local names = {}
+  for name in next, env do table.insert(names, name) end
+  return names
+end
+
+local function refuse_undefined(self, path, chunk)
+  local known = {}
+  for name in next, self.env do known[name] = true end
+  local first = globals.undefined(chunk, known)[1]
+  if not first then return end
+  local text = first.written and ("assignment to global \"%s\": write local before it")
+    or "undefined global \"%s\": a missing local or require" .. nearest.hint(first.name, names_of(self.env))
+  errors.raise { kind = "usage", where = ("%s:%d"):format(path, first.line), message = text:format(first.name) }
+end
+
 -- Loads and runs a file as the room's, with every effect refused meanwhile.
 local function run_file(self, path, text, refuse)
   control.register_source("@" .. path)
@@ -140,6 +158,7 @@ local function run_file(self, path, text, refuse)
     local where, what = message:match("^(.-:%d+): (.*)$")
     errors.raise { kind = "usage", message = what or message, where = where }
   end
+  refuse_undefined(self, path, chunk)
   local loading = scope.new({ gate = refuse, secrets = nil }, "load", "", nil)
   local result = table.pack(loading:call(chunk, control.handler))
   if not result[1] then error(result[2], 0) end
