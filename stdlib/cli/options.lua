@@ -123,7 +123,7 @@ local function verb_of(words)
   local names = {}
   for name in pairs(options.verbs) do table.insert(names, name) end
   table.sort(names)
-  options.usage("no verb and no playbook is named %s%s; `drlua help` lists the verbs", first,
+  options.usage("no verb and no playbook is named %s%s (`drlua help` lists the verbs)", first,
     nearest.hint(first, names))
 end
 

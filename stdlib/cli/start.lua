@@ -89,7 +89,7 @@ local function drive(s, view, parsed, body)
   local ok, e = s:execute(body)
   for _, watcher in ipairs(watchers) do watcher:cancel() end
   stop_drawing()
-  if not ok and parsed.trace and e.traceback then io.stderr:write(e.traceback, "\n") end
+  if not ok and parsed.trace and e.traceback then io.stderr:write(s.secrets:mask(e.traceback), "\n") end
   local result = life.conclude(s, ok, e)
   if not view.json then summary(s, result) end
   return result.code

@@ -71,6 +71,12 @@ local function count_read(step, e)
   step.reads[name] = (step.reads[name] or 0) + 1
 end
 
+local function read_now(s, here, e, fn)
+  local result, failed = perform(s, here, e, fn)
+  if failed then error(failed, 0) end
+  return table.unpack(result, 2, result.n)
+end
+
 local function read_inside(s, here, step, e, fn)
   count_read(step, e)
   if e.wait then s:waiting(step, e.what) end
@@ -220,6 +226,8 @@ function gate.run(s, here, e, fn)
   if s.stopping then control.raise("interrupt", "interrupted") end
   local step = here:innermost_step()
   if e.read then
+    -- A probe asks how things stand now.
+    if here:in_probe() then return read_now(s, here, e, fn) end
     if step then return read_inside(s, here, step, e, fn) end
     return read_outside(s, here, e, fn)
   end
