@@ -38,6 +38,13 @@ local function pruned(value)
   return result
 end
 
+-- A stream that was not sent is read as one without bytes.
+local function without_empty_streams(sent, read)
+  for key, value in pairs(read) do
+    if value == "" and sent[key] == nil then read[key] = nil end
+  end
+end
+
 -- A checksum algorithm must be one that exists.
 local function sane(input)
   if input.ChecksumAlgorithm then input.ChecksumAlgorithm = "SHA256" end
@@ -60,6 +67,7 @@ local function request_round(m, name, protocol, seed)
     "ContentType" } do
     if input[extra] == nil then read[extra] = nil end
   end
+  without_empty_streams(input, read)
   expect(name .. " request", pruned(input), pruned(read))
   return routed, spoken
 end
@@ -73,6 +81,7 @@ local function response_round(m, name, protocol, seed)
   local answer = assert(m:serialize_response(name, output, { protocol = protocol, request_id = "r-1" }))
   local read, err = m:parse(name, answer, { protocol = protocol })
   if not read then error(name .. ": " .. show(err), 0) end
+  without_empty_streams(output, read)
   expect(name .. " response", pruned(output), pruned(read))
 end
 
