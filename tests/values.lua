@@ -63,7 +63,8 @@ function generator:structure(shape, depth)
   local result, members = {}, shape.members
   if shape.union then members = { members[self:number(#members)] } end
   for _, member in ipairs(members) do
-    local wanted = member.required or member.location == "statusCode" or shape.union or (depth < 5 and self:number(3) > 1)
+    local wanted = member.required or member.location == "statusCode" or shape.union
+      or (depth < 5 and self:number(3) > 1)
     if wanted then result[member.name] = self:member(member, depth) end
   end
   -- An empty structure in a list would leave no trace in a form.

@@ -424,7 +424,7 @@ local function packed(value)
   return codec.pack(value)
 end
 
-local function assemble(state, sections, counts, head)
+local function assemble(sections, counts, head)
   local at, table_of, blob = 140, {}, {}
   for i, section in ipairs(sections) do
     table_of[i] = string.pack("<I4I4", at, #section)
@@ -467,7 +467,7 @@ function compiler.compile(model, parts)
   local shapes, shape_index = index_shapes(state)
   local names = names_of(state)
   local counts = string.pack("<I4I4I4", state.count, operation_count, exception_count)
-  return assemble(state, { table.concat(state.pool.parts), shapes, shape_index, operations,
+  return assemble({ table.concat(state.pool.parts), shapes, shape_index, operations,
     operation_index, codec.cbor(metadata), exceptions, packed(parts.waiters),
     packed(parts.paginators), packed(parts.endpoint_rules), names }, counts, head)
 end

@@ -23,7 +23,8 @@ local function make(protocol, input, output, http, more)
       input = input and { shape = "In" }, output = output and { shape = "Out", resultWrapper = "DoItResult" },
       errors = { { shape = "Gone" } } } },
     shapes = (function()
-      shapes.Gone = { type = "structure", exception = true, error = { code = "ThingGone", httpStatusCode = 404, senderFault = true },
+      shapes.Gone = { type = "structure", exception = true,
+        error = { code = "ThingGone", httpStatusCode = 404, senderFault = true },
         members = { message = { shape = "S" }, Which = { shape = "S" } } }
       return shapes
     end)(),
@@ -65,8 +66,8 @@ t.test("an unknown operation and an input where none is taken are refused", func
 end)
 
 t.test("lengths, least values, unions and times are checked before sending", function()
-  local m = make("json", structure { n = { shape = "N" }, s = { shape = "Short" }, u = { shape = "U" }, t = { shape = "T" } },
-    nil, nil, { N = { type = "integer", min = 5 }, Short = { type = "string", min = 3 },
+  local m = make("json", structure { n = { shape = "N" }, s = { shape = "Short" }, u = { shape = "U" },
+    t = { shape = "T" } }, nil, nil, { N = { type = "integer", min = 5 }, Short = { type = "string", min = 3 },
       U = { type = "structure", union = true, members = { a = { shape = "S" }, b = { shape = "S" } } } })
   local e = t.raises(nil, m.serialize, m, "DoIt", { n = 4, s = "é", u = { a = "1", b = "2" }, t = "yesterday" })
   t.contains(e, "n: it is below the least value 5")
@@ -171,8 +172,8 @@ t.test("documents, nulls and sparse maps survive", function()
       Sparse = { type = "map", sparse = true, key = { shape = "S" }, value = { shape = "S" } } })
   local request = m:serialize("DoIt", { doc = { 1, { a = null }, "x" }, map = { a = null } })
   t.equal(json.decode(request.body), { doc = { 1, { a = null }, "x" }, map = { a = null } })
-  t.equal(m:parse("DoIt", { status = 200, headers = {}, body = '{"list":["a",null],"map":{"k":null},"doc":{"n":[]}}' }),
-    { list = { "a", null }, map = { k = null }, doc = { n = {} } })
+  local body = '{"list":["a",null],"map":{"k":null},"doc":{"n":[]}}'
+  t.equal(m:parse("DoIt", { status = 200, headers = {}, body = body }), { list = { "a", null }, map = { k = null }, doc = { n = {} } })
 end)
 
 t.test("headers are found whatever their case, as a map or as pairs", function()
@@ -199,7 +200,8 @@ t.test("a stream from a file goes through untouched, with its checksum", functio
   file:write(("x"):rep(100000), "hello")
   file:close()
   t.cleanup(function() os.remove(path) end)
-  local request = s3:serialize("PutObject", { Bucket = "b", Key = "k", Body = { file = path, offset = 100000, length = 5 } })
+  local request = s3:serialize("PutObject", { Bucket = "b", Key = "k",
+    Body = { file = path, offset = 100000, length = 5 } })
   t.equal(request.body.file, path)
   t.equal(request.headers["x-amz-checksum-crc32"], "NhCmhg==") -- of "hello"
   t.raises("cannot read", s3.serialize, s3, "PutObject", { Bucket = "b", Key = "k", Body = { file = "/nowhere/x" } })
@@ -225,7 +227,8 @@ t.test("request compression above a threshold", function()
   t.equal(request.headers["Content-Encoding"], "gzip")
   local plain = require("native.gzip").decompress(request.body)
   t.contains(plain, "requests-400")
-  t.equal(cloudwatch:serialize("PutMetricData", { Namespace = "n", MetricData = { data[1] } }).headers["Content-Encoding"], nil)
+  request = cloudwatch:serialize("PutMetricData", { Namespace = "n", MetricData = { data[1] } })
+  t.equal(request.headers["Content-Encoding"], nil)
 end)
 
 t.test("a service's other protocols are spoken when asked for", function()
@@ -292,7 +295,8 @@ t.test("a damaged compiled model is refused", function()
 end)
 
 t.test("a model that contradicts itself is not compiled", function()
-  t.raises("no shape", model.from_table, { metadata = { protocol = "json" }, operations = { A = { input = { shape = "X" } } } })
+  t.raises("no shape", model.from_table, { metadata = { protocol = "json" },
+    operations = { A = { input = { shape = "X" } } } })
   t.raises("unknown type", model.from_table, { metadata = { protocol = "json" }, shapes = { X = { type = "wave" } },
     operations = { A = { input = { shape = "X" } } } })
   t.raises("no protocol", model.from_table, { metadata = { protocol = "soap" } })

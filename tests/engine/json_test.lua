@@ -37,7 +37,8 @@ t.test("indent and sort", function()
 end)
 
 t.test("what is not JSON is refused with the place", function()
-  for _, text in ipairs { "", "{", "[1,", "[1,]", '{"a"}', '{"a":1,}', "tru", "01", "-012", "+1", ".5", '"\\x"', '"a', "1 2",
+  for _, text in ipairs { "", "{", "[1,", "[1,]", '{"a"}', '{"a":1,}', "tru", "01", "-012",
+    "+1", ".5", '"\\x"', '"a', "1 2",
     '{"a":1 "b":2}', "[1 2]", '"\n"', "nul", "-", "1e", "\xff" } do
     local value, why, kind = json.decode(text)
     t.equal(value, nil, text)
