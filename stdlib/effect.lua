@@ -32,6 +32,10 @@ function effect.perform(e, fn)
   return fn()
 end
 
+--- True when a handler is installed: without one, callers on a hot path may do
+-- their work at once, without describing it.
+function effect.installed() return handler ~= nil end
+
 --- Installs the handler(e, fn), or none for nil; returns the former one.
 function effect.install(new)
   local former = handler

@@ -66,7 +66,10 @@ local function park(release)
     errors.misuse(3, "waiting is possible in a task only: not at a file's top level, "
       .. "nor inside a coroutine made by hand (use task.spawn)")
   end
-  if t.cancelled then error(cancelled_error(), 0) end
+  if t.cancelled then
+    if release then release() end
+    error(cancelled_error(), 0)
+  end
   t.release = release
   coroutine.yield()
   t.release = nil

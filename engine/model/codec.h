@@ -15,16 +15,12 @@
 
 enum { MAX_DEPTH = 128 };
 
-/* XML comes as a flat list of nodes in document order. A node knows where its
- * subtree ends, so children are walked without pointers and nothing needs to be
- * freed. Only the text of leaves is kept. */
 struct xml_node {
-  uint32_t name, name_length;   /* into the source, see xml_source */
+  uint32_t name, name_length;   /* into the XML text buffer */
   uint32_t text, text_length;
   uint32_t next;                /* the node after this one's subtree */
   uint32_t attributes;          /* nodes that follow and are attributes */
   uint32_t kids;
-  bool decoded;                 /* its text stands in the text buffer */
 };
 
 struct form_node {
@@ -42,8 +38,6 @@ struct header {
 
 struct scratch {
   struct buffer body, text, path, extra, xml_text;
-  const char *xml_source;       /* where names and plain texts stand; NULL: in the
-                                   text buffer, like all else */
   struct xml_node *nodes;
   size_t node_count, node_room;
   struct form_node *form;
@@ -161,11 +155,6 @@ bool cbor_write(struct codec *c, struct slot *slot, int at);
 bool cbor_write_any(struct codec *c, struct buffer *out, int at);
 
 /* xml_*.c */
-enum { MAX_XML_DEPTH = 256, MAX_NODES = 1 << 26 };
-struct xml_node *xml_add_node(struct scratch *s);
-bool xml_expat(struct codec *c, struct span body);
-bool xml_scan_plain(struct codec *c, struct span body);
-/* Fills the scratch's nodes; node 0 is the root element. The body must stay. */
 bool xml_scan(struct codec *c, struct span body);
 struct span xml_name(struct codec *c, uint32_t node);
 struct span xml_value(struct codec *c, uint32_t node);

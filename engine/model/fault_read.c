@@ -171,6 +171,8 @@ static void push_fault(struct codec *c, struct fault *f,
   struct shape *s = NULL;
   if (f->shape_code.size > 0) s = model_exception(c->m, f->shape_code);
   if (s == NULL && f->code.size > 0) s = model_exception(c->m, f->code);
+  lua_pushboolean(L, s != NULL);
+  lua_setfield(L, into, "modeled");
   lua_pushstring(L, side(f, s, in->status));
   lua_setfield(L, into, "type");
   if (s != NULL && (s->traits & (SHAPE_RETRYABLE | SHAPE_THROTTLING))) {

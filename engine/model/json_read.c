@@ -136,9 +136,6 @@ static bool number(struct codec *c, struct json *in, bool *integral,
   size_t length = (size_t)(in->p - start);
   if (length == 0 || *start == '+' || *start == '.')
     return json_bad(c, in, "value expected");
-  const char *first = start + (*start == '-');
-  if (in->p - first > 1 && *first == '0' && first[1] >= '0' && first[1] <= '9')
-    return json_bad(c, in, "number with a leading zero");
   if (length >= sizeof digits) return json_bad(c, in, "number too long");
   memcpy(digits, start, length);
   digits[length] = 0;

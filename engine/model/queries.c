@@ -284,10 +284,6 @@ static int push_shape(lua_State *L, struct model *m, uint32_t id) {
   lua_pushstring(L, type_names[s->type]);
   lua_setfield(L, -2, "type");
   set_text(L, "name", s->name);
-  if (s->traits & SHAPE_MIN) {
-    lua_pushinteger(L, s->min);
-    lua_setfield(L, -2, "min");
-  }
   if (s->traits & SHAPE_UNION) set_flag(L, "union", true);
   if (s->traits & SHAPE_DOCUMENT) set_flag(L, "document", true);
   if (s->traits & SHAPE_EXCEPTION) set_flag(L, "exception", true);

@@ -256,7 +256,7 @@ static bool write_payload(struct codec *c, struct slot *slot, int at, int *value
   bool json = c->protocol == REST_JSON;
   if (s == NULL) return codec_fault(c, "%s", c->m->fault);
   if (!get_member(c, slot, at)) {
-    if (json && !c->server && s->type == STRUCTURE && !(s->traits & SHAPE_DOCUMENT))
+    if (json && s->type == STRUCTURE && !(s->traits & SHAPE_DOCUMENT))
       add_str(c->out, "{}");
     return true;
   }

@@ -10,8 +10,7 @@ static struct span local_name(struct span name) {
 
 static struct span full_name(struct codec *c, uint32_t node) {
   struct xml_node *x = &c->s->nodes[node];
-  const char *base = c->s->xml_source ? c->s->xml_source : c->s->xml_text.data;
-  return (struct span){base + x->name, x->name_length};
+  return (struct span){c->s->xml_text.data + x->name, x->name_length};
 }
 
 struct span xml_name(struct codec *c, uint32_t node) {
@@ -20,10 +19,8 @@ struct span xml_name(struct codec *c, uint32_t node) {
 
 struct span xml_value(struct codec *c, uint32_t node) {
   struct xml_node *x = &c->s->nodes[node];
-  const char *base = c->s->xml_source;
-  if (x->text_length == 0) return (struct span){"", 0};
-  if (base == NULL || x->decoded) base = c->s->xml_text.data;
-  return (struct span){base + x->text, x->text_length};
+  return (struct span){x->text_length ? c->s->xml_text.data + x->text : "",
+                       x->text_length};
 }
 
 static uint32_t first_kid(struct codec *c, uint32_t node) {

@@ -126,9 +126,7 @@ bool xml_write_members(struct codec *c, struct shape *s, int at, bool body) {
     if ((slot->traits & SLOT_ATTRIBUTE) || (body && slot->location != IN_BODY))
       continue;
     if (!get_member(c, slot, at)) continue;
-    bool by_element = c->protocol == QUERY && (slot->traits & SLOT_FLATTENED);
-    if (!xml_write(c, slot, lua_gettop(c->L), by_element ? slot->form : slot->wire))
-      return false;
+    if (!xml_write(c, slot, lua_gettop(c->L), slot->wire)) return false;
     lua_pop(c->L, 1);
   }
   return true;

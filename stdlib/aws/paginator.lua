@@ -1,4 +1,5 @@
 --- Pages of an operation's answer, by the models' paginators.
+local caller = require "aws.caller"
 local errors = require "errors"
 local jmespath = require "aws.jmespath"
 local json = require "native.json"
@@ -36,12 +37,12 @@ end
 -- The tokens for the next page by input member, or nil when this was the last one.
 local function next_tokens(pager, page)
   if pager.more then
-    local more = pager.more:search(page)
+    local more = pager.more(page)
     if not more or more == json.null then return nil end
   end
   local tokens, any = {}, false
   for i, output in ipairs(pager.outputs) do
-    local token = output.search:search(page)
+    local token = output.search(page)
     if token ~= nil and token ~= "" and token ~= json.null and token ~= "None" then
       tokens[pager.inputs[i]] = token
       any = true
@@ -85,7 +86,7 @@ end
 -- operation without a paginator gives its one answer. options: as of a call, and
 -- page_size.
 function paginator.pages(client, name, input, options)
-  local operation = client:operation(name, 3)
+  local operation = client:operation(name)
   local pager = definition(client, operation.name)
   input = input or {}
   if options and options.page_size and pager and pager.limit then
@@ -101,7 +102,7 @@ local function result_search(client, operation, key)
   local plain = client.model:paginators() or {}
   local known = {}
   for each in pairs(plain) do table.insert(known, names.snake(each)) end
-  errors.misuse(3, "%s.%s has no paginator in AWS's models: name the member to go through as third argument%s",
+  caller.misuse(nil, "%s.%s has no paginator in AWS's models: name the member to go through as third argument%s",
     client.service, operation.name, nearest.hint(names.snake(operation.name), known))
 end
 
@@ -112,7 +113,7 @@ end
 --- An iterator over the items under `key` (a member or a JMESPath; default: the
 -- model's first result key) of all pages.
 function paginator.each(client, name, input, key, options)
-  local operation = client:operation(name, 3)
+  local operation = client:operation(name)
   local search = result_search(client, operation, key)
   local pages = paginator.pages(client, name, input, options)
   local items, index = {}, 0
@@ -122,7 +123,7 @@ function paginator.each(client, name, input, key, options)
       if items[index] ~= nil then return items[index] end
       local page = pages()
       if not page then items = nil return nil end
-      local found = search:search(page)
+      local found = search(page)
       if found == nil or found == json.null then found = {} end
       items, index = is_list(found) and found or { found }, 0
     end

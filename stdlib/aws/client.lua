@@ -1,0 +1,280 @@
+--- A client of one service in one region: every operation of the model is a method
+-- by its snake_case name, beside wait, each, pages, all and try.
+local caller = require "aws.caller"
+local duration = require "duration"
+local effect = require "effect"
+local errors = require "errors"
+local call = require "aws.call"
+local failure = require "aws.failure"
+local names = require "aws.names"
+local operations = require "aws.operations"
+local quirks = require "aws.quirks"
+local session = require "aws.session"
+local sigv4 = require "aws.sigv4"
+local target = require "aws.target"
+local unknown = require "unknown"
+
+local client = {}
+
+local Client = {}
+
+-- What a service offers beyond its operations.
+local EXTENSIONS = { s3 = "aws.s3", rds = "aws.tokens", eks = "aws.tokens", dsql = "aws.tokens",
+  ["route53-recovery-cluster"] = "aws.arc" }
+
+local EMPTY = {}
+
+local function refuse(self, op, message)
+  caller.misuse({ service = self.service, region = self.region or nil, operation = op and op.name },
+    op and ("%s.%s: %s"):format(self.service, names.snake(op.name), message) or message)
+end
+
+local OPTIONS = { timeout = true, sink = true, on_progress = true, page_size = true }
+
+local function check_options(self, op, options)
+  for name, value in pairs(options) do
+    if not OPTIONS[name] then
+      refuse(self, op, ("unknown call option %s; known: on_progress, page_size, sink, timeout"):format(tostring(name)))
+    end
+    if name == "timeout" and type(value) ~= "number" then
+      local seconds, wrong = duration.parse(value)
+      if not seconds then refuse(self, op, "timeout: " .. wrong) end
+      options = setmetatable({ timeout = seconds }, { __index = options })
+    end
+  end
+  return options
+end
+
+-- Operations of a model, found once and shared by its clients.
+
+local function known_operations(self)
+  local list = {}
+  for _, name in ipairs(self.model:operations()) do table.insert(list, names.snake(name)) end
+  table.sort(list)
+  return list
+end
+
+local function streams(model, found)
+  if not found.payload or not found.input then return false end
+  for _, member in ipairs(model:shape(found.input).members or EMPTY) do
+    if member.name == found.payload then return member.streaming or false end
+  end
+  return false
+end
+
+local function describe(self, name)
+  local found = self.model:operation(name)
+  local special = quirks.of(self.service, name) or EMPTY
+  return {
+    name = name, model = found, rule = operations.rule(self.service, name, found.method),
+    token_member = found.idempotency_token, streaming = found.streaming_output or streams(self.model, found),
+    fix_input = special.input, fix_request = special.request, fix_answer = special.answer,
+    fix_output = special.output,
+  }
+end
+
+--- The record of an operation by its name in either form; nil for none.
+function Client:find(name)
+  local shared = self.shared.operations
+  local op = shared[name]
+  if op then return op end
+  local full = self.model:find(names.snake(name))
+  if not full then return nil end
+  op = shared[full] or describe(self, full)
+  shared[full], shared[name] = op, op
+  return op
+end
+
+--- The record of an operation; an error that names the nearest when there is none.
+function Client:operation(name)
+  local op = self:find(name)
+  if op then return op end
+  local nearest = require "nearest"
+  refuse(self, nil, ("%s has no operation %s%s"):format(self.service, tostring(name),
+    nearest.hint(names.snake(tostring(name)), known_operations(self))))
+end
+
+--- Where a call of this operation goes: see aws/target.lua.
+function Client:target(op, input)
+  return target.of(self, op, input)
+end
+
+--- The host of another service as this client's settings give it.
+function Client:host_of(service)
+  local aws = require "aws"
+  local other = aws[service] { region = self.region or nil, credentials = self.credentials:get() }
+  return other:target(other:operation "GetCallerIdentity", EMPTY).host
+end
+
+--- A query request as a presigned URL of another region (one that AWS itself calls).
+function Client:presign_query(op, request, region, more)
+  local source = setmetatable({}, { __index = self })
+  source.region, source.targets, source.endpoint_url = region, {}, self.endpoint_url
+  local found = target.of(source, op, EMPTY)
+  local query = request.body
+  for name, value in pairs(more) do query = query .. "&" .. name .. "=" .. quirks.percent(value) end
+  local signed = sigv4.apply { method = "GET", uri = found.path .. "/?" .. query, headers = { { "Host", found.host } },
+    body = "", region = found.signing_region, service = found.signing_name, credentials = self:credentials_for(op),
+    time = self.clock.now(), expires = 3600 }
+  return found.origin .. signed.uri
+end
+
+Client.credentials_for = session.methods.credentials_for
+Client.renew_credentials = session.methods.renew_credentials
+
+-- One call
+
+local function class_of(op, input)
+  local rule = op.rule
+  if type(rule) == "function" then return rule(input) end
+  return rule
+end
+
+--- Serializes an input; raises with the playbook's line when it is wrong. known: what
+-- the operation's quirk of the input wants its quirk of the request to know.
+function Client:serialize(op, input, token, known)
+  local options = self.serialize_options
+  if token then options = setmetatable({ idempotency_token = token }, { __index = options }) end
+  local request, message = self.model:serialize(op.name, input, options)
+  if not request then refuse(self, nil, message) end
+  if op.fix_request then op.fix_request(request, known, self, op) end
+  return request
+end
+
+--- Raises when the input is wrong; unknown values (under plan) pass.
+function Client:check(name, input)
+  if unknown.within(input) then return end
+  local op = self:operation(name)
+  if op.fix_input then input = op.fix_input(input, self) end
+  local valid, message = self.model:validate(op.name, input)
+  if not valid then refuse(self, nil, message) end
+end
+
+local function subject(self, op, input)
+  local resource = failure.resource(input)
+  return ("%s.%s%s in %s"):format(self.service, names.snake(op.name), resource and " of " .. resource or "",
+    self.region or "no region")
+end
+
+-- A call under a run's handler: it may be journaled, replayed, or stopped.
+local function perform(self, op, input, options, class)
+  return effect.perform({
+    kind = "aws", read = class == "read", repeatable = class == "repeatable" or op.token_member ~= nil,
+    what = subject(self, op, input), input = input, service = self.service, operation = op.name,
+    region = self.region or nil, account = self.account or nil, token_member = op.token_member,
+    call = function(operation, other) return self:direct(operation, other) end,
+    check = function() self:check(op.name, input) end,
+  }, function(token)
+    return self.execute(self, op, input, options, class, token)
+  end)
+end
+
+--- Calls an operation by its name in either form: the output, or raises.
+function Client:call(name, input, options)
+  return client.call(self, self:operation(name), input, options)
+end
+
+function client.call(self, op, input, options)
+  input = input or EMPTY
+  if type(input) ~= "table" then
+    refuse(self, op, ("a table of parameters expected, got %s"):format(type(input)))
+  end
+  if options then options = check_options(self, op, options) end
+  local class = class_of(op, input)
+  if effect.installed() then return perform(self, op, input, options, class) end
+  return self.execute(self, op, input, options, class)
+end
+
+--- Calls past the run's handler: for what is part of another effect.
+function Client:direct(name, input, options)
+  local op = self:operation(name)
+  input = input or EMPTY
+  return self.execute(self, op, input, options, class_of(op, input))
+end
+
+--- As direct; the failure comes back as nil and the error object. Misuse and a
+-- cancelled task raise.
+function Client:try(name, input, options)
+  local ok, result = pcall(self.direct, self, name, input, options)
+  if ok then return result end
+  local e = errors.from(result)
+  if not errors.is(result) or e.kind == "misuse" or e.kind == "cancelled" or e.kind == "lua" then error(result, 0) end
+  return nil, e
+end
+
+--- Waits until a named state is reached: see aws/waiter.lua.
+function Client:wait(name, input, options)
+  return require("aws.waiter").wait(self, name, input, options)
+end
+
+--- Iterates over the items, the pages, or gives all items: see aws/paginator.lua.
+function Client:each(name, input, key, options)
+  return require("aws.paginator").each(self, name, input, key, options)
+end
+
+function Client:pages(name, input, options)
+  return require("aws.paginator").pages(self, name, input, options)
+end
+
+function Client:all(name, input, key, options)
+  return require("aws.paginator").all(self, name, input, key, options)
+end
+
+--- The methods of an operation: function(client, input, options).
+local function method_of(self, key)
+  local methods = self.shared.methods
+  local method = methods[key]
+  if method then return method end
+  local op = self:operation(key)
+  method = function(who, input, options) return client.call(who, op, input, options) end
+  methods[key] = method
+  return method
+end
+
+local function extension(self, key)
+  local module = EXTENSIONS[self.service]
+  return module and require(module).methods[self.service][key]
+end
+
+local meta = { __name = "aws.client" }
+
+function meta.__index(self, key)
+  local method = Client[key]
+  if method ~= nil then return method end
+  if type(key) ~= "string" then return nil end
+  local shared = rawget(self, "shared")
+  if not shared then return nil end
+  method = shared.methods[key]
+  if method then return method end
+  return extension(self, key) or method_of(self, key)
+end
+
+function meta.__tostring(self)
+  return ("aws.%s client in %s"):format(self.service, self.region or "no region")
+end
+
+--- True for a client.
+function client.is(value) return getmetatable(value) == meta end
+
+-- Fields that a client may lack: false, so that they are not looked up as operations.
+local FIELDS = { "region", "timeout", "max_attempts", "retry_mode", "account", "verify", "ca_file", "cluster" }
+
+local shared_by_model = setmetatable({}, { __mode = "k" })
+
+--- Makes a client from its parts (see aws/init.lua): service, model, region, config,
+-- credentials, endpoint, clock, share_key and the options of the user.
+function client.new(parts)
+  local shared = shared_by_model[parts.model]
+  if not shared then
+    shared = { operations = {}, methods = {} }
+    shared_by_model[parts.model] = shared
+  end
+  for _, name in ipairs(FIELDS) do
+    if parts[name] == nil then parts[name] = false end
+  end
+  parts.shared = shared
+  parts.execute = call.execute
+  return setmetatable(parts, meta)
+end
+
+return client
