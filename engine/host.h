@@ -3,6 +3,7 @@
 #define DRLUA_HOST_H
 
 #include "op.h"
+#include "signals.h"
 
 struct host {
     struct op *pending, *ready, *ready_tail;
@@ -13,6 +14,8 @@ struct host {
     void (*collect)(struct host *); /* finishes ended transfers */
     struct transfer *idle_transfers; /* to be used again (transfer.h) */
     size_t idle_count;
+    unsigned char asked[SIGNALS_END]; /* operations that wait for each signal */
+    bool kept[SIGNALS_END];           /* it came, and stays blocked (signal.c) */
     int argc;
     char **argv;
 };

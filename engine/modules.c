@@ -10,12 +10,14 @@ int luaopen_native_crypto(lua_State *L);
 int luaopen_native_embed(lua_State *L);
 int luaopen_native_fs(lua_State *L);
 int luaopen_native_gzip(lua_State *L);
-int luaopen_native_json(lua_State *L);
 int luaopen_native_http(lua_State *L);
+int luaopen_native_json(lua_State *L);
 int luaopen_native_loop(lua_State *L);
 int luaopen_native_model(lua_State *L);
 int luaopen_native_process(lua_State *L);
+int luaopen_native_relay(lua_State *L);
 int luaopen_native_server(lua_State *L);
+int luaopen_native_signal(lua_State *L);
 int luaopen_native_sigv4(lua_State *L);
 int luaopen_native_sqlite(lua_State *L);
 int luaopen_native_sys(lua_State *L);
@@ -28,12 +30,14 @@ static const luaL_Reg modules[] = {
     {"native.embed", luaopen_native_embed},
     {"native.fs", luaopen_native_fs},
     {"native.gzip", luaopen_native_gzip},
-    {"native.json", luaopen_native_json},
     {"native.http", luaopen_native_http},
+    {"native.json", luaopen_native_json},
     {"native.loop", luaopen_native_loop},
     {"native.model", luaopen_native_model},
     {"native.process", luaopen_native_process},
+    {"native.relay", luaopen_native_relay},
     {"native.server", luaopen_native_server},
+    {"native.signal", luaopen_native_signal},
     {"native.sigv4", luaopen_native_sigv4},
     {"native.sqlite", luaopen_native_sqlite},
     {"native.sys", luaopen_native_sys},
