@@ -14,6 +14,13 @@ void set_functions(lua_State *L, const luaL_Reg *list);
 /* Registers the metatables; native.json needs them too. */
 void model_prepare(lua_State *L);
 
-extern const luaL_Reg model_queries[], model_messages[];
+struct model *check_model(lua_State *L);
+/* Pushes nil, message, kind; returns 3. */
+int push_failed(lua_State *L, const char *why, const char *kind);
+/* The packed part of the model in argument 1, decoded once and then kept. */
+int push_packed(lua_State *L, enum cold which, const char *key);
+bool read_packed(struct codec *c, struct span t);
+
+extern const luaL_Reg model_queries[], model_descriptions[], model_messages[];
 
 #endif

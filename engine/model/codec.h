@@ -15,104 +15,122 @@
 
 enum { MAX_DEPTH = 128 };
 
+/* XML comes as a flat list of nodes in document order. A node knows where its
+ * subtree ends, so children are walked without pointers and nothing needs to be
+ * freed. Only the text of leaves is kept. */
 struct xml_node {
-  uint32_t name, name_length;   /* into the XML text buffer */
-  uint32_t text, text_length;
-  uint32_t next;                /* the node after this one's subtree */
-  uint32_t attributes;          /* nodes that follow and are attributes */
-  uint32_t kids;
+    uint32_t name, name_length; /* into the source, see xml_source */
+    uint32_t text, text_length;
+    uint32_t next;       /* the node after this one's subtree */
+    uint32_t attributes; /* nodes that follow and are attributes */
+    uint32_t kids;
+    bool decoded; /* its text stands in the text buffer */
 };
 
 struct form_node {
-  struct span name, value;
-  uint32_t kid, last_kid, sibling;  /* 0: none */
-  bool has_value;
+    struct span name, value;
+    uint32_t kid, last_kid, sibling; /* 0: none */
+    bool has_value;
 };
 
 struct XML_ParserStruct;
 
 /* Headers of a message that came in. */
 struct header {
-  struct span name, value;
+    struct span name, value;
 };
 
 struct scratch {
-  struct buffer body, text, path, extra, xml_text;
-  struct xml_node *nodes;
-  size_t node_count, node_room;
-  struct form_node *form;
-  size_t form_count, form_room;
-  struct header *headers;
-  size_t header_room;
-  struct XML_ParserStruct *parser;
+    struct buffer body, text, path, extra, xml_text;
+    const char *xml_source; /* where names and plain texts stand; NULL: in the
+                               text buffer, like all else */
+    struct xml_node *nodes;
+    size_t node_count, node_room;
+    struct form_node *form;
+    size_t form_count, form_room;
+    struct header *headers;
+    size_t header_room;
+    struct XML_ParserStruct *parser;
 };
 
 struct codec {
-  lua_State *L;
-  struct model *m;
-  struct scratch *s;
-  struct buffer *out;
-  int names;                    /* stack index of the table of names */
-  int headers;                  /* of the table of headers being made */
-  int token;                    /* of the idempotency token, or 0 */
-  enum protocol protocol;
-  bool server;
-  int depth;
-  char fault[256];
+    lua_State *L;
+    struct model *m;
+    struct scratch *s;
+    struct buffer *out;
+    int names;   /* stack index of the table of names */
+    int headers; /* of the table of headers being made */
+    int token;   /* of the idempotency token, or 0 */
+    enum protocol protocol;
+    bool server;
+    int depth;
+    char fault[256];
 };
 
-bool codec_fault(struct codec *c, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+bool codec_fault(struct codec *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* One level deeper: room on the Lua stack, and a limit. */
 bool codec_enter(struct codec *c);
-static inline void codec_leave(struct codec *c) { c->depth--; }
+static inline void codec_leave(struct codec *c)
+{
+    c->depth--;
+}
 
-static inline void push_text(lua_State *L, struct span t) {
-  lua_pushlstring(L, t.size ? t.data : "", t.size);
+static inline void push_text(lua_State *L, struct span t)
+{
+    lua_pushlstring(L, t.size ? t.data : "", t.size);
 }
 
 /* Pushes the member's name as a string made once per model. */
-static inline void push_name(struct codec *c, const struct slot *slot) {
-  if (lua_rawgeti(c->L, c->names, slot->ref) != LUA_TSTRING) {
-    lua_pop(c->L, 1);
-    push_text(c->L, slot->name);
-    lua_pushvalue(c->L, -1);
-    lua_rawseti(c->L, c->names, slot->ref);
-  }
+static inline void push_name(struct codec *c, const struct slot *slot)
+{
+    if (lua_rawgeti(c->L, c->names, slot->ref) != LUA_TSTRING) {
+        lua_pop(c->L, 1);
+        push_text(c->L, slot->name);
+        lua_pushvalue(c->L, -1);
+        lua_rawseti(c->L, c->names, slot->ref);
+    }
 }
 
-static inline bool is_null(lua_State *L, int at) {
-  return lua_type(L, at) == LUA_TLIGHTUSERDATA && lua_touserdata(L, at) == NULL;
+static inline bool is_null(lua_State *L, int at)
+{
+    return lua_type(L, at) == LUA_TLIGHTUSERDATA && lua_touserdata(L, at) == NULL;
 }
 
-static inline void push_null(lua_State *L) { lua_pushlightuserdata(L, NULL); }
+static inline void push_null(lua_State *L)
+{
+    lua_pushlightuserdata(L, NULL);
+}
 
 /* Pushes the member's value from the table at `at`; false (and nothing pushed)
  * when it is absent or null. */
-static inline bool get_member(struct codec *c, const struct slot *slot, int at) {
-  push_name(c, slot);
-  int type = lua_rawget(c->L, at);
-  if (type != LUA_TNIL && !(type == LUA_TLIGHTUSERDATA && is_null(c->L, -1)))
+static inline bool get_member(struct codec *c, const struct slot *slot, int at)
+{
+    push_name(c, slot);
+    int type = lua_rawget(c->L, at);
+    if (type != LUA_TNIL && !(type == LUA_TLIGHTUSERDATA && is_null(c->L, -1)))
+        return true;
+    lua_pop(c->L, 1);
+    /* An idempotency token of the input is filled in where it is absent. */
+    if (!(slot->traits & SLOT_TOKEN) || c->token == 0 || c->depth > 1)
+        return false;
+    lua_pushvalue(c->L, c->token);
     return true;
-  lua_pop(c->L, 1);
-  /* An idempotency token of the input is filled in where it is absent. */
-  if (!(slot->traits & SLOT_TOKEN) || c->token == 0 || c->depth > 1) return false;
-  lua_pushvalue(c->L, c->token);
-  return true;
 }
 
-static inline struct span get_text(lua_State *L, int at) {
-  struct span t = {"", 0};
-  if (lua_type(L, at) == LUA_TSTRING) t.data = lua_tolstring(L, at, &t.size);
-  return t;
+static inline struct span get_text(lua_State *L, int at)
+{
+    struct span t = {"", 0};
+    if (lua_type(L, at) == LUA_TSTRING)
+        t.data = lua_tolstring(L, at, &t.size);
+    return t;
 }
 
 /* Pushes the list of a table's string keys, sorted. */
 void push_sorted_keys(lua_State *L, int at);
 
 /* Scalars as text (time.c, scalar.c). */
-enum time_format slot_time(const struct codec *c, const struct slot *slot,
-                           const struct shape *s, enum time_format otherwise);
+enum time_format slot_time(const struct codec *c, const struct slot *slot, const struct shape *s,
+                           enum time_format otherwise);
 bool write_time(struct buffer *out, lua_State *L, int at, enum time_format format);
 /* Pushes seconds since the epoch. */
 bool read_time(lua_State *L, struct span t);
@@ -122,14 +140,13 @@ double get_double(lua_State *L, int at);
 long long get_integer(lua_State *L, int at);
 
 /* A scalar as the text that XML, forms, headers and URIs use. */
-bool write_scalar(struct codec *c, struct buffer *out, const struct slot *slot,
-                  struct shape *s, int at, enum time_format otherwise);
-bool read_scalar(struct codec *c, const struct slot *slot, struct shape *s,
-                 struct span t);
+bool write_scalar(struct codec *c, struct buffer *out, const struct slot *slot, struct shape *s,
+                  int at, enum time_format otherwise);
+bool read_scalar(struct codec *c, const struct slot *slot, struct shape *s, struct span t);
 
 /* json_*.c: typed by shapes; `body` leaves out members bound elsewhere. */
 struct json {
-  const char *start, *p, *end;
+    const char *start, *p, *end;
 };
 bool json_read(struct codec *c, struct json *in, struct slot *slot, bool body);
 bool json_write(struct codec *c, struct slot *slot, int at, bool body);
@@ -147,7 +164,7 @@ extern const char json_array_key;
 
 /* cbor_*.c */
 struct cbor {
-  const uint8_t *start, *p, *end;
+    const uint8_t *start, *p, *end;
 };
 bool cbor_read(struct codec *c, struct cbor *in, struct slot *slot);
 bool cbor_read_any(struct codec *c, struct cbor *in);
@@ -155,20 +172,23 @@ bool cbor_write(struct codec *c, struct slot *slot, int at);
 bool cbor_write_any(struct codec *c, struct buffer *out, int at);
 
 /* xml_*.c */
+enum { MAX_XML_DEPTH = 256, MAX_NODES = 1 << 26 };
+struct xml_node *xml_add_node(struct scratch *s);
+bool xml_expat(struct codec *c, struct span body);
+bool xml_scan_plain(struct codec *c, struct span body);
+/* Fills the scratch's nodes; node 0 is the root element. The body must stay. */
 bool xml_scan(struct codec *c, struct span body);
 struct span xml_name(struct codec *c, uint32_t node);
 struct span xml_value(struct codec *c, uint32_t node);
 /* The first child of that local name, or 0. */
 uint32_t xml_child(struct codec *c, uint32_t node, const char *name);
 bool xml_read(struct codec *c, struct slot *slot, uint32_t node, bool body);
-bool xml_read_members(struct codec *c, struct shape *s, uint32_t node,
-                      int into, bool body);
+bool xml_read_members(struct codec *c, struct shape *s, uint32_t node, int into, bool body);
 bool xml_write(struct codec *c, struct slot *slot, int at, struct span name);
 bool xml_write_members(struct codec *c, struct shape *s, int at, bool body);
 bool xml_write_root(struct codec *c, struct slot *root, struct shape *s, int at);
 void xml_escape(struct buffer *out, struct span t);
-void xml_open(struct buffer *out, struct span name, struct span ns_uri,
-              struct span ns_prefix);
+void xml_open(struct buffer *out, struct span name, struct span ns_uri, struct span ns_prefix);
 void xml_close(struct buffer *out, struct span name);
 
 /* rest_*.c: the parts of a message that REST protocols bind elsewhere. */
@@ -178,9 +198,8 @@ bool rest_write_headers(struct codec *c, struct shape *s, int at);
 /* The body, in c->out or (a string or {file=}) as a Lua value: *value is then
  * its stack index. */
 bool rest_write_body(struct codec *c, struct slot *root, int at, int *value);
-bool rest_read_headers(struct codec *c, struct shape *s,
-                       const struct header *headers, size_t count, int status,
-                       int into);
+bool rest_read_headers(struct codec *c, struct shape *s, const struct header *headers, size_t count,
+                       int status, int into);
 bool rest_read_body(struct codec *c, struct shape *s, struct span body, int into);
 
 /* form_*.c */

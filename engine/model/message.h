@@ -6,10 +6,10 @@
 
 /* An answer or request that came in. */
 struct incoming {
-  int status;
-  struct span method, target, body;
-  struct header *headers;
-  size_t header_count;
+    int status;
+    struct span method, target, body;
+    struct header *headers;
+    size_t header_count;
 };
 
 struct span header_value(const struct incoming *in, const char *name);
@@ -17,8 +17,8 @@ struct span header_value(const struct incoming *in, const char *name);
 /* Client side. Input at `input` (a table); leaves the request on the stack. */
 bool write_request(struct codec *c, struct operation *op, int input, int options);
 /* Leaves output, or nil and an error table, on the stack; *request_id too. */
-bool read_response(struct codec *c, struct operation *op,
-                   const struct incoming *in, bool *is_error);
+bool read_response(struct codec *c, struct operation *op, const struct incoming *in,
+                   bool *is_error);
 /* Pushes the error table { code, message, request_id, fields, type, status }. */
 bool read_fault(struct codec *c, struct operation *op, const struct incoming *in);
 struct span request_id_of(struct codec *c, const struct incoming *in, bool xml);
@@ -33,23 +33,21 @@ long find_route(struct codec *c, const struct incoming *in, enum protocol *proto
 
 /* Faults of a value against its shape, one a line, into `report`; returns
  * their number. Required members are asked for when `complete`. */
-int validate(struct codec *c, struct slot *root, int at, bool complete,
-             struct buffer *report);
+int validate(struct codec *c, struct slot *root, int at, bool complete, struct buffer *report);
 /* The nearest of the shape's member names, or an empty text. */
 struct span nearest_member(struct shape *s, struct span name);
 size_t edit_distance(struct span a, struct span b, size_t limit);
 
 /* Checksum headers and compression of a finished request; `body` is the stack
  * index of the body. May replace the value there. */
-bool finish_request(struct codec *c, struct operation *op, int input, int body,
-                    int options);
+bool finish_request(struct codec *c, struct operation *op, int input, int body, int options);
 /* Checks x-amz-checksum headers of an answer; false with a fault on mismatch. */
 bool check_answer(struct codec *c, const struct incoming *in);
 
 /* Reads event stream frames into a list of events, left on the stack. `rpc`:
  * the first frame may be the initial response, set in the table at `into`. */
-bool read_frames(struct codec *c, struct shape *stream, struct span body,
-                 struct shape *initial, int into);
+bool read_frames(struct codec *c, struct shape *stream, struct span body, struct shape *initial,
+                 int into);
 
 /* A field of the options table, pushed; its type (LUA_TNIL without table). */
 int push_option(lua_State *L, int options, const char *name);

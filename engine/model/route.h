@@ -7,12 +7,12 @@
 enum { MAX_LABELS = 16 };
 
 struct label {
-  struct span name, value;     /* the value still percent-encoded */
+    struct span name, value; /* the value still percent-encoded */
 };
 
 struct match {
-  struct label labels[MAX_LABELS];
-  int count, literals;
+    struct label labels[MAX_LABELS];
+    int count, literals;
 };
 
 /* Whether `path` (without its query) fits the template. */

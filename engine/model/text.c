@@ -8,39 +8,42 @@
 
 #include "../encoding.h"
 
-void add_int(struct buffer *b, long long value) {
-  char digits[24];
-  size_t at = sizeof digits;
-  unsigned long long u =
-      value < 0 ? 0ULL - (unsigned long long)value : (unsigned long long)value;
-  do {
-    digits[--at] = (char)('0' + u % 10);
-    u /= 10;
-  } while (u > 0);
-  if (value < 0) digits[--at] = '-';
-  buffer_add(b, digits + at, sizeof digits - at);
+void add_int(struct buffer *b, long long value)
+{
+    char digits[24];
+    size_t at = sizeof digits;
+    unsigned long long u = value < 0 ? 0ULL - (unsigned long long)value : (unsigned long long)value;
+    do {
+        digits[--at] = (char)('0' + u % 10);
+        u /= 10;
+    } while (u > 0);
+    if (value < 0)
+        digits[--at] = '-';
+    buffer_add(b, digits + at, sizeof digits - at);
 }
 
-void add_double(struct buffer *b, double value) {
-  char digits[40];
-  if (isnan(value)) {
-    add_str(b, "NaN");
-    return;
-  }
-  if (isinf(value)) {
-    add_str(b, value > 0 ? "Infinity" : "-Infinity");
-    return;
-  }
-  if (value == floor(value) && fabs(value) < 1e15) {
-    add_int(b, (long long)value);
-    add_str(b, ".0");
-    return;
-  }
-  for (int precision = 15; precision <= 17; precision++) {
-    snprintf(digits, sizeof digits, "%.*g", precision, value);
-    if (strtod(digits, NULL) == value) break;
-  }
-  add_str(b, digits);
+void add_double(struct buffer *b, double value)
+{
+    char digits[40];
+    if (isnan(value)) {
+        add_str(b, "NaN");
+        return;
+    }
+    if (isinf(value)) {
+        add_str(b, value > 0 ? "Infinity" : "-Infinity");
+        return;
+    }
+    if (value == floor(value) && fabs(value) < 1e15) {
+        add_int(b, (long long)value);
+        add_str(b, ".0");
+        return;
+    }
+    for (int precision = 15; precision <= 17; precision++) {
+        snprintf(digits, sizeof digits, "%.*g", precision, value);
+        if (strtod(digits, NULL) == value)
+            break;
+    }
+    add_str(b, digits);
 }
 
 void add_base64(struct buffer *b, struct span bytes)
@@ -63,50 +66,58 @@ bool add_unbase64(struct buffer *b, struct span text)
     return true;
 }
 
-static bool unreserved(unsigned char c) {
-  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-         (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '~';
+static bool unreserved(unsigned char c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.' || c == '~';
 }
 
-void add_percent(struct buffer *b, struct span text, bool keep_slash) {
-  static const char hex[] = "0123456789ABCDEF";
-  if (text.size > SIZE_MAX / 8 || !buffer_reserve(b, text.size * 3)) {
-    b->failed = true;
-    return;
-  }
-  for (size_t i = 0; i < text.size; i++) {
-    unsigned char c = (unsigned char)text.data[i];
-    if (unreserved(c) || (keep_slash && c == '/')) {
-      b->data[b->size++] = (char)c;
-    } else {
-      b->data[b->size++] = '%';
-      b->data[b->size++] = hex[c >> 4];
-      b->data[b->size++] = hex[c & 15];
+void add_percent(struct buffer *b, struct span text, bool keep_slash)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    if (text.size > SIZE_MAX / 8 || !buffer_reserve(b, text.size * 3)) {
+        b->failed = true;
+        return;
     }
-  }
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        if (unreserved(c) || (keep_slash && c == '/')) {
+            b->data[b->size++] = (char)c;
+        } else {
+            b->data[b->size++] = '%';
+            b->data[b->size++] = hex[c >> 4];
+            b->data[b->size++] = hex[c & 15];
+        }
+    }
 }
 
-static char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
 }
 
-bool text_caseless_prefix(struct span a, struct span prefix) {
-  if (a.size < prefix.size) return false;
-  for (size_t i = 0; i < prefix.size; i++)
-    if (lower(a.data[i]) != lower(prefix.data[i])) return false;
-  return true;
+bool text_caseless_prefix(struct span a, struct span prefix)
+{
+    if (a.size < prefix.size)
+        return false;
+    for (size_t i = 0; i < prefix.size; i++)
+        if (lower(a.data[i]) != lower(prefix.data[i]))
+            return false;
+    return true;
 }
 
-bool text_caseless_eq(struct span a, struct span b) {
-  return a.size == b.size && text_caseless_prefix(a, b);
+bool text_caseless_eq(struct span a, struct span b)
+{
+    return a.size == b.size && text_caseless_prefix(a, b);
 }
 
-struct span text_trim(struct span t) {
-  while (t.size > 0 && (t.data[0] == ' ' || t.data[0] == '\t' || t.data[0] == '\n' ||
-                     t.data[0] == '\r'))
-    t.data++, t.size--;
-  while (t.size > 0 && (t.data[t.size - 1] == ' ' || t.data[t.size - 1] == '\t' ||
-                     t.data[t.size - 1] == '\n' || t.data[t.size - 1] == '\r'))
-    t.size--;
-  return t;
+struct span text_trim(struct span t)
+{
+    while (t.size > 0 &&
+           (t.data[0] == ' ' || t.data[0] == '\t' || t.data[0] == '\n' || t.data[0] == '\r'))
+        t.data++, t.size--;
+    while (t.size > 0 && (t.data[t.size - 1] == ' ' || t.data[t.size - 1] == '\t' ||
+                          t.data[t.size - 1] == '\n' || t.data[t.size - 1] == '\r'))
+        t.size--;
+    return t;
 }

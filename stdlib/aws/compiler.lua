@@ -14,7 +14,7 @@ local VERSION = 1
 local PROTOCOLS = { query = 0, ec2 = 1, json = 2, ["rest-json"] = 3, ["rest-xml"] = 4,
   ["smithy-rpc-v2-cbor"] = 5 }
 -- The order in which botocore chooses among the protocols that a service offers.
-local PREFERRED = { "smithy-rpc-v2-cbor", "json", "rest-json", "rest-xml", "query", "ec2" }
+local PREFERRED = { "json", "rest-json", "rest-xml", "smithy-rpc-v2-cbor", "query", "ec2" }
 local TYPES = { structure = 0, list = 1, map = 2, string = 3, character = 3, blob = 4,
   boolean = 5, integer = 6, short = 6, byte = 6, long = 7, bigInteger = 7, float = 8,
   double = 9, bigDecimal = 9, timestamp = 10 }
@@ -371,7 +371,7 @@ end
 local function index_operations(state, operations)
   local names, seen = {}, {}
   for key, op in pairs(operations) do
-    local name = op.name or key
+    local name = type(key) == "string" and key or op.name
     if not seen[name] then
       seen[name] = op
       names[#names + 1] = name
@@ -424,7 +424,7 @@ local function packed(value)
   return codec.pack(value)
 end
 
-local function assemble(state, sections, counts, head)
+local function assemble(sections, counts, head)
   local at, table_of, blob = 140, {}, {}
   for i, section in ipairs(sections) do
     table_of[i] = string.pack("<I4I4", at, #section)
@@ -467,7 +467,7 @@ function compiler.compile(model, parts)
   local shapes, shape_index = index_shapes(state)
   local names = names_of(state)
   local counts = string.pack("<I4I4I4", state.count, operation_count, exception_count)
-  return assemble(state, { table.concat(state.pool.parts), shapes, shape_index, operations,
+  return assemble({ table.concat(state.pool.parts), shapes, shape_index, operations,
     operation_index, codec.cbor(metadata), exceptions, packed(parts.waiters),
     packed(parts.paginators), packed(parts.endpoint_rules), names }, counts, head)
 end
