@@ -271,7 +271,8 @@ local function data_of(planned)
     risk = o.risk, budget = o.budget, approval = o.approve and true or nil, undo = o.undo and true or nil,
     optional = o.optional, skipped = planned.skipped, already = planned.already, stop = planned.stop,
     uncertain = planned.uncertain, changes = add(planned, "changes", shown_row),
-    reads = add(planned, "reads", shown_row), waits = add(planned, "waits", function(w) return w end), checks = planned.checks, notes = planned.notes,
+    reads = add(planned, "reads", shown_row), waits = #planned.waits > 0 and planned.waits or nil,
+    checks = planned.checks, notes = planned.notes,
     control_planes = #planned.order > 0 and planned.order or nil }
 end
 
