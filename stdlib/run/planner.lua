@@ -109,6 +109,7 @@ end
 function planner:gate(here, e, fn)
   if self.stopping then control.raise("interrupt", "interrupted") end
   local planned = here:innermost_step() or self.outside
+  if not planned.planes then planned = self.outside end -- a check under `drlua check`
   add_plane(planned, e)
   if e.wait then
     table.insert(planned.waits, e.what or gate.name(e))
