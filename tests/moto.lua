@@ -37,6 +37,7 @@ function moto.start()
       child:kill("KILL")
       reader:wait()
       task.await(child:wait())
+      child = nil -- its descriptors go with it
     end,
   }
 end

@@ -8,7 +8,7 @@ static void add_pair(struct codec *c, struct span value)
     buffer_add_char(c->out, '&');
     add_percent(c->out, buffer_span(path), false);
     buffer_add_char(c->out, '=');
-    add_percent(c->out, value, false);
+    add_form(c->out, value);
 }
 
 /* Appends ".name" to the path; returns its length before. */

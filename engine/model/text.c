@@ -72,7 +72,7 @@ static bool unreserved(unsigned char c)
            c == '_' || c == '.' || c == '~';
 }
 
-void add_percent(struct buffer *b, struct span text, bool keep_slash)
+static void add_encoded(struct buffer *b, struct span text, char kept, char space)
 {
     static const char hex[] = "0123456789ABCDEF";
     if (text.size > SIZE_MAX / 8 || !buffer_reserve(b, text.size * 3)) {
@@ -81,8 +81,10 @@ void add_percent(struct buffer *b, struct span text, bool keep_slash)
     }
     for (size_t i = 0; i < text.size; i++) {
         unsigned char c = (unsigned char)text.data[i];
-        if (unreserved(c) || (keep_slash && c == '/')) {
+        if (unreserved(c) || (kept && c == kept)) {
             b->data[b->size++] = (char)c;
+        } else if (space && c == ' ') {
+            b->data[b->size++] = space;
         } else {
             b->data[b->size++] = '%';
             b->data[b->size++] = hex[c >> 4];
@@ -90,6 +92,13 @@ void add_percent(struct buffer *b, struct span text, bool keep_slash)
         }
     }
 }
+
+void add_percent(struct buffer *b, struct span text, bool keep_slash)
+{
+    add_encoded(b, text, keep_slash ? '/' : 0, 0);
+}
+
+void add_form(struct buffer *b, struct span text) { add_encoded(b, text, 0, '+'); }
 
 static char lower(char c)
 {

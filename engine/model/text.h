@@ -15,6 +15,8 @@ void add_base64(struct buffer *b, struct span bytes);
 bool add_unbase64(struct buffer *b, struct span text);
 /* Percent-encodes all but RFC 3986's unreserved characters. */
 void add_percent(struct buffer *b, struct span text, bool keep_slash);
+/* The same for a form's value: a space is a plus sign, as in every HTTP library. */
+void add_form(struct buffer *b, struct span text);
 
 static inline void add_str(struct buffer *b, const char *s)
 {

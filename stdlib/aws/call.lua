@@ -80,8 +80,20 @@ local function headers_of(c)
   return list
 end
 
+-- S3 wants the hash of the body as a header; others take it, and where there is no
+-- body it spares them a guess at what was hashed. A body from a file goes unhashed
+-- where that is allowed.
+local function sign_body(request, target, body)
+  if target.signing_name == "s3" or target.signing_name == "s3express" or target.no_double_encoding then
+    request.normalize_path, request.double_encode, request.sign_body_header = false, false, true
+  elseif body == nil or body == "" then
+    request.sign_body_header = true
+  end
+  if type(body) == "table" then request.payload_hash = "UNSIGNED-PAYLOAD" end
+end
+
 -- The request signed for this attempt: uri and headers as they will be sent.
-local function sign(c, request)
+local function sign(c, request, body)
   local target = c.target
   if target.auth == "none" then return request end
   local credentials = c.client:credentials_for(c.op)
@@ -93,10 +105,7 @@ local function sign(c, request)
   request.credentials = credentials
   request.region, request.service = target.signing_region, target.signing_name
   request.time = c.client.clock.now() + c.lane.skew
-  if target.signing_name == "s3" or target.signing_name == "s3express" or target.no_double_encoding then
-    request.normalize_path, request.double_encode = false, false
-    request.sign_body_header = target.body_header
-  end
+  sign_body(request, target, body)
   if target.auth == "sigv4a" then request.asymmetric = true end
   return sigv4.apply(request)
 end
@@ -105,7 +114,7 @@ local function send(c, timeout)
   local target, options = c.target, c.options
   local body = c.request.body
   local request = sign(c, { method = c.request.method, uri = target.path .. c.request.uri, headers = headers_of(c),
-    body = type(body) == "string" and body or nil, payload_hash = c.request.payload_hash })
+    body = type(body) == "string" and body or nil, payload_hash = c.request.payload_hash }, body)
   return task.await(http.request {
     method = request.method, url = c.origin .. request.uri, headers = request.headers,
     body = body, sink = options and options.sink, timeout = timeout,

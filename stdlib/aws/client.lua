@@ -111,7 +111,7 @@ function Client:presign_query(op, request, region, more)
   local source = setmetatable({}, { __index = self })
   source.region, source.targets, source.endpoint_url = region, {}, self.endpoint_url
   local found = target.of(source, op, EMPTY)
-  local query = request.body
+  local query = request.body:gsub("+", "%%20") -- a form's space; in a query a plus is a plus
   for name, value in pairs(more) do query = query .. "&" .. name .. "=" .. quirks.percent(value) end
   local signed = sigv4.apply { method = "GET", uri = found.path .. "/?" .. query, headers = { { "Host", found.host } },
     body = "", region = found.signing_region, service = found.signing_name, credentials = self:credentials_for(op),

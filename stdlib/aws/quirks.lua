@@ -105,7 +105,7 @@ local function decode_policies(value, depth)
   if type(value) ~= "table" or depth > 6 then return value end
   for name, each in pairs(value) do
     if type(each) == "string" and (name == "PolicyDocument" or name == "AssumeRolePolicyDocument"
-        or name == "Document") and each:find("^%%7B") then
+        or name == "Document") and (each:find("^%%7[Bb]") or each:find("^%s*{")) then
       local text = each:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end)
       local ok, document = pcall(json.decode, text)
       value[name] = ok and document or text

@@ -73,14 +73,9 @@ function session:gate(here, e, fn)
   return gate.run(self, here, e, fn)
 end
 
---- Raises when the run is being stopped.
-function session:go_on()
-  if self.stopping then control.raise("interrupt", "interrupted") end
-end
-
---- Raises when nothing new may begin: the run is being stopped, or a sibling failed.
+--- Raises when the run must not go further: an interrupt, a pause, a failed sibling.
 function session:halt(here)
-  self:go_on()
+  if self.stopping then control.raise("interrupt", "interrupted") end
   branch.halt(here)
 end
 
@@ -242,7 +237,7 @@ function session:wait_until(what, options, fn)
   local progress
   local poll = scope.new(self, "poll", here:join(here:unique("wait")), here)
   while true do
-    self:go_on()
+    self:halt(here)
     local result = table.pack(poll:call(fn, control.handler))
     if not result[1] then
       self:waiting(st, nil)

@@ -363,3 +363,28 @@ t.test("S3 errors inside a 200 are errors, and tried again", function()
   t.equal(#server.requests, 3)
   t.equal(fake.header(server.requests[1], "x-amz-copy-source"), "a/%C3%A4%20b")
 end)
+
+t.test("S3 keys of any characters go into path and signature as they are", function()
+  local server, options = start { body = "data" }
+  local answer = aws.s3(options):get_object { Bucket = "dumps", Key = "daily/07 & ä+?.gz" }
+  t.equal(answer.Body, "data")
+  t.equal(server.requests[1].target, "/dumps/daily/07%20%26%20%C3%A4%2B%3F.gz")
+  t.equal(fake.header(server.requests[1], "x-amz-content-sha256"),
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+end)
+
+t.test("folders are the common prefixes", function()
+  local server, options = start { body = "<ListBucketResult><CommonPrefixes><Prefix>daily/</Prefix></CommonPrefixes>"
+    .. "<CommonPrefixes><Prefix>weekly/</Prefix></CommonPrefixes></ListBucketResult>" }
+  t.equal(aws.s3(options):folders("dumps", "x/"), { "daily/", "weekly/" })
+  t.contains(server.requests[1].target, "delimiter=%2F")
+end)
+
+t.test("lists of keys are asked for encoded, and decoded", function()
+  local server, options = start { body = "<ListBucketResult><EncodingType>url</EncodingType><Prefix>a%20b/</Prefix>"
+    .. "<Contents><Key>a%20b/%01+c</Key></Contents></ListBucketResult>" }
+  local answer = aws.s3(options):list_objects_v2 { Bucket = "dumps", Prefix = "a b/" }
+  t.contains(server.requests[1].target, "encoding-type=url")
+  t.equal(answer.Prefix, "a b/")
+  t.equal(answer.Contents[1].Key, "a b/\1 c")
+end)

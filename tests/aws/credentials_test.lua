@@ -20,7 +20,7 @@ local function options(world)
   local files = world.files or {}
   return {
     env = env, profile = world.profile, region = world.region, http = world.http, mfa = world.mfa,
-    role = world.role,
+    role_arn = world.role_arn, external_id = world.external_id, duration_seconds = world.duration_seconds,
     now = function() return world.now or NOW end,
     write = function(path, text) files[path] = text end,
     read = function(path)
@@ -180,8 +180,8 @@ end)
 
 t.test("a role asked for by the caller, on top of what the chain gives", function()
   local asked = {}
-  local set = resolve { http = sts(asked), role = { role_arn = "arn:aws:iam::9:role/Other",
-    external_id = "ext" }, region = "us-east-2", env = { AWS_ACCESS_KEY_ID = "E", AWS_SECRET_ACCESS_KEY = "S" } }
+  local set = resolve { http = sts(asked), role_arn = "arn:aws:iam::9:role/Other", external_id = "ext",
+    region = "us-east-2", env = { AWS_ACCESS_KEY_ID = "E", AWS_SECRET_ACCESS_KEY = "S" } }
   t.equal(set.access_key_id, "id-Other")
   t.equal({ asked[1].url, asked[1].ExternalId }, { "https://sts.us-east-2.amazonaws.com/", "ext" })
 end)
@@ -203,7 +203,7 @@ t.test("STS is asked again after passing faults, three times, and not after a re
   local function with(answers)
     local count, asked = 0, {}
     local good = sts(asked)
-    local ok, e = pcall(resolve, { env = base, region = "us-east-1", role = { role_arn = "arn:aws:iam::1:role/R" },
+    local ok, e = pcall(resolve, { env = base, region = "us-east-1", role_arn = "arn:aws:iam::1:role/R",
       http = function(request)
         count = count + 1
         local answer = answers[count]
@@ -432,29 +432,19 @@ t.test("an instance's set serves past its end while its service is down", functi
   t.equal(world.provider:get().access_key_id, "set3")
 end)
 
-t.test("renew: AWS said that a set is no longer good", function()
-  local world = scripted { 3600, 3600, "down" }
-  local first = world.provider:get()
-  t.equal(world.provider:renew(first), true)
-  local second = world.provider:get()
-  t.equal(second.access_key_id, "set2")
-  t.equal(world.provider:renew(first), true, "another caller had renewed it")
-  t.equal(world.calls, 2)
-  t.raises("down", world.provider.renew, world.provider, second)
+t.test("expire: AWS said that the set is no longer good", function()
+  local world = scripted { 3600, 3600 }
+  world.provider:get()
+  world.provider:expire()
   t.equal(world.provider:get().access_key_id, "set2")
-end)
-
-t.test("renew: static keys cannot be renewed", function()
-  local fixed = provider.new { fetch = function() return { access_key_id = "A", secret_access_key = "B" } end }
-  t.equal(fixed:renew(fixed:get()), false)
 end)
 
 t.test("the requests for roles are signed so that they verify", function()
   local asked = {}
   local answer = sts(asked)
   local region
-  local env = { AWS_ACCESS_KEY_ID = "E", AWS_SECRET_ACCESS_KEY = "S" }
-  resolve { env = env, role = { role_arn = "arn:aws:iam::1:role/R" }, region = "us-east-1", http = function(request)
+  resolve { env = { AWS_ACCESS_KEY_ID = "E", AWS_SECRET_ACCESS_KEY = "S" }, role_arn = "arn:aws:iam::1:role/R",
+    region = "us-east-1", http = function(request)
       region = sigv4.verify { method = request.method, uri = request.url:match("^https://[^/]*(.*)$"),
         headers = request.headers, body = request.body, now = clock.now(),
         lookup = function(id) return id == "E" and "S" or nil end }
