@@ -61,7 +61,8 @@ local function attempt(request, resolved, context, ca_bundle)
   end
   return call.send(context, {
     method = request.method, url = resolved.url:match("^%w+://[^/]+") .. request.uri, headers = request.headers,
-    body = request.body ~= "" and request.body or nil, connect_timeout = CONNECT_TIMEOUT, timeout = TIMEOUT, ca_file = ca_bundle,
+    body = request.body ~= "" and request.body or nil, connect_timeout = CONNECT_TIMEOUT, timeout = TIMEOUT,
+    ca_file = ca_bundle,
   })
 end
 
