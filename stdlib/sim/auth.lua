@@ -38,7 +38,8 @@ function Keys:remove(access_key_id) self.keys[access_key_id] = nil end
 
 local MISSING = "The request must contain either a valid (registered) AWS access key ID or X.509 certificate."
 
-local function header(request, name)
+--- A header of a request by its lower-case name, or nil.
+function auth.header(request, name)
   for _, pair in ipairs(request.headers) do
     if pair[1]:lower() == name then return pair[2] end
   end
@@ -48,7 +49,7 @@ end
 --- What a request says of its signer, unchecked: { access_key_id, region, service },
 -- or nil and the error to answer with.
 function auth.claim(request)
-  local scope = header(request, "authorization")
+  local scope = auth.header(request, "authorization")
   local id, region, service
   if scope then
     id, region, service = scope:match("Credential=([^/,%s]+)/%d+/([^/]+)/([^/]+)/aws4_request")

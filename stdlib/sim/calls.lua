@@ -1,13 +1,13 @@
 --- The call log: what was asked of the simulator, in the order of arrival.
 --
 -- A load test makes millions of calls, so what calls have in common (all but the
--- time) is kept once, and a call costs two array slots. The oldest calls fall
+-- time) is kept once, and a call costs two slots of a ring. The oldest calls fall
 -- out beyond LIMIT.
 local clock = require "native.clock"
 
 local calls = {}
 
-local LIMIT = 200000
+local LIMIT = 100000
 
 local Calls = {}
 Calls.__index = Calls
@@ -28,16 +28,14 @@ function calls.mutating(operation)
   return not reads[operation:match("^%u%l+") or ""]
 end
 
+local function slot(index) return (index - 1) % LIMIT + 1 end
+
 --- Enters a call that has arrived; returns its index.
 function Calls:open(time)
   local n = self.last + 1
   self.last = n
-  self.times[n] = time
-  self.kinds[n] = false
-  if n - self.first >= LIMIT then
-    self.times[self.first], self.kinds[self.first] = nil, nil
-    self.first = self.first + 1
-  end
+  self.times[slot(n)], self.kinds[slot(n)] = time, false
+  if n - self.first >= LIMIT then self.first = self.first + 1 end
   return n
 end
 
@@ -53,18 +51,18 @@ function Calls:close(index, account, region, service, operation, status, code)
     }
     self.known[key] = kind
   end
-  self.kinds[index] = kind
+  self.kinds[slot(index)] = kind
 end
 
 --- The calls as tables, oldest first; `match` (optional) filters by equal fields.
 function Calls:list(match)
   local found = {}
   for i = self.first, self.last do
-    local kind = self.kinds[i]
+    local kind = self.kinds[slot(i)]
     local wanted = kind
-    for k, v in pairs(match or {}) do wanted = wanted and kind[k] == v end
+    for k, v in pairs(match or {}) do wanted = wanted and tostring(kind[k]) == tostring(v) end
     if wanted then
-      local call = { time = clock.format(self.times[i], "rfc3339") }
+      local call = { time = clock.format(self.times[slot(i)], "rfc3339") }
       for k, v in pairs(kind) do call[k] = v end
       table.insert(found, call)
     end
@@ -74,7 +72,7 @@ end
 
 --- Forgets everything.
 function Calls:clear()
-  self.times, self.kinds, self.first, self.last = {}, {}, 1, 0
+  self.first = self.last + 1
 end
 
 return calls

@@ -7,6 +7,7 @@ local auth = require "sim.auth"
 local context = require "sim.context"
 local crypto = require "native.crypto"
 local errors = require "errors"
+local json = require "native.json"
 local policy = require "sim.policy"
 local regions = require "sim.regions"
 local services = require "sim.services"
@@ -20,11 +21,16 @@ local entities = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;" }
 
 local function escape(text) return (text:gsub("[&<>]", entities)) end
 
--- An answer for callers whose service is not known yet: the form of query.
-local function bare_error(status, code, message)
-  local body = ('<?xml version="1.0"?>\n<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message>'
-    .. "</Error><RequestId>%s</RequestId></ErrorResponse>"):format(code, escape(message), crypto.uuid())
-  return { status = status, headers = { { "Content-Type", "text/xml" } }, body = body }
+-- An answer for callers whose service is not known: JSON for those who speak it,
+-- else the form of query.
+local function bare_error(http, status, code, message)
+  local json_spoken = auth.header(http, "x-amz-target")
+    or (auth.header(http, "content-type") or ""):find("json", 1, true)
+  local body = json_spoken and json.encode { __type = code, message = message }
+    or ('<?xml version="1.0"?>\n<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message>'
+      .. "</Error><RequestId>%s</RequestId></ErrorResponse>"):format(code, escape(message), crypto.uuid())
+  return { status = status, body = body, headers = { { "x-amzn-ErrorType", code },
+    { "Content-Type", json_spoken and "application/x-amz-json-1.1" or "text/xml" } } }
 end
 
 local function error_answer(service, call, e)
@@ -190,7 +196,7 @@ local function serve(sim, http)
   local claim, fault = auth.claim(request)
   if not claim then
     sim.calls:close(index, nil, nil, nil, nil, fault.status, fault.code)
-    return http:respond(bare_error(fault.status, fault.code, fault.message))
+    return http:respond(bare_error(http, fault.status, fault.code, fault.message))
   end
   local known = sim.keys.keys[claim.access_key_id]
   local service = services.find(sim, claim.service)
@@ -198,7 +204,7 @@ local function serve(sim, http)
     account = known and known.account or auth.default_account }
   if not service then
     log(sim, index, call, 501, "NotImplemented")
-    return http:respond(bare_error(501, "NotImplemented",
+    return http:respond(bare_error(http, 501, "NotImplemented",
       ("drlua's simulator does not have the service %s."):format(claim.service)))
   end
   call.operation, call.protocol = service.model:route(request.method, request.target, request.headers, request.body)
@@ -221,7 +227,7 @@ function front.handle(sim, http)
   local ok, e = pcall(http.target:sub(1, 6) == "/_sim/" and sim.admin or serve, sim, http)
   if ok or sim.stopping then return end
   sim:log("a request failed inside: " .. tostring(e))
-  pcall(http.respond, http, bare_error(500, "InternalFailure", tostring(e)))
+  pcall(http.respond, http, bare_error(http, 500, "InternalFailure", tostring(e)))
 end
 
 --- Takes requests until the server is closed.

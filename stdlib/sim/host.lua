@@ -208,7 +208,7 @@ end
 
 --- Frees the System V segment that a killed server left; text: its postmaster.pid.
 function host.release_memory(text)
-  local id = text and text:match("\n%s*%d+%s+(%d+)%s*\n")
+  local id = text and text:match("\n[ \t]*%d+[ \t]+(%d+)[ \t]*\n")
   if id then as_ourselves { "ipcrm", "-m", id } end
 end
 
