@@ -41,10 +41,8 @@ local function error_answer(service, call, e)
 end
 
 -- Never answered: the request is kept until the client gives up or we end.
-local function hang(sim, request)
-  sim.held[request] = true
+local function hang(request)
   task.sleep(HANG_SECONDS)
-  sim.held[request] = nil
   request:reset()
 end
 
@@ -161,8 +159,8 @@ local function course(sim, call, service, request)
   return answer, e and e.code or instead, instead or cut
 end
 
-local function send(sim, request, answer, how)
-  if how == "hang" then return hang(sim, request) end
+local function send(request, answer, how)
+  if how == "hang" then return hang(request) end
   if how == "reset" then return request:reset() end
   if how then
     answer.cut_after_bytes = how >= 0 and how or #answer.body // 2
@@ -181,7 +179,7 @@ local function dead_region(sim, request, index, call, service, mode)
     local e = { status = 503, code = "ServiceUnavailable", message = "Service Unavailable" }
     return request:respond(error_answer(service, call, e))
   end
-  return send(sim, request, nil, mode == "refuse" and "reset" or "hang")
+  return send(request, nil, mode == "refuse" and "reset" or "hang")
 end
 
 local function plain(request)
@@ -217,15 +215,19 @@ local function serve(sim, http)
   end
   local answer, e, how = course(sim, call, service, request)
   log(sim, index, call, answer and how ~= "reset" and how ~= "hang" and answer.status or 0, e)
-  return send(sim, http, answer, how)
+  return send(http, answer, how)
 end
 
 
 --- Answers one request. Whatever goes wrong inside, the caller gets an answer and
 -- we a line in the log.
 function front.handle(sim, http)
+  local me = task.current()
+  sim.requests[me] = true
   local ok, e = pcall(http.target:sub(1, 6) == "/_sim/" and sim.admin or serve, sim, http)
-  if ok or sim.stopping then return end
+  sim.requests[me] = nil
+  if ok then return end
+  if sim.stopping then return pcall(http.reset, http) end
   sim:log("a request failed inside: " .. tostring(e))
   pcall(http.respond, http, bare_error(http, 500, "InternalFailure", tostring(e)))
 end

@@ -73,7 +73,7 @@ function sim.start(options)
   check_options(options)
   local self = setmetatable({
     clock = clock.new(options.speed or 60), calls = calls.new(), state = state.new(), keys = auth.new(),
-    default_account = auth.default_account, services = {}, dead_regions = {}, held = {}, tasks = {}, writers = {},
+    default_account = auth.default_account, services = {}, dead_regions = {}, requests = {}, tasks = {}, writers = {},
     sinks = {}, policies = {}, health = {}, seed = options.seed or os.time(), write_log = options.log,
   }, Sim)
   self.random = generator(self.seed)
@@ -189,9 +189,14 @@ function Sim:writer(options) return writers.start(self, options) end
 --- Everything that is there, as data: what GET /_sim/state answers.
 function Sim:inspect() return admin.inspect(self) end
 
+-- Cancels what goes on in the background, and requests without an answer: but not
+-- the task that asks for the end.
 local function end_tasks(self)
   local list = {}
   for t in pairs(self.tasks) do table.insert(list, t) end
+  for t in pairs(self.requests) do
+    if t ~= task.current() then table.insert(list, t) end
+  end
   for _, t in ipairs(list) do t:cancel() end
   for _, t in ipairs(list) do pcall(t.wait, t) end
 end
@@ -211,7 +216,6 @@ function Sim:stop()
   for _, writer in pairs(self.writers) do writer:stop() end
   self.clock:close()
   end_tasks(self)
-  for request in pairs(self.held) do pcall(request.reset, request) end
   self.server:close()
   self.front:cancel()
   pcall(self.front.wait, self.front)

@@ -6,6 +6,7 @@
 -- database really held then), then all that is only records.
 local errors = require "errors"
 local context = require "sim.context"
+local crypto = require "native.crypto"
 local json = require "native.json"
 local task = require "task"
 
@@ -156,7 +157,7 @@ function steps.snapshot(sim, one)
 end
 
 function steps.backup(sim, one)
-  local id = context.uuid()
+  local id = crypto.uuid()
   local snapshot, instance = snapshot_of(sim, one, "awsbackup:job-" .. id, "awsbackup")
   local ctx, service = place(sim, "backup", { region = instance.region, account = instance.account })
   local vault = ctx.store.vaults[one.backup] or service.implementation.add_vault(ctx, one.backup)

@@ -91,6 +91,7 @@ end)
 
 t.test("one instance crashes and is restarted; a cut link shows as lag", function()
   local s = started()
+  client.until_true("rows", function() return ledger(s).rows > 5 end)
   s.writers.orders:stop()
   s:fault { kind = "instance_down", instance = "shop", restart = 60 }
   client.until_true("the restart", function() return (errors.try(rows, s, "shop")) end)
@@ -118,8 +119,9 @@ t.test("connections are counted for real", function()
       user = "shop", password = PASSWORD, dbname = "shop", timeout = 3 }))
   end
   local data = client.ok(s, "cloudwatch", "GetMetricData", { StartTime = s.clock:now() - 300,
-    EndTime = s.clock:now() + 60, MetricDataQueries = { { Id = "c", MetricStat = { Stat = "Maximum", Period = 60, Metric = { Namespace = "AWS/RDS",
-      MetricName = "DatabaseConnections", Dimensions = { { Name = "DBInstanceIdentifier", Value = "shop" } } } } } } })
+    EndTime = s.clock:now() + 60, MetricDataQueries = { { Id = "c", MetricStat = { Stat = "Maximum", Period = 60,
+      Metric = { Namespace = "AWS/RDS", MetricName = "DatabaseConnections", Dimensions = {
+        { Name = "DBInstanceIdentifier", Value = "shop" } } } } } } })
   for _, conn in ipairs(open) do conn:close() end
   t.equal(data.MetricDataResults[1].Values, { 3.0 })
 end)

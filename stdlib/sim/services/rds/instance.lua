@@ -185,7 +185,7 @@ function Instance:snapshot_record(id, kind, path)
   local shape = self:snapshot_shape(id, kind)
   shape.Status, shape.PercentProgress = "available", 100
   local snapshot = { id = id, shape = shape, path = path, replication_password = self.cluster.replication_password,
-    password = self.password }
+    password = self.password, dbname = self.shape.DBName }
   self:store().snapshots[id] = snapshot
   return snapshot
 end

@@ -18,7 +18,6 @@ local function restored_shape(ctx, source, id, input)
   shape.DBInstanceClass = source.DBInstanceClass
   shape.DbInstancePort = input.Port or source.DbInstancePort or source.Port
   defaults.take(shape, input)
-  shape.DBName = shape.DBName or input.DBName
   defaults.fill(ctx, shape, input)
   if not input.Tags then shape.TagList = input.CopyTags and source.TagList or {} end
   return shape
@@ -46,6 +45,7 @@ function service.from_snapshot(ctx, snapshot, input)
     ctx:fail("InvalidDBSnapshotState", "Cannot restore from a snapshot that is not in the available state.")
   end
   local shape = restored_shape(ctx, snapshot.shape, id, input)
+  shape.DBName = snapshot.dbname
   return service.begin_restore(ctx, shape, { path = snapshot.path, password = snapshot.password, what =
     "snapshot " .. snapshot.id, replication_password = snapshot.replication_password }, nil, seconds.restore)
 end

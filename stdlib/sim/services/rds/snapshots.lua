@@ -50,7 +50,8 @@ end
 -- it and the background task.
 function service.begin_snapshot(ctx, instance, id, kind, tags)
   local path = ctx.sim.host:path("s")
-  local snapshot = { id = id, shape = instance:snapshot_shape(id, kind), path = path, password = instance.password }
+  local snapshot = { id = id, shape = instance:snapshot_shape(id, kind), path = path, password = instance.password,
+    dbname = instance.shape.DBName }
   if tags then snapshot.shape.TagList = tags end
   ctx.store.snapshots[id] = snapshot
   instance:status("backing-up")
@@ -114,7 +115,7 @@ function service.copy_db_snapshot(ctx, input)
       .. "destination region.")
   end
   local copy = { id = id, shape = copied_shape(ctx, source, id, input, region), path = source.path,
-    password = source.password, replication_password = source.replication_password }
+    password = source.password, replication_password = source.replication_password, dbname = source.dbname }
   ctx.store.snapshots[id] = copy
   ctx:background("copy snapshot " .. id, function()
     if not ctx.sim.loading then ctx.sim.clock:sleep(seconds.copy) end
@@ -128,7 +129,7 @@ function service.duplicate(ctx, source, id)
   local shape = copied_shape(ctx, source, id, {}, nil)
   shape.Status, shape.PercentProgress, shape.SnapshotType = "available", 100, "awsbackup"
   local copy = { id = id, shape = shape, path = source.path, password = source.password,
-    replication_password = source.replication_password }
+    replication_password = source.replication_password, dbname = source.dbname }
   ctx.store.snapshots[id] = copy
   return copy
 end
