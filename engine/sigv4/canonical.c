@@ -313,10 +313,30 @@ static bool is_space(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+/* Whether any byte is a space or a control character, eight at a time. */
+static bool has_space(struct span value)
+{
+    size_t i = 0;
+    for (; value.size - i >= 8; i += 8) {
+        uint64_t x;
+        memcpy(&x, value.data + i, sizeof x);
+        if (((x - UINT64_C(0x2121212121212121)) & ~x & UINT64_C(0x8080808080808080)) != 0)
+            return true;
+    }
+    for (; i < value.size; i++)
+        if ((unsigned char)value.data[i] <= ' ')
+            return true;
+    return false;
+}
+
 /* A value without white space around it, and one space for each run inside. */
 static void write_folded(struct buffer *b, struct span value)
 {
     size_t i = 0;
+    if (!has_space(value)) {
+        buffer_add_span(b, value);
+        return;
+    }
     while (i < value.size && is_space(value.data[i]))
         i++;
     while (i < value.size) {

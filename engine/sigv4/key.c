@@ -50,7 +50,7 @@ static size_t set_of(struct span secret, struct span date, struct span region, s
 
 static bool holds(const char **at, struct span part)
 {
-    bool same = CRYPTO_memcmp(*at, part.data, part.size) == 0 && (*at)[part.size] == '\n';
+    bool same = (*at)[part.size] == '\n' && memcmp(*at, part.data, part.size) == 0;
     *at += part.size + 1;
     return same;
 }
@@ -59,8 +59,8 @@ static bool matches(const struct cached_key *c, size_t size, struct span secret,
                     struct span region, struct span service)
 {
     const char *at = c->id;
-    return c->size == size && holds(&at, date) && holds(&at, secret) && holds(&at, region) &&
-           holds(&at, service);
+    return c->size == size && holds(&at, date) && holds(&at, region) && holds(&at, service) &&
+           CRYPTO_memcmp(at, secret.data, secret.size) == 0;
 }
 
 static void put(char **at, struct span part)
@@ -70,7 +70,8 @@ static void put(char **at, struct span part)
     *at += part.size + 1;
 }
 
-/* An entry that will be refilled on next use: for what does not fit in an id. */
+/* The key, owned by the cache until the next call. What does not fit in an id is
+ * derived anew each time, in an entry that no id finds. */
 const struct hmac_key *key_derive(struct sigv4 *s, struct span secret, struct span date,
                                   struct span region, struct span service)
 {
@@ -87,9 +88,9 @@ const struct hmac_key *key_derive(struct sigv4 *s, struct span secret, struct sp
     if (fits) {
         char *at = c->id;
         put(&at, date);
-        put(&at, secret);
         put(&at, region);
         put(&at, service);
+        put(&at, secret);
         c->size = (unsigned char)size;
     }
     return &c->key;

@@ -71,6 +71,8 @@ bool sigv4_replaces(struct span header_name);
 
 /* Writes a time (seconds since the epoch) in the form that signing wants. */
 void sigv4_format_time(int64_t seconds, char out[SIGV4_TIME_SIZE]);
+/* Whether a text has that form; its numbers may still be of no date. */
+bool sigv4_is_time(struct span text);
 /* Reads it; false when it is no such time. */
 bool sigv4_parse_time(struct span text, int64_t *seconds);
 

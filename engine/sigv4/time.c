@@ -54,19 +54,27 @@ void sigv4_format_time(int64_t seconds, char out[SIGV4_TIME_SIZE])
     *out = 'Z';
 }
 
-bool sigv4_parse_time(struct span text, int64_t *seconds)
+bool sigv4_is_time(struct span text)
 {
     static const char form[] = "ddddddddTddddddZ";
-    int64_t n = 0;
     if (text.size != SIGV4_TIME_SIZE)
         return false;
     for (size_t i = 0; i < SIGV4_TIME_SIZE; i++) {
         bool digit = text.data[i] >= '0' && text.data[i] <= '9';
         if (form[i] == 'd' ? !digit : text.data[i] != form[i])
             return false;
-        if (digit)
-            n = n * 10 + (text.data[i] - '0');
     }
+    return true;
+}
+
+bool sigv4_parse_time(struct span text, int64_t *seconds)
+{
+    int64_t n = 0;
+    if (!sigv4_is_time(text))
+        return false;
+    for (size_t i = 0; i < SIGV4_TIME_SIZE; i++)
+        if (text.data[i] >= '0' && text.data[i] <= '9')
+            n = n * 10 + (text.data[i] - '0');
     int month = (int)(n / 100000000 % 100), day = (int)(n / 1000000 % 100);
     int hour = (int)(n / 10000 % 100), minute = (int)(n / 100 % 100), second = (int)(n % 100);
     if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60)

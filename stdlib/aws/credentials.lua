@@ -19,8 +19,7 @@ local credentials = {}
 
 local known = {
   profile = true, region = true, env = true, read = true, write = true, http = true, now = true, mfa = true,
-  config = true, role_arn = true, role_session_name = true, external_id = true, duration_seconds = true,
-  mfa_serial = true,
+  config = true, role = true,
 }
 
 local function check_options(options, level)
@@ -121,17 +120,17 @@ end
 local function resolve(options)
   local context = new_context(options)
   local set = search(context)
-  if not options.role_arn then return set end
-  return require("aws.credentials.role").assume(context, options, set)
+  if not options.role then return set end
+  return require("aws.credentials.role").assume(context, options.role, set)
 end
 
 --- Finds a set of credentials. Options: profile (then the environment's keys are
--- not considered), region (for STS; default the setting), role_arn with
--- role_session_name, external_id, duration_seconds and mfa_serial (a role to assume
--- with what the chain gives). For tests and unusual hosts: env (a table in place of the
--- environment), read (function(path)) and write (function(path, text)) in place of
--- the file system, http (function(request)) in place of native.http, now (function),
--- mfa (function(serial) -> code), config (what config.load gave).
+-- not considered), region (for STS; default the setting), role = { role_arn,
+-- role_session_name, external_id, duration_seconds, mfa_serial } (to assume with what
+-- the chain gives), config (what config.load gave). For tests and unusual hosts: env
+-- (a table in place of the environment), read (function(path)) and write
+-- (function(path, text)) in place of the file system, http (function(request)) in place
+-- of native.http, now (function), mfa (function(serial) -> code).
 -- Raises kind "credentials", with `tried` = { { source, why } ... }.
 function credentials.resolve(options)
   options = options or {}

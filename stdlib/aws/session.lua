@@ -97,17 +97,19 @@ local function fixed(set)
   if not (set.access_key_id and set.secret_access_key) then
     caller.misuse(nil, "credentials: access_key_id and secret_access_key are needed")
   end
-  return { get = function() return set end, expire = function() end }, "fixed:" .. set.access_key_id
+  return { get = function() return set end, renew = function() return false end }, "fixed:" .. set.access_key_id
 end
 
 local function provider_of(options, key, cfg, region_name)
   if options.credentials then return fixed(options.credentials) end
   local parts = { key, tostring(config.environment.AWS_ACCESS_KEY_ID), region_name or "" }
   local asked = { profile = options.profile, region = region_name, config = cfg }
+  local role = {}
   for _, name in ipairs(ROLE) do
     parts[#parts + 1] = tostring(options[name])
-    asked[name] = options[name]
+    role[name] = options[name]
   end
+  asked.role = role.role_arn and role or nil
   key = table.concat(parts, "\n")
   providers[key] = providers[key] or credentials.provider(asked)
   return providers[key], key
@@ -139,10 +141,8 @@ function Parts.credentials_for(self) return self.credentials:get() end
 
 --- After AWS said that the set has run out: true when there is another one now.
 function Parts.renew_credentials(self, used)
-  local source = self.credentials
-  if source.set == used then source:expire() end
-  local ok, set = pcall(source.get, source)
-  return ok and set ~= used
+  local ok, renewed = pcall(self.credentials.renew, self.credentials, used)
+  return ok and renewed
 end
 
 session.methods = Parts

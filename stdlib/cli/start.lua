@@ -10,6 +10,7 @@ local options = require "cli.options"
 local params = require "run.params"
 local rollback = require "run.rollback"
 local screen = require "cli.screen"
+local signal = require "native.signal"
 local state = require "run.state"
 local task = require "task"
 
@@ -51,8 +52,6 @@ end
 
 -- Ctrl-C once ends the run in good order, twice at once.
 local function watch_signals(s, view)
-  local found, signal = pcall(require, "native.signal")
-  if not found then return task.spawn(function() end) end
   return task.spawn(function()
     pcall(function()
       while true do

@@ -202,7 +202,6 @@ local function settle_doubt(s, here, step, e, fn, key, record)
 end
 
 local function change(s, here, step, e, fn)
-  s:halt(here)
   local key = here:join(here:unique(gate.name(e)))
   local record = step.recorded[key]
   if record and changed_input(s, step, e, record) then record = nil end

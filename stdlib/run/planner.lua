@@ -109,6 +109,7 @@ end
 function planner:gate(here, e, fn)
   if self.stopping then control.raise("interrupt", "interrupted") end
   local planned = here:innermost_step() or self.outside
+  if not planned.planes then planned = self.outside end -- a check under `drlua check`
   add_plane(planned, e)
   if e.wait then
     table.insert(planned.waits, e.what or gate.name(e))
@@ -271,7 +272,8 @@ local function data_of(planned)
     risk = o.risk, budget = o.budget, approval = o.approve and true or nil, undo = o.undo and true or nil,
     optional = o.optional, skipped = planned.skipped, already = planned.already, stop = planned.stop,
     uncertain = planned.uncertain, changes = add(planned, "changes", shown_row),
-    reads = add(planned, "reads", shown_row), waits = add(planned, "waits", function(w) return w end), checks = planned.checks, notes = planned.notes,
+    reads = add(planned, "reads", shown_row), waits = #planned.waits > 0 and planned.waits or nil,
+    checks = planned.checks, notes = planned.notes,
     control_planes = #planned.order > 0 and planned.order or nil }
 end
 

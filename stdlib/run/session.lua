@@ -73,9 +73,14 @@ function session:gate(here, e, fn)
   return gate.run(self, here, e, fn)
 end
 
---- Raises when the run must not go further: an interrupt, a pause, a failed sibling.
-function session:halt(here)
+--- Raises when the run is being stopped.
+function session:go_on()
   if self.stopping then control.raise("interrupt", "interrupted") end
+end
+
+--- Raises when nothing new may begin: the run is being stopped, or a sibling failed.
+function session:halt(here)
+  self:go_on()
   branch.halt(here)
 end
 
@@ -237,7 +242,7 @@ function session:wait_until(what, options, fn)
   local progress
   local poll = scope.new(self, "poll", here:join(here:unique("wait")), here)
   while true do
-    self:halt(here)
+    self:go_on()
     local result = table.pack(poll:call(fn, control.handler))
     if not result[1] then
       self:waiting(st, nil)

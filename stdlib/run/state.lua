@@ -75,13 +75,28 @@ function state:locks() return self.path .. "/locks" end
 function state:run(id) return self.path .. "/runs/" .. id end
 function state:journal(id) return self:run(id) .. "/journal.db" end
 
+-- Words for runs of one minute, in the order of the alphabet, so that ids sort by time:
+-- after `last` (nil: the first run of the minute) comes one a little further on.
+local function word_after(last)
+  local index = 0
+  for i, word in ipairs(words) do if word == last then index = i end end
+  if last == nil then return words[math.random(#words // 3)] end
+  if words[index + 1] and index > 0 then return words[index + 1] end
+  local number = tonumber(last:match("-(%d+)$") or 1)
+  return ("%s-%03d"):format(words[#words], number + 1)
+end
+
 --- Makes the directory of a new run; returns its id, such as 20261121-0741-kelp.
 function state:new_run()
-  local now = clock.now()
-  local stamp = clock.format(now, "compact"):gsub("^(%d+)T(%d%d%d%d).*$", "%1-%2")
-  local start = math.random(#words)
-  for i = 0, #words - 1 do
-    local id = stamp .. "-" .. words[(start + i - 1) % #words + 1]
+  local stamp = clock.format(clock.now(), "compact"):gsub("^(%d+)T(%d%d%d%d).*$", "%1-%2")
+  local last
+  for _, name in ipairs(fs.list(self:runs()) or {}) do
+    local word = name:match("^" .. stamp:gsub("%-", "%%-") .. "%-(.+)$")
+    if word and (not last or word > last) then last = word end
+  end
+  for _ = 1, 1000 do
+    last = word_after(last)
+    local id = stamp .. "-" .. last
     local ok, message, kind = fs.mkdir(self:run(id), 448)
     if ok then return id end
     if kind ~= "exists" then

@@ -320,10 +320,12 @@ t.test("expired credentials are fetched anew once", function()
   local server, options = start { { status = 403, body = xml_error("ExpiredToken") }, OK }
   local sts = aws.sts(options)
   local renewed = 0
-  sts.credentials = { set = KEYS, expire = function() renewed = renewed + 1 end,
-    get = function(self)
-      if renewed > 0 then self.set = { access_key_id = "AKIDNEW", secret_access_key = "other" } end
-      return self.set
+  sts.credentials = { set = KEYS, get = function(self) return self.set end,
+    renew = function(self, used)
+      renewed = renewed + 1
+      t.equal(used, KEYS)
+      self.set = { access_key_id = "AKIDNEW", secret_access_key = "other" }
+      return true
     end }
   sts:get_caller_identity {}
   t.equal(renewed, 1)

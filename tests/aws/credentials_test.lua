@@ -20,7 +20,7 @@ local function options(world)
   local files = world.files or {}
   return {
     env = env, profile = world.profile, region = world.region, http = world.http, mfa = world.mfa,
-    role_arn = world.role_arn, external_id = world.external_id,
+    role = world.role,
     now = function() return world.now or NOW end,
     write = function(path, text) files[path] = text end,
     read = function(path)
@@ -180,8 +180,8 @@ end)
 
 t.test("a role asked for by the caller, on top of what the chain gives", function()
   local asked = {}
-  local set = resolve { http = sts(asked), role_arn = "arn:aws:iam::9:role/Other",
-    external_id = "ext", region = "us-east-2", env = { AWS_ACCESS_KEY_ID = "E", AWS_SECRET_ACCESS_KEY = "S" } }
+  local set = resolve { http = sts(asked), role = { role_arn = "arn:aws:iam::9:role/Other",
+    external_id = "ext" }, region = "us-east-2", env = { AWS_ACCESS_KEY_ID = "E", AWS_SECRET_ACCESS_KEY = "S" } }
   t.equal(set.access_key_id, "id-Other")
   t.equal({ asked[1].url, asked[1].ExternalId }, { "https://sts.us-east-2.amazonaws.com/", "ext" })
 end)
@@ -203,7 +203,7 @@ t.test("STS is asked again after passing faults, three times, and not after a re
   local function with(answers)
     local count, asked = 0, {}
     local good = sts(asked)
-    local ok, e = pcall(resolve, { env = base, region = "us-east-1", role_arn = "arn:aws:iam::1:role/R",
+    local ok, e = pcall(resolve, { env = base, region = "us-east-1", role = { role_arn = "arn:aws:iam::1:role/R" },
       http = function(request)
         count = count + 1
         local answer = answers[count]
@@ -432,11 +432,21 @@ t.test("an instance's set serves past its end while its service is down", functi
   t.equal(world.provider:get().access_key_id, "set3")
 end)
 
-t.test("expire: AWS said that the set is no longer good", function()
-  local world = scripted { 3600, 3600 }
-  world.provider:get()
-  world.provider:expire()
+t.test("renew: AWS said that a set is no longer good", function()
+  local world = scripted { 3600, 3600, "down" }
+  local first = world.provider:get()
+  t.equal(world.provider:renew(first), true)
+  local second = world.provider:get()
+  t.equal(second.access_key_id, "set2")
+  t.equal(world.provider:renew(first), true, "another caller had renewed it")
+  t.equal(world.calls, 2)
+  t.raises("down", world.provider.renew, world.provider, second)
   t.equal(world.provider:get().access_key_id, "set2")
+end)
+
+t.test("renew: static keys cannot be renewed", function()
+  local fixed = provider.new { fetch = function() return { access_key_id = "A", secret_access_key = "B" } end }
+  t.equal(fixed:renew(fixed:get()), false)
 end)
 
 t.test("the requests for roles are signed so that they verify", function()
@@ -444,67 +454,13 @@ t.test("the requests for roles are signed so that they verify", function()
   local answer = sts(asked)
   local region
   local env = { AWS_ACCESS_KEY_ID = "E", AWS_SECRET_ACCESS_KEY = "S" }
-  resolve { env = env, role_arn = "arn:aws:iam::1:role/R", region = "us-east-1", http = function(request)
+  resolve { env = env, role = { role_arn = "arn:aws:iam::1:role/R" }, region = "us-east-1", http = function(request)
       region = sigv4.verify { method = request.method, uri = request.url:match("^https://[^/]*(.*)$"),
         headers = request.headers, body = request.body, now = clock.now(),
         lookup = function(id) return id == "E" and "S" or nil end }
       return answer(request)
     end }
   t.equal(region, "us-east-1")
-end)
-
---- A server on loopback that answers by handle(request) until the test ends.
-local function serve(handle)
-  local server = assert(require("native.server").listen { port = 0 })
-  local running = task.spawn(function()
-    while true do
-      local request = task.await(server:accept())
-      if not request then return end
-      request:respond(handle(request))
-    end
-  end)
-  t.cleanup(function()
-    running:cancel()
-    pcall(running.wait, running)
-    server:close()
-    require("native.http").close_idle()
-  end)
-  return "http://127.0.0.1:" .. server.port
-end
-
-t.test("over real sockets: an instance's role, then another one assumed at STS", function()
-  local seen, asked = {}, {}
-  local answer_sts = sts(asked)
-  local url = serve(function(request)
-    table.insert(seen, request.method .. " " .. request.target)
-    if request.method == "PUT" then return { status = 200, headers = {}, body = "tok" } end
-    if request.method == "POST" then
-      return answer_sts { url = request.target, headers = request.headers, body = request.body }
-    end
-    if request:header "x-aws-ec2-metadata-token" ~= "tok" then return { status = 401, headers = {}, body = "" } end
-    if request.target:find("/$") then return { status = 200, headers = {}, body = "box" } end
-    return { status = 200, headers = {}, body = json.encode { Code = "Success", AccessKeyId = "A",
-      SecretAccessKey = "B", Token = "C", Expiration = "2033-11-14T23:13:20Z" } }
-  end)
-  local set = credentials.resolve {
-    env = { HOME = "/nowhere", AWS_EC2_METADATA_SERVICE_ENDPOINT = url, AWS_ENDPOINT_URL_STS = url .. "/",
-      AWS_REGION = "us-east-1" },
-    role_arn = "arn:aws:iam::1:role/R",
-  }
-  t.equal(set.access_key_id, "id-R")
-  t.equal(asked[1].signed_by, "A")
-  t.equal(seen, { "PUT /latest/api/token", "GET /latest/meta-data/iam/security-credentials/",
-    "GET /latest/meta-data/iam/security-credentials/box", "POST /" })
-end)
-
-t.test("over real sockets: nobody listens", function()
-  local url = serve(function() return { status = 500, headers = {}, body = "" } end)
-  local e = t.raises("no AWS credentials found", credentials.resolve,
-    { env = { HOME = "/nowhere", AWS_EC2_METADATA_SERVICE_ENDPOINT = url } })
-  t.contains(e, "token: status 500")
-  e = t.raises("no AWS credentials found", credentials.resolve,
-    { env = { HOME = "/nowhere", AWS_EC2_METADATA_SERVICE_ENDPOINT = "http://127.0.0.1:1" } })
-  t.contains(e, "does not answer")
 end)
 
 t.test("in a real home: files read, the refreshed token written for its owner alone", function()

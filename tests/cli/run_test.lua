@@ -37,7 +37,8 @@ t.test("a run: steps, events, result, report, exit 0", function()
 end)
 
 t.test("text output: live lines on stderr, results on stdout, the report's path last", function()
-  local w = program.workspace { ["a.lua"] = playbook 'dr.step("Only", { budget = "1m" }, function() dr.note("hi") end)' }
+  local w = program.workspace {
+    ["a.lua"] = playbook 'dr.step("Only", { budget = "1m" }, function() dr.note("hi") end)' }
   local r = w.run { "run", "a.lua" }
   t.equal(r.code, 0)
   t.contains(r.err, "start Only, budget 1m")
@@ -48,7 +49,8 @@ end)
 
 t.test("all faults of the parameters in one message, nothing started", function()
   local w = program.workspace { ["a.lua"] = playbook('dr.step("x", function() end)', [[params = {
-    { "count", type = "int" }, { "dr_region", type = "region" }, { "size", type = "enum", choices = { "small", "large" } },
+    { "count", type = "int" }, { "dr_region", type = "region" },
+    { "size", type = "enum", choices = { "small", "large" } },
     { "mode", required = false, pattern = "^%a+$" },
   },]]) }
   local r = w.run { "a.lua", "--dr-region", "west", "--siz", "small", "--size=huge", "--mode", "9" }
@@ -73,22 +75,29 @@ local function refused(name, text, message, arguments)
   end)
 end
 
-refused("a syntax error is told with file and line", "local dr =\nreturn dr.playbook {{\n", "a.lua:2: ")
-refused("an undefined global is found before anything runs", playbook 'dr.step("x", function()\n  pritn(1) end)',
+refused("a syntax error is told with file and line",
+  "local dr =\nreturn dr.playbook {{\n", "a.lua:2: ")
+refused("an undefined global is found before anything runs",
+  playbook 'dr.step("x", function()\n  pritn(1) end)',
   'a.lua:6: undefined global "pritn"')
-refused("a global assignment too", playbook 'dr.step("x", function() y = 1 end)', 'a.lua:5: assignment to global "y"')
+refused("a global assignment too",
+  playbook 'dr.step("x", function() y = 1 end)', 'a.lua:5: assignment to global "y"')
 refused("an unknown field of the playbook is named with the nearest", playbook("", 'sumary = "x",'),
   "unknown field sumary; did you mean summary?")
 refused("a file that is no playbook", "return {}", "a.lua is no playbook")
 refused("an effect at the top level", 'require "toolbox.probe".opaque("x")\nreturn 1',
   "a.lua:1: run x at the top level of a file")
-refused("dr.step at the top level", 'local dr = require "drlua"\ndr.step("x", function() end)', "a.lua:2: dr.step works inside")
-refused("native modules are not for playbooks", 'local p = require "native.process"', 'a.lua:1: require "native.process"')
+refused("dr.step at the top level",
+  'local dr = require "drlua"\ndr.step("x", function() end)', "a.lua:2: dr.step works inside")
+refused("native modules are not for playbooks",
+  'local p = require "native.process"', 'a.lua:1: require "native.process"')
 refused("compiled Lua is not loaded", string.dump(function() end), "a.lua is compiled Lua")
 refused("a missing file", "", "there is no playbook b.lua", { "b.lua" })
-refused("an unknown verb", "", "no verb and no playbook is named pln; did you mean plan? (`drlua help`",
+refused("an unknown verb", "",
+  "no verb and no playbook is named pln; did you mean plan? (`drlua help`",
   { "pln" })
-refused("an unknown environment", playbook "", "there is no environment prod in ./env/", { "a.lua", "--env", "prod" })
+refused("an unknown environment", playbook "",
+  "there is no environment prod in ./env/", { "a.lua", "--env", "prod" })
 
 t.test("the ways around the gate are closed", function()
   for _, attempt in ipairs {

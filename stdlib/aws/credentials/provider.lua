@@ -63,10 +63,14 @@ function Provider:get()
   }, 0)
 end
 
---- Forgets the set: for when AWS says that it expired, whatever its end was said to
--- be. The next get asks the source.
-function Provider:expire()
-  self.set, self.next_attempt = nil, 0
+--- For when AWS says that the set `used` has run out, whatever its end was said to
+-- be: fetches another one, unless that was done meanwhile. True when there is
+-- another one now; raises the source's error.
+function Provider:renew(used)
+  if self.set and self.set ~= used then return true end
+  renewal(self):wait()
+  if self.problem then error(self.problem, 0) end
+  return self.set.access_key_id ~= used.access_key_id or self.set.session_token ~= used.session_token
 end
 
 --- What went wrong at the last renewal while the old set serves on; nil when nothing.
