@@ -14,6 +14,7 @@ int luaopen_native_http(lua_State *L);
 int luaopen_native_json(lua_State *L);
 int luaopen_native_loop(lua_State *L);
 int luaopen_native_model(lua_State *L);
+int luaopen_native_pq(lua_State *L);
 int luaopen_native_process(lua_State *L);
 int luaopen_native_relay(lua_State *L);
 int luaopen_native_server(lua_State *L);
@@ -34,6 +35,7 @@ static const luaL_Reg modules[] = {
     {"native.json", luaopen_native_json},
     {"native.loop", luaopen_native_loop},
     {"native.model", luaopen_native_model},
+    {"native.pq", luaopen_native_pq},
     {"native.process", luaopen_native_process},
     {"native.relay", luaopen_native_relay},
     {"native.server", luaopen_native_server},
