@@ -36,7 +36,9 @@ $(BUILD)/drlua: $(OBJECTS) $(BUILD)/embed_data.o $(BUILD)/models_data.o
 	@$(CC) $(LDFLAGS) -o $@ $^ $(PACKAGE_LIBS)
 
 # AWS's service models are compiled by drlua itself: a first stage without any.
+# Other builds (sanitized, fuzzed) take those of the plain one.
 MODELS = build/models.bin
+ifeq ($(BUILD),build)
 $(BUILD)/drlua-stage1: $(OBJECTS) $(BUILD)/embed_data.o $(BUILD)/no_models.o
 	@$(CC) $(LDFLAGS) -o $@ $^ $(PACKAGE_LIBS)
 
@@ -44,6 +46,10 @@ $(MODELS): stdlib/aws/compiler.lua scripts/compile_models.lua scripts/models.txt
   engine/model/model.h | $(BUILD)/drlua-stage1
 	@test -d build/botocore/data || scripts/setup
 	@$(BUILD)/drlua-stage1 script scripts/compile_models.lua build/botocore/data $@
+else
+$(MODELS):
+	@env -u MAKEFLAGS -u MAKELEVEL $(MAKE) -s $@
+endif
 
 $(BUILD)/models_data.o: $(MODELS) scripts/incbin
 	@scripts/incbin drlua_models $(MODELS) | $(CC) -x assembler -c -o $@ -
@@ -90,6 +96,8 @@ setup:
 	@scripts/setup
 setup-tests:
 	@scripts/setup --tests
+setup-fuzz:
+	@scripts/setup --fuzz
 
 # Tests of the plain build only, by path: make check FILTER=engine/pq
 check: all
@@ -109,6 +117,18 @@ conformance: all
 	@failed=0; for file in tests/conformance/*.lua; do \
 	  $(BUILD)/drlua script $$file "$(VECTORS)" || failed=1; done; exit $$failed
 
+# libFuzzer, with clang: make fuzz SECONDS=60 TARGETS="xml json"
+SECONDS = 30
+FUZZ_FLAGS = -std=c11 -O1 -g -D_DEFAULT_SOURCE -fsanitize=address,undefined \
+  -fno-sanitize-recover=undefined
+fuzz: setup-fuzz all
+	@$(MAKE) -s build/fuzz/target build/fuzz/scan BUILD=build/fuzz CC=clang-14 \
+	  CFLAGS='$(FUZZ_FLAGS) -fsanitize=fuzzer-no-link' LDFLAGS=-fsanitize=fuzzer,address,undefined
+	scripts/fuzz build/fuzz $(SECONDS) $(TARGETS)
+
+build/fuzz/%: tests/fuzz/%.c $(filter-out %/main.o,$(OBJECTS)) $(BUILD)/embed_data.o $(BUILD)/models_data.o
+	@$(CC) $(CFLAGS) $(shell cat $(BUILD)/flags) -Iengine $(LDFLAGS) -o $@ $^ $(PACKAGE_LIBS)
+
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/drlua
 	install -m 755 $(BUILD)/drlua $(DESTDIR)$(PREFIX)/bin/drlua
@@ -121,4 +141,4 @@ clean:
 	rm -rf build
 
 FORCE:
-.PHONY: all demo test setup setup-tests check lint bench conformance install deb clean FORCE
+.PHONY: all demo test setup setup-tests setup-fuzz fuzz check lint bench conformance install deb clean FORCE

@@ -18,7 +18,7 @@ static uint32_t add_node(struct codec *c, struct span name)
         s->form = p;
         s->form_room = room;
     }
-    s->form[s->form_count] = (struct form_node){.name = name};
+    s->form[s->form_count] = (struct form_node){.name = name, .value = {"", 0}};
     return (uint32_t)s->form_count++;
 }
 

@@ -157,6 +157,8 @@ static bool read_blob(struct codec *c, const struct slot *slot, struct span t)
 
 bool read_scalar(struct codec *c, const struct slot *slot, struct shape *s, struct span t)
 {
+    if (t.data == NULL) /* of an empty buffer */
+        t = (struct span){"", 0};
     switch (s->type) {
     case STRING:
         push_text(c->L, t);
