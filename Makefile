@@ -45,7 +45,7 @@ $(BUILD)/drlua-stage1: $(OBJECTS) $(BUILD)/embed_data.o $(BUILD)/no_models.o
 $(MODELS): stdlib/aws/compiler.lua scripts/compile_models.lua scripts/models.txt \
   engine/model/model.h | $(BUILD)/drlua-stage1
 	@test -d build/botocore/data || scripts/setup
-	@$(BUILD)/drlua-stage1 script scripts/compile_models.lua build/botocore/data $@
+	@$(BUILD)/drlua-stage1 script scripts/compile_models.lua build/botocore/data $@ build/docs.bin
 else
 $(MODELS):
 	@env -u MAKEFLAGS -u MAKELEVEL $(MAKE) -s $@
@@ -132,6 +132,7 @@ build/fuzz/%: tests/fuzz/%.c $(filter-out %/main.o,$(OBJECTS)) $(BUILD)/embed_da
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/drlua
 	install -m 755 $(BUILD)/drlua $(DESTDIR)$(PREFIX)/bin/drlua
+	install -m 644 build/docs.bin $(DESTDIR)$(PREFIX)/share/drlua/docs.bin
 	cp -R playbooks docs README.md $(DESTDIR)$(PREFIX)/share/drlua/
 
 deb: all

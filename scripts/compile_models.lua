@@ -1,12 +1,14 @@
---- Compiles AWS's service models to one archive, which the build links into drlua.
--- Run by the first stage of the build, a drlua without models.
+--- Compiles AWS's service models to one archive, which the build links into drlua,
+-- and their documentation to another, which is installed beside it. Run by the first
+-- stage of the build, a drlua without models.
 --
--- Usage: drlua-stage1 script scripts/compile_models.lua BOTOCORE_DATA ARCHIVE
+-- Usage: drlua-stage1 script scripts/compile_models.lua BOTOCORE_DATA ARCHIVE DOCS
 --
 -- BOTOCORE_DATA is the `data` directory of the pinned botocore wheel; of each service
 -- its newest version is taken.
 local json = require "native.json"
 local gzip = require "native.gzip"
+local codec = require "native.model"
 local compiler = require "aws.compiler"
 
 local LIMIT = 512 * 1024 * 1024
@@ -70,6 +72,27 @@ local function with_extras(directory, name)
   return value
 end
 
+--- What documentation.lua reads: texts, and the way down to them.
+local function texts_of(model)
+  local texts = { text = model.documentation, operations = {}, shapes = {} }
+  for name, op in pairs(model.operations) do
+    texts.operations[name] = { text = op.documentation, input = op.input and op.input.shape,
+      output = op.output and op.output.shape }
+  end
+  for name, shape in pairs(model.shapes) do
+    local element = shape.member or shape.value
+    local entry = { text = shape.documentation, enum = shape.enum, of = element and element.shape }
+    if shape.members then
+      entry.members = {}
+      for key, ref in pairs(shape.members) do
+        entry.members[key] = { text = ref.documentation, shape = ref.shape }
+      end
+    end
+    texts.shapes[name] = entry
+  end
+  return codec.pack(texts)
+end
+
 local function compile(service, directory)
   local model = with_extras(directory, "service-2")
   local waiters = with_extras(directory, "waiters-2")
@@ -79,7 +102,7 @@ local function compile(service, directory)
     waiters = waiters and waiters.waiters,
     paginators = paginators and paginators.pagination,
     endpoint_rules = load(directory .. "/endpoint-rule-set-1.json"),
-  })
+  }), assert(texts_of(model))
 end
 
 local function archive(models)
@@ -97,21 +120,27 @@ local function archive(models)
   return "DRMA" .. string.pack("<I4", #names) .. table.concat(index) .. table.concat(blobs), #names
 end
 
-local data, target = arg[1], arg[2]
-if not (data and target) then
-  io.stderr:write("usage: compile_models.lua BOTOCORE_DATA ARCHIVE\n")
+local function write(path, models)
+  local bytes, count = archive(models)
+  local file = assert(io.open(path .. ".new", "wb"))
+  assert(file:write(bytes))
+  assert(file:close())
+  assert(os.rename(path .. ".new", path))
+  return #bytes, count
+end
+
+local data, target, docs = arg[1], arg[2], arg[3]
+if not (data and target and docs) then
+  io.stderr:write("usage: compile_models.lua BOTOCORE_DATA ARCHIVE DOCS\n")
   os.exit(2)
 end
-local models = {}
+local models, texts = {}, {}
 for service, directory in pairs(newest(data)) do
-  local ok, model = pcall(compile, service, directory)
+  local ok, model, text = pcall(compile, service, directory)
   if not ok then error(service .. ": " .. tostring(model), 0) end
-  models[service] = model
+  models[service], texts[service] = model, text
 end
-local bytes, count = archive(models)
-assert(count > 0, "no service models under " .. data)
-local file = assert(io.open(target .. ".new", "wb"))
-assert(file:write(bytes))
-assert(file:close())
-assert(os.rename(target .. ".new", target))
-print(("%d service models, %.1f MB"):format(count, #bytes / 1e6))
+assert(next(models), "no service models under " .. data)
+local docs_size = write(docs, texts)
+local size, count = write(target, models)
+print(("%d service models, %.1f MB; documentation %.1f MB"):format(count, size / 1e6, docs_size / 1e6))

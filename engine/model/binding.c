@@ -238,9 +238,28 @@ static int l_pack(lua_State *L)
     return ok ? 1 : push_failed(L, c.fault[0] ? c.fault : "it could not be packed", "invalid");
 }
 
+/* model.unpack(bytes) -> the value that was packed */
+static int l_unpack(lua_State *L)
+{
+    struct codec c;
+    struct span t, plain = {"", 0};
+    t.data = luaL_checklstring(L, 1, &t.size);
+    struct scratch *s = scratch_take(L);
+    int at = lua_gettop(L);
+    codec_loose(L, &c, s);
+    const uint8_t *p = (const uint8_t *)t.data;
+    bool ok = unpack_part(&c, (struct part){p, p + t.size}, &plain) && read_packed(&c, plain);
+    int value = lua_gettop(L);
+    scratch_give(L, at);
+    if (!ok)
+        return push_failed(L, c.fault, "corrupt");
+    lua_pushvalue(L, value);
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
     {"load", l_load}, {"services", l_services}, {"snake", l_snake}, {"crc32", l_crc32},
-    {"cbor", l_cbor}, {"uncbor", l_uncbor},     {"pack", l_pack},   {NULL, NULL},
+    {"cbor", l_cbor}, {"uncbor", l_uncbor},     {"pack", l_pack},     {"unpack", l_unpack},   {NULL, NULL},
 };
 
 static const luaL_Reg metamethods[] = {

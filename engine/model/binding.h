@@ -20,6 +20,8 @@ int push_failed(lua_State *L, const char *why, const char *kind);
 /* The packed part of the model in argument 1, decoded once and then kept. */
 int push_packed(lua_State *L, enum cold which, const char *key);
 bool read_packed(struct codec *c, struct span t);
+/* Undoes model.pack into the scratch's `extra`. */
+bool unpack_part(struct codec *c, struct part part, struct span *out);
 
 extern const luaL_Reg model_queries[], model_descriptions[], model_messages[];
 

@@ -61,6 +61,7 @@ static bool begin(lua_State *L, struct call *k, bool server)
     k->c.protocol = m->protocol;
     k->c.server = server;
     buffer_clear(&s->body);
+    s->node_count = 0; /* those of the last message point into it */
     lua_getiuservalue(L, 1, 2);
     k->c.names = 6;
     long number = model_find(m, name);

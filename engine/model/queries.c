@@ -45,7 +45,7 @@ bool read_packed(struct codec *c, struct span t)
 }
 
 /* Unpacks into the scratch's buffer. */
-static bool unpack(struct codec *c, struct part part, struct span *out)
+bool unpack_part(struct codec *c, struct part part, struct span *out)
 {
     struct buffer *room = &c->s->extra;
     size_t size = (size_t)(part.end - part.p);
@@ -74,7 +74,7 @@ int push_packed(lua_State *L, enum cold which, const char *key)
     struct scratch *s = scratch_take(L);
     int at = lua_gettop(L);
     codec_loose(L, &c, s);
-    bool ok = unpack(&c, part, &t) && read_packed(&c, t);
+    bool ok = unpack_part(&c, part, &t) && read_packed(&c, t);
     scratch_give(L, at);
     if (!ok)
         return push_failed(L, c.fault, "corrupt");

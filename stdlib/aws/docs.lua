@@ -2,6 +2,7 @@
 -- their types, what must be given, errors, waits, and an example call. The texts of
 -- AWS are added where the file of documentation is installed.
 local caller = require "aws.caller"
+local documentation = require "aws.documentation"
 local model = require "native.model"
 local names = require "aws.names"
 local nearest = require "nearest"
@@ -64,8 +65,7 @@ end
 
 -- AWS's text about a thing ("Operation", "Operation.Member"), or nil.
 local function text_about(m, ...)
-  if not m.documentation then return nil end
-  return (m:documentation(...))
+  return (documentation.html(m:metadata().service, ...))
 end
 
 local function type_text(m, member)

@@ -38,6 +38,12 @@ end
 --- Names of all services in the archive.
 model.services = native.services
 
+--- AWS's text about a service, an operation or its member, without HTML; nil when the
+-- documentation is not installed.
+function model.doc(service, operation, ...)
+  return (require("aws.documentation").text(service, operation, ...))
+end
+
 --- Turns an input into a request.
 -- @param operation its name, as "DescribeDBInstances"
 -- @param input table of members; nothing is changed in it

@@ -131,6 +131,17 @@ t.test("an answer that cannot be read is an error, not a half-read table", funct
   end
 end)
 
+t.test("an empty answer has nothing of the one before", function()
+  local m = make("query", nil, structure { s = { shape = "S" } })
+  local body = "<r><DoItResult><s>x</s></DoItResult><ResponseMetadata><RequestId>first</RequestId></ResponseMetadata></r>"
+  local output, _, id = m:parse("DoIt", { status = 200, headers = {}, body = body })
+  t.equal({ output, id }, { { s = "x" }, "first" })
+  for _, blank in ipairs { "", "\n", " " } do
+    output, _, id = m:parse("DoIt", { status = 200, headers = {}, body = blank })
+    t.equal({ output, id }, { {}, "" })
+  end
+end)
+
 t.test("S3 errors inside of a 200 are errors", function()
   local s3 = model.open("s3")
   local body = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>InternalError</Code>'
