@@ -90,7 +90,7 @@ local function texts_of(model)
     end
     texts.shapes[name] = entry
   end
-  return codec.pack(texts)
+  return codec.pack(texts, 6) -- read rarely, made at every build
 end
 
 local function compile(service, directory)

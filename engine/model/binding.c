@@ -213,12 +213,15 @@ static int l_uncbor(lua_State *L)
     return ok ? 1 : push_failed(L, c.fault, "corrupt");
 }
 
-/* model.pack(value) -> bytes: CBOR, its length before it, compressed. */
+/* model.pack(value, level) -> bytes: CBOR, its length before it, compressed; level
+ * as zlib's, 9 by default. */
 static int l_pack(lua_State *L)
 {
     struct codec c;
     struct scratch *s;
     luaL_checkany(L, 1);
+    lua_Integer level = luaL_optinteger(L, 2, 9);
+    luaL_argcheck(L, level >= 0 && level <= 9, 2, "a level from 0 to 9");
     s = scratch_take(L);
     int at = lua_gettop(L);
     codec_loose(L, &c, s);
@@ -228,7 +231,7 @@ static int l_pack(lua_State *L)
     buffer_clear(packed);
     ok = ok && c.out->size < PACKED_LIMIT && buffer_reserve(packed, room + 4) &&
          compress2((Bytef *)packed->data + 4, &room, (const Bytef *)c.out->data, (uLong)c.out->size,
-                   9) == Z_OK;
+                   (int)level) == Z_OK;
     if (ok) {
         for (int i = 0; i < 4; i++)
             packed->data[i] = (char)(c.out->size >> i * 8 & 0xff);
@@ -259,7 +262,7 @@ static int l_unpack(lua_State *L)
 
 static const luaL_Reg functions[] = {
     {"load", l_load}, {"services", l_services}, {"snake", l_snake}, {"crc32", l_crc32},
-    {"cbor", l_cbor}, {"uncbor", l_uncbor},     {"pack", l_pack},     {"unpack", l_unpack},   {NULL, NULL},
+    {"cbor", l_cbor}, {"uncbor", l_uncbor},     {"pack", l_pack},   {"unpack", l_unpack}, {NULL, NULL},
 };
 
 static const luaL_Reg metamethods[] = {

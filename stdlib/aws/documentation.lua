@@ -72,13 +72,13 @@ local function inner(texts, name)
   return shape
 end
 
-local function member(texts, shape, name) return shape and shape.members and shape.members[name] end
+local function member(shape, name) return shape and shape.members and shape.members[name] end
 
 --- Walks from an operation's input, else its output, down the members' names.
 local function descend(texts, root, path)
   local shape, found = inner(texts, root), nil
   for _, name in ipairs(path) do
-    found = member(texts, shape, name)
+    found = member(shape, name)
     if not found then return nil end
     shape = inner(texts, found.shape)
   end

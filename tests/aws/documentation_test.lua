@@ -25,6 +25,6 @@ t.test("what is not there is nil", function()
 end)
 
 t.test("HTML becomes plain text", function()
-  t.equal(documentation.plain("<p>One <code>a&lt;b</code>\n  two.</p> <ul> <li> <p>x &amp; y</p> </li> <li>z</li></ul>"),
-    "One a<b two.\n\n- x & y\n\n- z")
+  local html = "<p>One <code>a&lt;b</code>\n  two.</p> <ul> <li> <p>x &amp; y</p> </li> <li>z</li></ul>"
+  t.equal(documentation.plain(html), "One a<b two.\n\n- x & y\n\n- z")
 end)

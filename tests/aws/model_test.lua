@@ -133,7 +133,8 @@ end)
 
 t.test("an empty answer has nothing of the one before", function()
   local m = make("query", nil, structure { s = { shape = "S" } })
-  local body = "<r><DoItResult><s>x</s></DoItResult><ResponseMetadata><RequestId>first</RequestId></ResponseMetadata></r>"
+  local body = "<r><DoItResult><s>x</s></DoItResult>"
+    .. "<ResponseMetadata><RequestId>first</RequestId></ResponseMetadata></r>"
   local output, _, id = m:parse("DoIt", { status = 200, headers = {}, body = body })
   t.equal({ output, id }, { { s = "x" }, "first" })
   for _, blank in ipairs { "", "\n", " " } do
@@ -184,7 +185,8 @@ t.test("documents, nulls and sparse maps survive", function()
   local request = m:serialize("DoIt", { doc = { 1, { a = null }, "x" }, map = { a = null } })
   t.equal(json.decode(request.body), { doc = { 1, { a = null }, "x" }, map = { a = null } })
   local body = '{"list":["a",null],"map":{"k":null},"doc":{"n":[]}}'
-  t.equal(m:parse("DoIt", { status = 200, headers = {}, body = body }), { list = { "a", null }, map = { k = null }, doc = { n = {} } })
+  t.equal(m:parse("DoIt", { status = 200, headers = {}, body = body }),
+    { list = { "a", null }, map = { k = null }, doc = { n = {} } })
 end)
 
 t.test("headers are found whatever their case, as a map or as pairs", function()
