@@ -10,6 +10,7 @@
  */
 #include "checksum.h"
 #include "digest.h"
+#include "ecdsa.h"
 #include "encoding.h"
 #include "op.h"
 
@@ -415,6 +416,7 @@ static const luaL_Reg functions[] = {
     {"random", crypto_random},
     {"uuid", crypto_uuid},
     {"equal", crypto_equal},
+    {"es256", crypto_es256},
     {NULL, NULL},
 };
 

@@ -299,6 +299,72 @@ t.test("SSO: what the configuration lacks, contradicts, or the cache holds", fun
   t.raises("is damaged", resolve, world)
 end)
 
+-- The key of the example in RFC 7515, appendix A.3.
+local dpop_key = "-----BEGIN EC PRIVATE KEY-----\n" .. crypto.base64(crypto.unhex("30310201010420"
+  .. "8e9b109e719098bf980487df1f5d77e9cb29606ebed2263b5f57c213df84f4b2" .. "a00a06082a8648ce3d030107"))
+  .. "\n-----END EC PRIVATE KEY-----\n"
+
+local function login_world(token, answer)
+  local path = "/h/.aws/login/cache/" .. crypto.hex(crypto.sha256("arn:aws:iam::1:user/me")) .. ".json"
+  local asked = {}
+  return { env = { AWS_REGION = "us-east-1" }, files = {
+    ["/h/.aws/config"] = "[default]\nlogin_session = arn:aws:iam::1:user/me", [path] = json.encode(token),
+  }, http = function(request)
+    table.insert(asked, request)
+    return { status = answer.status or 200, headers = {}, body = json.encode(answer.body) }
+  end }, asked, path
+end
+
+local function login_token(expires)
+  return { accessToken = { accessKeyId = "A", secretAccessKey = "B", sessionToken = "C", accountId = "1",
+    expiresAt = expires }, refreshToken = "R", clientId = "arn:aws:signin:::devtools/same-device", dpopKey = dpop_key,
+    idToken = "kept" }
+end
+
+t.test("a login session: keys that hold are used as they are", function()
+  local world, asked = login_world(login_token "2023-11-14T22:23:20Z", {})
+  local set = resolve(world)
+  t.equal(keys(set), { "A", "B", "C" })
+  t.equal({ set.account_id, set.expires, #asked }, { "1", NOW + 600, 0 })
+end)
+
+local function unbase64url(text) return crypto.unbase64((text:gsub("-", "+"):gsub("_", "/"))) end
+
+t.test("a login session near its end is refreshed, with a proof of its key", function()
+  local world, asked, path = login_world(login_token "2023-11-14T22:14:20Z", { body = {
+    accessToken = { accessKeyId = "A2", secretAccessKey = "B2", sessionToken = "C2" }, tokenType = "aws_sigv4",
+    expiresIn = 900, refreshToken = "R2",
+  } })
+  local set = resolve(world)
+  t.equal(keys(set), { "A2", "B2", "C2" })
+  t.equal(set.expires, NOW + 900)
+  t.equal(asked[1].url, "https://us-east-1.signin.aws.amazon.com/v1/token")
+  local jwt
+  for _, header in ipairs(asked[1].headers) do
+    if header[1] == "DPoP" then jwt = header[2] end
+  end
+  local header, payload, signature = jwt:match("^([^.]*)%.([^.]*)%.([^.]*)$")
+  header, payload = json.decode(unbase64url(header)), json.decode(unbase64url(payload))
+  t.equal({ header.typ, header.alg, header.jwk.crv }, { "dpop+jwt", "ES256", "P-256" })
+  t.equal({ payload.htm, payload.htu, payload.iat }, { "POST", asked[1].url, NOW })
+  t.equal(#unbase64url(signature), 64)
+  local saved = json.decode(world.files[path])
+  t.equal({ saved.refreshToken, saved.accessToken.accessKeyId, saved.accessToken.accountId, saved.idToken },
+    { "R2", "A2", "1", "kept" })
+end)
+
+t.test("a login session that is not refreshed serves to its end, then says what to do", function()
+  local denied = { status = 400, body = { error = "TOKEN_EXPIRED", message = "m", __type = "AccessDeniedException" } }
+  t.equal(resolve((login_world(login_token "2023-11-14T22:14:20Z", denied))).access_key_id, "A")
+  local e = t.raises("ended and was not refreshed", resolve, (login_world(login_token "2023-11-14T22:13:00Z", denied)))
+  t.contains(e, "run: aws login --profile default")
+  local token = login_token "2023-11-14T22:13:00Z"
+  token.dpopKey = "nonsense"
+  t.raises("not a private key of P%-256", resolve, (login_world(token, denied)))
+  t.raises("is damaged", resolve, (login_world({ accessToken = {} }, denied)))
+  t.raises("no login session: cannot read", resolve, { files = config "[default]\nlogin_session = other" })
+end)
+
 t.test("a container's endpoint: its token, its errors, and where it may be", function()
   local seen
   local function http(request)
@@ -395,6 +461,16 @@ t.test("15 minutes before its end a set is renewed beside the calls, 10 minutes 
   t.equal(world.provider:get().access_key_id, "set2")
   world.now = world.now + 3600 - 600
   t.equal(world.provider:get().access_key_id, "set3", "the caller waits")
+end)
+
+t.test("a set that lives a quarter of an hour is renewed in the last third of it", function()
+  local world = scripted { 900, 900 }
+  world.provider:get()
+  world.now = world.now + 599
+  t.equal(world.provider:get().access_key_id, "set1")
+  t.equal(world.calls, 1)
+  world.now = world.now + 152
+  t.equal(world.provider:get().access_key_id, "set2")
 end)
 
 t.test("many callers, one renewal", function()

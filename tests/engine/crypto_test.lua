@@ -122,3 +122,35 @@ t.test("equal compares bytes", function()
   t.equal(crypto.equal("a\0b", "a\0c"), false)
   t.equal(crypto.equal("a", "ab"), false)
 end)
+
+-- RFC 7515, appendix A.3: the key of its example, as PEM; the signature is random, so it
+-- is checked by openssl.
+t.test("ES256: the public key, and a signature that openssl accepts", function()
+  local pem = "-----BEGIN EC PRIVATE KEY-----\n" .. crypto.base64(crypto.unhex("30310201010420"
+    .. "8e9b109e719098bf980487df1f5d77e9cb29606ebed2263b5f57c213df84f4b2" .. "a00a06082a8648ce3d030107"))
+    .. "\n-----END EC PRIVATE KEY-----\n"
+  local signature, x, y = crypto.es256(pem, "text")
+  t.equal(hex(x), "7fcdce2770f6c45d4183cbee6fdb4b7b580733357be9ef13bacf6e3c7bd15445")
+  t.equal(hex(y), "c7f144cd1bbd9b7e872cdfedb9eeb9f4b3695d6ea90b24ad8a4623288588e5ad")
+  t.equal(#signature, 64)
+  t.ok(signature ~= crypto.es256(pem, "text"), "random")
+  local path = os.tmpname()
+  t.cleanup(function() for _, name in ipairs { "", ".sig", ".pem" } do os.remove(path .. name) end end)
+  local function write(name, bytes)
+    local file = assert(io.open(path .. name, "wb"))
+    file:write(bytes)
+    file:close()
+  end
+  local function integer(bytes) -- DER
+    bytes = bytes:gsub("^\0+", "")
+    if bytes:byte() >= 128 then bytes = "\0" .. bytes end
+    return "\2" .. string.char(#bytes) .. bytes
+  end
+  local numbers = integer(signature:sub(1, 32)) .. integer(signature:sub(33))
+  write("", "text")
+  write(".sig", "0" .. string.char(#numbers) .. numbers)
+  write(".pem", pem)
+  t.ok(os.execute(("openssl dgst -sha256 -prverify %s.pem -signature %s.sig %s >/dev/null"):format(path, path, path)))
+  local value, _, kind = crypto.es256("no key", "text")
+  t.equal({ value, kind }, { nil, "invalid" })
+end)

@@ -32,23 +32,30 @@ function call.back_off(n)
   task.sleep(math.random() * 0.05 * 2 ^ (n - 1))
 end
 
-local function prepare(service, region, context)
+local function endpoint_params(m, operation, set)
+  local params = settings.endpoint_params(set)
+  for name, static in pairs(m:operation(operation).staticContextParams or {}) do params[name] = static.value end
+  return params
+end
+
+local function prepare(service, operation, region, context)
   local m = model.open(service)
   local metadata = m:metadata()
   local set = settings.load { config = context.config, service_id = metadata.service_id, region = region }
   local resolved = endpoint.resolve {
     service = service, rules = m:endpoint_rules(), region = set.region or "aws-global",
     fips = set.fips, dualstack = set.dualstack, endpoint = set.endpoint_url,
-    params = settings.endpoint_params(set),
+    params = endpoint_params(m, operation, set),
   }
   return m, resolved, set
 end
 
-local function build(m, operation, input, resolved)
+local function build(m, operation, input, resolved, more)
   local request = m:serialize(operation, input)
   local host, base_path = resolved.url:match("^%w+://([^/]+)(.*)$")
   local headers = { { "Host", host } }
   for name, value in pairs(request.headers) do table.insert(headers, { name, value }) end
+  for _, pair in ipairs(more or {}) do table.insert(headers, pair) end
   return {
     method = request.method, uri = base_path:gsub("/$", "") .. request.uri, headers = headers, body = request.body,
   }
@@ -66,11 +73,12 @@ local function attempt(request, resolved, context, ca_bundle)
   })
 end
 
---- Makes a call. spec: service, operation, input, region, credentials (nil: unsigned).
--- Returns the output; raises kind "credentials" with service, operation, code, status.
+--- Makes a call. spec: service, operation, input, region, credentials (nil: unsigned),
+-- headers (function(endpoint's URL) -> further ones). Returns the output; raises kind
+-- "credentials" with service, operation, code, status.
 function call.perform(context, spec)
-  local m, resolved, set = prepare(spec.service, spec.region, context)
-  local request = build(m, spec.operation, spec.input, resolved)
+  local m, resolved, set = prepare(spec.service, spec.operation, spec.region, context)
+  local request = build(m, spec.operation, spec.input, resolved, spec.headers and spec.headers(resolved.url))
   request.region, request.service = resolved.signing_region, resolved.signing_name
   request.credentials = spec.credentials
   local failure

@@ -62,14 +62,19 @@ local function from_sso(context, name)
   return wanted and sso.credentials(context, wanted)
 end
 
+local function from_login(context, properties, name)
+  local session = value(properties.login_session)
+  return session and require("aws.credentials.login").credentials(context, { session = session, profile = name })
+end
+
 local function from_process(properties)
   local command = value(properties.credential_process)
   return command and require("aws.credentials.process").get(command, value(properties.aws_account_id))
 end
 
 --- What a profile gives by itself, without assuming a role through another one. Static
--- keys of the credentials file come before a program, and it before those of the
--- config file.
+-- keys of the credentials file come before a login session and a program, and these
+-- before those of the config file.
 function profile.own(context, asked)
   local properties, where = context.config:profile(asked)
   local name = asked or context.config.profile_name
@@ -77,10 +82,11 @@ function profile.own(context, asked)
   local early = keys and where.aws_access_key_id:sub(1, #context.config.credentials_file)
     == context.config.credentials_file
   local set = web_identity(context, properties, name) or from_sso(context, asked) or early and keys
-    or from_process(properties) or keys
+    or from_login(context, properties, name) or from_process(properties) or keys
   if set then return set end
   if not next(properties) then return nil, ("profile %q has no settings"):format(name) end
-  return nil, ("profile %q has no aws_access_key_id, no role, no SSO, no credential_process"):format(name)
+  return nil, ("profile %q has no aws_access_key_id, role_arn, sso_session, login_session or credential_process")
+    :format(name)
 end
 
 local function wants_role(properties)

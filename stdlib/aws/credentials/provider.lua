@@ -1,7 +1,8 @@
 --- Keeps a set of credentials fresh over hours.
 --
 -- From 15 minutes before its end a set is renewed in a task of its own while callers
--- go on with it; from 10 minutes before, callers wait for the renewal. When the
+-- go on with it; from 10 minutes before, callers wait for the renewal. (Of a set that
+-- lives less than an hour: in the last third, and the last sixth, of its life.) When the
 -- source is down the set serves on until it ends (past its end, when AWS is known to
 -- accept it longer: an EC2 instance's), and the source is asked again every minute. One
 -- renewal runs at a time, whatever the number of callers.
@@ -24,6 +25,8 @@ end
 local function fetch(self)
   local ok, result = pcall(self.fetch)
   if ok then
+    local life = result.expires and result.expires - self.now() or math.huge
+    self.advisory, self.mandatory = math.min(ADVISORY, life / 3), math.min(MANDATORY, life / 6)
     self.set, self.problem, self.next_attempt = result, nil, 0
   else
     self.problem, self.next_attempt = errors.from(result), self.now() + PAUSE
@@ -52,10 +55,10 @@ end
 function Provider:get()
   local set, now = self.set, self.now()
   local left = set and (set.expires and set.expires - now or math.huge) or -math.huge
-  if left > ADVISORY then return set end
+  if set and left > self.advisory then return set end
   if now >= self.next_attempt or not usable(self) then
     local running = renewal(self)
-    if left <= MANDATORY then running:wait() end
+    if not set or left <= self.mandatory then running:wait() end
   end
   if usable(self) then return self.set end
   error(self.problem or errors.new {
