@@ -106,6 +106,8 @@ local function happen(self, one)
     local fault = {}
     for k, v in pairs(one) do if k ~= "at" then fault[k] = v end end
     self.sim:fault(fault)
+    -- With cut_first the region lives on for a while: the disaster is its death.
+    while fault.kind == "region_down" and not self.sim.dead_regions[fault.region] do task.sleep(0.02) end
   end
   self.struck_at = self.struck_at or clock.now()
 end
