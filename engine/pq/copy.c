@@ -39,7 +39,7 @@ static bool end(struct copying *copying)
 static int take_rows(struct copying *copying)
 {
     char *row;
-    int size;
+    int size = 0;
     while (copying->rows.size < READ_BYTES &&
            (size = PQgetCopyData(copying->connection->pg, &row, 1)) > 0) {
         buffer_add(&copying->rows, row, (size_t)size);
