@@ -70,7 +70,13 @@ static bool read_json_header(struct codec *c, struct slot *slot, struct span val
         return codec_fault(c, "%.*s: its header is not base64", (int)slot->name.size,
                            slot->name.data);
     struct json in = {json->data, json->data, json->data + json->size};
-    return json_read_any(c, &in) && json_end(c, &in);
+    if (!json_read_any(c, &in) || !json_end(c, &in))
+        return false;
+    if (!lua_istable(c->L, -1)) { /* no object, no array: handed on as the text it is */
+        lua_pop(c->L, 1);
+        push_text(c->L, buffer_span(json));
+    }
+    return true;
 }
 
 static bool read_header(struct codec *c, struct slot *slot, struct shape *s, struct span value)
@@ -124,9 +130,13 @@ bool rest_read_headers(struct codec *c, struct shape *s, const struct header *he
                 return codec_fault(c, "%s", c->m->fault);
             if (h == NULL)
                 continue;
-            if (!read_header(c, slot, inner, h->value))
+            int top = lua_gettop(c->L);
+            if (read_header(c, slot, inner, h->value))
+                lua_rawset(c->L, into);
+            else if (inner->type == TIMESTAMP)
+                lua_settop(c->L, top); /* S3's Expires is what the uploader wrote */
+            else
                 return false;
-            lua_rawset(c->L, into);
         }
     }
     return true;

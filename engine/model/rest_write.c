@@ -201,11 +201,14 @@ static bool add_header_list(struct codec *c, struct buffer *out, struct shape *s
     return true;
 }
 
+/* A table is written as JSON; a string is taken for JSON already. */
 static bool add_json_header(struct codec *c, struct buffer *out, int at)
 {
     struct buffer *json = &c->s->extra;
     buffer_clear(json);
-    if (!json_write_any(c, json, at))
+    if (lua_type(c->L, at) == LUA_TSTRING)
+        buffer_add_span(json, get_text(c->L, at));
+    else if (!json_write_any(c, json, at))
         return false;
     add_base64(out, buffer_span(json));
     return !json->failed || codec_fault(c, "out of memory");
@@ -290,7 +293,8 @@ static bool write_payload(struct codec *c, struct slot *slot, int at, int *value
     if (s == NULL)
         return codec_fault(c, "%s", c->m->fault);
     if (!get_member(c, slot, at)) {
-        if (json && !c->server && s->type == STRUCTURE && !(s->traits & SHAPE_DOCUMENT))
+        if (json && !c->server && s->type == STRUCTURE &&
+            !(s->traits & (SHAPE_DOCUMENT | SHAPE_UNION)))
             add_str(c->out, "{}");
         return true;
     }

@@ -38,6 +38,10 @@ static inline bool text_is(struct span a, const char *s)
     return text_eq(a, text_of(s));
 }
 
+/* Length of the UTF-8 sequence at p (RFC 3629), 0 when there is none. */
+size_t utf8_sequence(const char *p, const char *end);
+/* Whether the text is UTF-8; counts its characters. */
+bool text_is_utf8(struct span t, size_t *characters);
 bool text_caseless_eq(struct span a, struct span b);
 bool text_caseless_prefix(struct span a, struct span prefix);
 struct span text_trim(struct span t);

@@ -257,11 +257,12 @@ static void check_bytes(struct check *k, struct slot *slot, struct shape *s, int
         fault_type(k, "a string", at);
         return;
     }
-    struct span t = get_text(L, at);
-    size_t length = 0;
-    for (size_t i = 0; i < t.size; i++)
-        length += ((unsigned char)t.data[i] & 0xc0) != 0x80;
-    if (s->type == STRING && (s->traits & SHAPE_MIN) && k->complete && (long long)length < s->min)
+    size_t length;
+    if (s->type == BLOB)
+        return;
+    if (!text_is_utf8(get_text(L, at), &length))
+        fault(k, "text in UTF-8 is expected");
+    else if ((s->traits & SHAPE_MIN) && k->complete && (long long)length < s->min)
         too_short(k, length, s->min);
 }
 

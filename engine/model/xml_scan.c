@@ -84,25 +84,11 @@ static bool scan_name(struct quick *q, uint32_t *at, uint32_t *length)
     return true;
 }
 
-/* Length of the UTF-8 sequence at p, 0 when it is not one (RFC 3629), or is one
- * of the two that XML does not allow. */
-static size_t utf8_length(const char *text, const char *end)
+/* U+FFFE and U+FFFF are not characters of XML. */
+static bool forbidden(const char *p)
 {
-    const unsigned char *p = (const unsigned char *)text;
-    size_t n = p[0] >= 0xc2 && p[0] < 0xe0   ? 2
-               : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
-               : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
-                                             : 0;
-    if (n == 0 || (size_t)(end - text) < n)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f) ||
-        (p[0] == 0xef && p[1] == 0xbf && p[2] >= 0xbe))
-        return 0;
-    return n;
+    const unsigned char *u = (const unsigned char *)p;
+    return u[0] == 0xef && u[1] == 0xbf && u[2] >= 0xbe;
 }
 
 static bool named_entity(struct quick *q, const char *name, char c)
@@ -164,8 +150,8 @@ static bool scan_text(struct quick *q, struct xml_node *node, char stop)
         if (*q->p == stop)
             break;
         if ((unsigned char)*q->p >= 0x80) {
-            size_t n = utf8_length(q->p, q->end);
-            if (n == 0)
+            size_t n = utf8_sequence(q->p, q->end);
+            if (n == 0 || (n == 3 && forbidden(q->p)))
                 return false;
             q->p += n;
         } else if (*q->p == ']' && stop == '<' && q->p + 1 < q->end && q->p[1] != ']') {

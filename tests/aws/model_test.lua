@@ -70,6 +70,8 @@ t.test("lengths, least values, unions and times are checked before sending", fun
     t = { shape = "T" } }, nil, nil, { N = { type = "integer", min = 5 }, Short = { type = "string", min = 3 },
       U = { type = "structure", union = true, members = { a = { shape = "S" }, b = { shape = "S" } } } })
   local e = t.raises(nil, m.serialize, m, "DoIt", { n = 4, s = "é", u = { a = "1", b = "2" }, t = "yesterday" })
+  local other = t.raises(nil, m.serialize, m, "DoIt", { s = "ab\xff" })
+  t.contains(other, "s: text in UTF-8 is expected")
   t.contains(e, "n: it is below the least value 5")
   t.contains(e, "s: its length is 1, at least 3 is needed")
   t.contains(e, "u: exactly one member must be set")
@@ -196,6 +198,21 @@ t.test("headers are found whatever their case, as a map or as pairs", function()
   local want = { tag = "v", code = 201, meta = { a = "1" } }
   t.equal(m:parse("DoIt", { status = 201, headers = { ["x-tag"] = "v", ["X-Meta-a"] = "1" }, body = "" }), want)
   t.equal(m:parse("DoIt", { status = 201, headers = { { "X-TAG", "v" }, { "x-meta-a", "1" } }, body = "" }), want)
+end)
+
+t.test("JSON in a header comes and goes as a table, other JSON as its text", function()
+  local shape = structure { j = { shape = "S", location = "header", locationName = "X-J", jsonvalue = true } }
+  local m = make("rest-json", shape, shape)
+  for sent, header in pairs { [{ a = { 1 } }] = "eyJhIjpbMV19", ["true"] = "dHJ1ZQ==" } do
+    t.equal(m:serialize("DoIt", { j = sent }).headers["X-J"], header)
+    t.equal(m:parse("DoIt", { status = 200, headers = { ["X-J"] = header }, body = "" }), { j = sent })
+  end
+end)
+
+t.test("a header that is no time does not spoil the answer", function()
+  local output = assert(model.open("s3"):parse("GetObject", { status = 200, body = "x",
+    headers = { Expires = "never", ["Last-Modified"] = "Tue, 29 Apr 2014 18:30:38 GMT" } }))
+  t.equal({ output.Expires, output.LastModified, output.Body }, { nil, 1398796238, "x" })
 end)
 
 t.test("a header or a path cannot be broken out of", function()

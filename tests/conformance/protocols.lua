@@ -130,7 +130,7 @@ end
 local function run_input(group, case)
   local m = model_of(group, case)
   local request = m:serialize(case.given.name, case.params,
-    { idempotency_token = TOKEN, compress_from_bytes = 0 })
+    { idempotency_token = TOKEN })
   return compare_request(m:metadata().protocol, case.serialized, request)
 end
 
