@@ -108,6 +108,7 @@ static void read_refusal(struct connecting *c)
     result_flatten(text, flat, sizeof flat);
     const char *kind = *c->sqlstate                          ? result_kind(c->sqlstate, flat)
                        : strstr(flat, "Connection refused")  ? "refused"
+                       : strstr(flat, "no password supplied") ? "denied"
                        : strstr(flat, "SSL") || strstr(flat, "certificate") ? "tls"
                        : strstr(flat, "connection to server") ? "connect"
                                                              : "invalid";

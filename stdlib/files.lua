@@ -1,0 +1,114 @@
+--- Files and directories. Writing, removing and renaming are effects: a plan stops
+-- them. Every failure is raised, with kind "missing" "denied" "exists" "full" ...
+local effect = require "effect"
+local errors = require "errors"
+local fs = require "native.fs"
+
+local files = {}
+
+local function check_path(path)
+  if type(path) ~= "string" or path == "" then errors.misuse(3, "a path expected, got %s", tostring(path)) end
+end
+
+local function perform(operation, read, path, details, fn)
+  local what = ("%s %s"):format(operation, tostring(path))
+  details.path = path
+  return effect.perform({ kind = "file", operation = operation, read = read, what = what, input = details,
+    repeatable = true }, function()
+    check_path(path)
+    return fn()
+  end)
+end
+
+--- The contents of a file.
+function files.read(path)
+  return perform("read", true, path, {}, function() return (errors.check("read a file", fs.read(path))) end)
+end
+
+--- Writes a file: a crash leaves the old contents or the new. options: `mode` (of a
+-- new file, default 0600), `append`.
+function files.write(path, data, options)
+  options = options or {}
+  return perform("write", false, path, { bytes = type(data) == "string" and #data or data }, function()
+    return (errors.check("write a file", fs.write(path, data, { mode = options.mode, append = options.append })))
+  end)
+end
+
+--- True when there is something at the path (a broken link counts as nothing).
+function files.exists(path)
+  return perform("look at", true, path, {}, function()
+    local found, message, kind = fs.stat(path)
+    if found or kind == "missing" then return found ~= nil end
+    errors.raise { kind = kind, message = message }
+  end)
+end
+
+--- {type=, size=, mode=, mtime=, uid=, gid=} of the path, or nil when there is nothing.
+function files.stat(path)
+  return perform("look at", true, path, {}, function()
+    local found, message, kind = fs.stat(path)
+    if found or kind == "missing" then return found end
+    errors.raise { kind = kind, message = message }
+  end)
+end
+
+--- The names in a directory, sorted.
+function files.list(path)
+  return perform("list", true, path, {}, function() return (errors.check("list a directory", fs.list(path))) end)
+end
+
+--- The paths that match a shell pattern ("/etc/*.conf"), sorted.
+function files.glob(pattern)
+  return perform("look for", true, pattern, {}, function()
+    return (errors.check("look for files", fs.glob(pattern)))
+  end)
+end
+
+local function make_all(path, mode)
+  local made, message, kind = fs.mkdir(path, mode)
+  if made then return true end
+  if kind == "missing" then
+    make_all(path:match("^(.*)/[^/]+/*$"), mode)
+    return (errors.check("make a directory", fs.mkdir(path, mode)))
+  end
+  local found = fs.stat(path)
+  if found and found.type == "directory" then return true end
+  errors.raise { kind = kind, message = message }
+end
+
+--- Makes a directory and those above it; one that is there already is fine.
+function files.mkdir(path, mode)
+  return perform("make", false, path, {}, function() return make_all(path, mode) end)
+end
+
+--- Removes a file or an empty directory; with `all` a directory and what it holds.
+-- Nothing there is no failure.
+function files.remove(path, all)
+  return perform("remove", false, path, { all = all }, function()
+    if all then return (errors.check("remove a directory", fs.remove_tree(path))) end
+    local done, message, kind = fs.remove(path)
+    if done or kind == "missing" then return true end
+    errors.raise { kind = kind, message = message }
+  end)
+end
+
+--- Renames within one file system; what had the new name is replaced.
+function files.rename(from, to)
+  return perform("rename", false, from, { to = to }, function()
+    return (errors.check("rename a file", fs.rename(from, to)))
+  end)
+end
+
+--- Runs fn(directory) with a new directory of our own (mode 0700) that is removed
+-- afterwards, whatever happens; returns fn's values. It is no effect: nothing of it
+-- stays.
+function files.temporary(fn)
+  local directory = errors.check("make a temporary directory", fs.tempdir("drlua."))
+  local values = table.pack(pcall(fn, directory))
+  local removed, message, kind = fs.remove_tree(directory)
+  if not values[1] then error(values[2], 0) end
+  if not removed then errors.raise { kind = kind, message = message } end
+  return table.unpack(values, 2, values.n)
+end
+
+return files

@@ -1,0 +1,208 @@
+--- HTTP for playbooks: GET and HEAD are reads, everything else is an effect.
+--
+--     local answer = http.get("https://example.com/health", { timeout = "10s" })
+--     print(answer.status, answer.headers["content-type"], answer:json().state)
+--     http.post(url, { json = { text = "Failover has begun" } })
+--
+-- An answer is { status =, headers = {lower-case name = value}, body =, seconds = }
+-- with the method json(). A status that is not expected, and every failure on the
+-- way, raises an error: kind, message, retryable; for a status also status, body.
+local duration = require "duration"
+local effect = require "effect"
+local errors = require "errors"
+local json = require "json"
+local native = require "native.http"
+local nearest = require "nearest"
+local task = require "task"
+local text = require "text"
+local unknown = require "unknown"
+
+local http = {}
+
+local options = { "method", "url", "headers", "query", "json", "form", "body", "timeout", "connect_timeout", "expect",
+  "follow", "verify", "ca_file", "save_to", "max_body_bytes", "what", "repeatable", "read" }
+local known = {}
+for _, name in ipairs(options) do known[name] = true end
+
+local passing = { resolve = true, connect = true, refused = true, timeout = true, reset = true, closed = true }
+
+local Answer = {}
+Answer.__index = Answer
+Answer.__name = "drlua.answer"
+
+--- The body decoded from JSON.
+function Answer:json()
+  return json.decode(self.body)
+end
+
+local function seconds(value, name, default)
+  local found, message = duration.parse(value == nil and default or value)
+  if not found then errors.misuse(5, "http.request: %s: %s", name, message) end
+  return found
+end
+
+local function escape(value)
+  return (tostring(value):gsub("[^%w%-._~]", function(c) return ("%%%02X"):format(c:byte()) end))
+end
+
+-- name=value pairs, by name; a list of values repeats the name.
+local function encode_form(fields)
+  local names, pairs_ = {}, {}
+  for name in pairs(fields) do table.insert(names, name) end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local values = type(fields[name]) == "table" and fields[name] or { fields[name] }
+    for _, value in ipairs(values) do table.insert(pairs_, escape(name) .. "=" .. escape(value)) end
+  end
+  return table.concat(pairs_, "&")
+end
+
+local function has_header(headers, name)
+  for _, pair in ipairs(headers) do
+    if pair[1]:lower() == name then return true end
+  end
+  return false
+end
+
+local function headers_of(call)
+  local headers = {}
+  for name, value in pairs(call.headers or {}) do
+    if type(name) == "number" then
+      table.insert(headers, value)
+    else
+      table.insert(headers, { name, tostring(value) })
+    end
+  end
+  table.sort(headers, function(a, b) return a[1] < b[1] end)
+  return headers
+end
+
+-- The body and its type, of whichever option gives one.
+local function body_of(call, headers)
+  local body, kind = call.body, nil
+  if call.json ~= nil then body, kind = json.encode(call.json), "application/json" end
+  if call.form then body, kind = encode_form(call.form), "application/x-www-form-urlencoded" end
+  if kind and not has_header(headers, "content-type") then table.insert(headers, { "Content-Type", kind }) end
+  return body
+end
+
+local function validate(call)
+  for key in pairs(call) do
+    if not known[key] then
+      errors.misuse(5, "http.request: unknown option \"%s\"%s", tostring(key), nearest.hint(tostring(key), options))
+    end
+  end
+  if type(call.url) ~= "string" then errors.misuse(5, "http.request: a url expected, got %s", type(call.url)) end
+  local bodies = (call.body ~= nil and 1 or 0) + (call.json ~= nil and 1 or 0) + (call.form ~= nil and 1 or 0)
+  if bodies > 1 then errors.misuse(5, "http.request: only one of body, json and form is possible") end
+end
+
+local function place(url)
+  local authority = tostring(url):match("^%a+://([^/?#]*)")
+  return authority and authority:gsub("^.*@", "") or tostring(url)
+end
+
+local function expected(status, expect)
+  if expect == nil then return status >= 200 and status < 300 end
+  if expect == false then return true end
+  if type(expect) == "number" then return status == expect end
+  if type(expect) == "string" then return tostring(status):find("^" .. expect:gsub("x", "%%d") .. "$") ~= nil end
+  for _, one in ipairs(expect) do
+    if expected(status, one) then return true end
+  end
+  return false
+end
+
+local function kind_of(status)
+  if status == 401 or status == 403 or status == 407 then return "denied" end
+  if status == 404 or status == 410 then return "missing" end
+  if status == 409 or status == 412 then return "exists" end
+  if status == 408 or status == 504 then return "timeout" end
+  if status == 429 or status == 503 then return "busy" end
+  return status >= 500 and "io" or "invalid"
+end
+
+-- The url's path may hold a secret (a webhook's), so the sentence names the host.
+local function refuse(method, call, answer)
+  local words = text.shorten(text.trim(answer.body:gsub("%s+", " ")), 200)
+  if words:find("^<") then words = "" end
+  errors.raise { kind = kind_of(answer.status), status = answer.status, body = answer.body,
+    retryable = answer.status == 429 or answer.status >= 500,
+    message = ("%s to %s was answered %d%s"):format(method, place(call.url), answer.status,
+      words ~= "" and ": " .. words or "") }
+end
+
+local function collect_headers(list)
+  local headers = {}
+  for _, pair in ipairs(list) do
+    local name = pair[1]:lower()
+    headers[name] = headers[name] and headers[name] .. ", " .. pair[2] or pair[2]
+  end
+  return headers
+end
+
+local function send(method, call)
+  validate(call)
+  local headers = headers_of(call)
+  local url = call.url
+  if call.query and next(call.query) then
+    url = url .. (url:find("?", 1, true) and "&" or "?") .. encode_form(call.query)
+  end
+  local answer, message, kind = task.await(native.request { method = method, url = url,
+    body = body_of(call, headers), headers = headers, timeout = seconds(call.timeout, "timeout", "30s"),
+    connect_timeout = seconds(call.connect_timeout, "connect_timeout", "3s"), follow = call.follow,
+    verify = call.verify, ca_file = call.ca_file, sink = call.save_to and { file = call.save_to },
+    max_body_bytes = call.max_body_bytes })
+  if not answer then
+    if kind == "cancelled" then errors.raise { kind = kind, message = message } end
+    errors.raise { kind = kind, message = message, retryable = passing[kind] or false }
+  end
+  answer.headers = collect_headers(answer.headers)
+  if not expected(answer.status, call.expect) then refuse(method, call, answer) end
+  return answer
+end
+
+local function input_of(method, call)
+  return { method = method, url = call.url, query = call.query, headers = unknown.within(call.headers),
+    json = call.json, form = call.form, save_to = call.save_to,
+    body = type(call.body) == "string" and #call.body or call.body }
+end
+
+--- Sends a request and returns its answer. call:
+--   url, method ("GET")
+--   headers      { Name = value } or { {name, value}, ... }
+--   query        { name = value or {values} }, added to the url
+--   json, form, body   one of them: a value, fields, a string or { file =, offset =, length = }
+--   timeout ("30s"), connect_timeout ("3s")
+--   expect       the status that is fine: 204, "2xx" (the default), a list, or false: any
+--   follow       true: redirects are followed
+--   save_to      path of a file for the body
+--   ca_file, verify = false, max_body_bytes
+--   read         true: this request changes nothing, whatever its method
+--   repeatable   true: sending it twice does no more than once
+--   what         text for a person
+function http.request(call)
+  if type(call) ~= "table" then errors.misuse(2, "http.request: a table expected, got %s", type(call)) end
+  local method = (call.method or "GET"):upper()
+  local read = call.read or (not call.save_to and (method == "GET" or method == "HEAD"))
+  local answer = effect.perform({ kind = "http", operation = method, read = read, repeatable = call.repeatable,
+    what = call.what or ("%s to %s"):format(method, place(call.url)), input = input_of(method, call) }, function()
+    return send(method, call)
+  end)
+  if unknown.is(answer) or getmetatable(answer) then return answer end
+  return setmetatable(answer, Answer)
+end
+
+local function shorthand(method)
+  return function(url, call)
+    local copy = { method = method, url = url }
+    for name, value in pairs(call or {}) do copy[name] = value end
+    return http.request(copy)
+  end
+end
+
+--- http.get(url, call?) and so on: http.request with the method and url given.
+http.get, http.head, http.post = shorthand "GET", shorthand "HEAD", shorthand "POST"
+http.put, http.patch, http.delete = shorthand "PUT", shorthand "PATCH", shorthand "DELETE"
+
+return http

@@ -1,0 +1,362 @@
+--- PostgreSQL for playbooks.
+--
+--     local db = sql.connect { host = "db.example.com", dbname = "app", user = "dr", password = p.password }
+--     local newest = db:value("select max(id) from orders where region = $1", "eu")
+--     for _, row in ipairs(db:query("select id, state from orders")) do print(row.id, row.state) end
+--     db:transaction(function() db:exec("update ...") db:exec("insert ...") end)
+--     db:close()
+--
+-- query, row, value and each read: they run in a READ ONLY transaction, also under
+-- plan. exec, transaction and copy_in are effects. Integers, floats and booleans come
+-- as such, numeric and every other type as text, bytea as bytes, NULL as nil.
+local duration = require "duration"
+local effect = require "effect"
+local errors = require "errors"
+local nearest = require "nearest"
+local native = require "native.pq"
+local task = require "task"
+local text = require "text"
+local unknown = require "unknown"
+
+local sql = {}
+
+local Database = {}
+Database.__index = Database
+Database.__name = "drlua.database"
+
+local names = { "host", "port", "dbname", "user", "password", "sslmode", "sslrootcert", "application_name", "options",
+  "target_session_attrs", "timeout" }
+local known = {}
+for _, name in ipairs(names) do known[name] = true end
+
+local passing = { resolve = true, connect = true, refused = true, timeout = true, reset = true, closed = true,
+  busy = true }
+
+-- Raises what a native answered instead of a value.
+local function check(value, message, kind, detail)
+  if value ~= nil then return value end
+  local fields = {}
+  for name, field in pairs(detail or {}) do fields[name] = field end
+  fields.kind, fields.retryable = kind, passing[kind] or false
+  fields.message = message
+  if fields.sqlstate then fields.message = ("%s (SQLSTATE %s)"):format(message, fields.sqlstate) end
+  if fields.detail then fields.message = fields.message .. ": " .. fields.detail end
+  errors.raise(fields)
+end
+
+local function place(call)
+  return ("%s:%s/%s"):format(tostring(call.host or "localhost"), tostring(call.port or 5432),
+    tostring(call.dbname or call.user or ""))
+end
+
+local function validate(call)
+  for key in pairs(call) do
+    if not known[key] then
+      errors.misuse(5, "sql.connect: unknown option \"%s\"%s", tostring(key), nearest.hint(tostring(key), names))
+    end
+  end
+end
+
+local function seconds(value, default)
+  local found, message = duration.parse(value == nil and default or value)
+  if not found then errors.misuse(4, "sql: %s", message) end
+  return found
+end
+
+local function open(call)
+  validate(call)
+  local options = {}
+  for name, value in pairs(call) do options[name] = value end
+  options.timeout = seconds(call.timeout, "10s")
+  options.port = math.tointeger(tonumber(call.port or 5432)) or call.port
+  options.application_name = call.application_name or "drlua"
+  return (check(task.await(native.connect(options))))
+end
+
+-- What the journal keeps: never the password.
+local function input_of(call)
+  return { host = call.host, port = call.port, dbname = call.dbname, user = call.user,
+    password = unknown.within(call.password) }
+end
+
+local function wrap(conn, call)
+  if unknown.is(conn) then return conn end
+  return setmetatable({ conn = conn, place = place(call), depth = 0 }, Database)
+end
+
+--- Connects. call: host, port (5432), dbname, user, password, sslmode, sslrootcert,
+-- application_name ("drlua"), options, target_session_attrs, timeout ("10s"). Raises
+-- kind "resolve" "refused" "connect" "denied" "missing" (no such database) "busy" (it
+-- is starting up, or full) "tls". The connection closes with db:close(), at the end of
+-- `local db <close>`, or with the last reference to it.
+function sql.connect(call)
+  local conn = effect.perform({ kind = "sql", operation = "connect", read = true, what = "connect to " .. place(call),
+    input = input_of(call) }, function() return open(call) end)
+  return wrap(conn, call)
+end
+
+--- Connects as soon as the server accepts: tries every `every` ("2s") for at most
+-- `wait` ("5m"), each try with its own `timeout`. A refused login or a missing
+-- database ends it at once.
+function sql.wait_until_accepts(call)
+  local each = {}
+  for name, value in pairs(call) do
+    if name ~= "every" and name ~= "wait" then each[name] = value end
+  end
+  local every, limit = seconds(call.every, "2s"), seconds(call.wait, "5m")
+  local conn = effect.perform({ kind = "sql", operation = "connect", read = true, wait = true,
+    what = ("%s to accept connections"):format(place(call)), input = input_of(call) }, function()
+    local last
+    local found, e = errors.try(task.timeout, limit, function()
+      while true do
+        local conn
+        conn, last = errors.try(open, each)
+        if conn then return conn end
+        if not last.retryable then error(last, 0) end
+        task.sleep(every)
+      end
+    end)
+    if found then return found end
+    if e.kind == "timeout" and last then
+      errors.raise { kind = "timeout", retryable = true, cause = last,
+        message = ("%s did not accept connections within %s: %s"):format(place(call), duration.format(limit),
+          last.message) }
+    end
+    error(e, 0)
+  end)
+  return wrap(conn, each)
+end
+
+local function raw(self, statement, params)
+  if not self.conn then errors.misuse(4, "the connection to %s is closed", self.place) end
+  return check(task.await(self.conn:exec(statement, params and params.n > 0 and params or nil)))
+end
+
+local function params_of(...)
+  local params = table.pack(...)
+  for i = 1, params.n do
+    if type(params[i]) == "table" then
+      errors.misuse(4, "parameter %d: a table cannot be sent (json.encode it, or use several parameters)", i)
+    end
+  end
+  return params
+end
+
+-- Ends what an iterator left open.
+local function tidy(self)
+  if not self.cursor then return end
+  self.cursor = nil
+  if self.conn:status() ~= "closed" then raw(self, "ROLLBACK") end
+end
+
+-- Runs fn in a transaction; on an error it is rolled back and the error raised.
+local function within(self, begin, fn, ...)
+  tidy(self)
+  raw(self, begin)
+  self.depth = self.depth + 1
+  local values = table.pack(pcall(fn, ...))
+  self.depth = self.depth - 1
+  if values[1] then
+    raw(self, "COMMIT")
+    return table.unpack(values, 2, values.n)
+  end
+  -- What went wrong matters, not that the connection may be gone as well; a cancelled
+  -- task cannot wait, so there the connection is closed.
+  if self.conn and self.conn:status() ~= "closed" then
+    local rolled_back, e = pcall(raw, self, "ROLLBACK")
+    if not rolled_back and errors.from(e).kind == "cancelled" then self:close() end
+  end
+  error(values[2], 0)
+end
+
+local function rows_of(result)
+  local rows, columns = {}, result.columns
+  for i, values in ipairs(result.rows) do
+    local row = {}
+    for j = 1, #columns do row[columns[j]] = values[j] end
+    rows[i] = row
+  end
+  return rows
+end
+
+local function title(self, statement)
+  return ("%s: %s"):format(self.place, text.shorten(text.trim(tostring(statement):gsub("%s+", " ")), 80))
+end
+
+-- Reads inside a transaction of the caller belong to it.
+local function read(self, statement, ...)
+  local params = params_of(...)
+  if self.depth > 0 then return raw(self, statement, params) end
+  return effect.perform({ kind = "sql", operation = "query", read = true, what = "read from " .. title(self, statement),
+    input = { sql = statement, params = params } }, function()
+    return within(self, "BEGIN READ ONLY", raw, self, statement, params)
+  end)
+end
+
+--- The rows of a query: a list of { column = value }. Parameters are $1, $2, ...
+function Database:query(statement, ...)
+  local result = read(self, statement, ...)
+  if unknown.is(result) then return result end
+  return rows_of(result)
+end
+
+--- The first row { column = value }, or nil.
+function Database:row(statement, ...)
+  local result = read(self, statement, ...)
+  if unknown.is(result) then return result end
+  return rows_of(result)[1]
+end
+
+--- The first column of the first row; nil when there is none, or when it is NULL.
+function Database:value(statement, ...)
+  local result = read(self, statement, ...)
+  if unknown.is(result) then return result end
+  return result.rows[1] and result.rows[1][1]
+end
+
+--- Iterates over the rows of a query, however many: `for row in db:each(sql, ...)`.
+-- It reads by a cursor, 1000 rows at a time, in a READ ONLY transaction that ends with
+-- the loop. Nothing else can use the connection meanwhile.
+function Database:each(statement, ...)
+  local params = params_of(...)
+  tidy(self)
+  if self.depth == 0 then
+    raw(self, "BEGIN READ ONLY")
+    self.cursor = true
+  end
+  raw(self, "DECLARE drlua_rows NO SCROLL CURSOR FOR " .. statement, params)
+  local rows, at = {}, 0
+  return function()
+    at = at + 1
+    if at > #rows then
+      if not self.cursor and self.depth == 0 then return nil end
+      rows, at = rows_of(raw(self, "FETCH 1000 FROM drlua_rows")), 1
+      if #rows == 0 then
+        raw(self, "CLOSE drlua_rows")
+        tidy(self)
+      end
+    end
+    return rows[at]
+  end
+end
+
+--- Runs a statement that changes something; returns the number of rows affected and
+-- the rows of a RETURNING. Without parameters the text may hold several statements.
+-- Outside of db:transaction it stands alone, so VACUUM or CREATE DATABASE work.
+function Database:exec(statement, ...)
+  local params = params_of(...)
+  local function run()
+    if self.depth == 0 then tidy(self) end
+    local result = raw(self, statement, params)
+    return result.affected, rows_of(result)
+  end
+  if self.depth > 0 then return run() end
+  return effect.perform({ kind = "sql", operation = "exec", read = false, what = "change " .. title(self, statement),
+    input = { sql = statement, params = params } }, run)
+end
+
+--- Runs fn in a transaction: committed when fn returns, rolled back when it raises.
+-- The transaction is one effect: it happened as a whole, or not at all. Returns fn's
+-- values. options: `isolation` ("serializable", "repeatable read"), `what` (text for a
+-- person). Inside another transaction it is part of that one.
+function Database:transaction(fn, options)
+  options = options or {}
+  if self.depth > 0 then return fn() end
+  local begin = "BEGIN" .. (options.isolation and " ISOLATION LEVEL " .. options.isolation:upper() or "")
+  return effect.perform({ kind = "sql", operation = "transaction", read = false,
+    what = options.what or "a transaction on " .. self.place, input = {} }, function()
+    return within(self, begin, fn)
+  end)
+end
+
+local function copy_rows(self, statement, fn)
+  check(task.await(self.conn:copy_out(statement)))
+  while true do
+    local data, message, kind, detail = task.await(self.conn:copy_read())
+    if data then
+      fn(data)
+    elseif message == "end of copy" then
+      return true
+    else
+      check(nil, message, kind, detail)
+    end
+  end
+end
+
+--- Runs a COPY ... TO STDOUT and hands its data to fn(chunk) as it comes.
+function Database:copy_out(statement, fn)
+  local function run()
+    local ok, e = pcall(copy_rows, self, statement, fn)
+    if ok then return true end
+    if self.conn:status() ~= "closed" then self.conn:cancel() end
+    error(e, 0)
+  end
+  if self.depth > 0 then return run() end
+  return effect.perform({ kind = "sql", operation = "copy_out", read = true,
+    what = "read from " .. title(self, statement), input = { sql = statement } }, function()
+    return within(self, "BEGIN READ ONLY", run)
+  end)
+end
+
+--- Runs a COPY ... FROM STDIN with the data: a string, or a function that returns the
+-- next chunk or nil. An error in the function fails the COPY. Returns the rows copied.
+function Database:copy_in(statement, data)
+  local function feed()
+    local chunk = data
+    if type(data) == "function" then chunk = data() end
+    while chunk do
+      check(task.await(self.conn:copy_write(chunk)))
+      chunk = type(data) == "function" and data() or nil
+    end
+  end
+  local function run()
+    if self.depth == 0 then tidy(self) end
+    check(task.await(self.conn:copy_in(statement)))
+    local ok, e = pcall(feed)
+    if ok then return check(task.await(self.conn:copy_end())).affected end
+    if self.conn:status() ~= "closed" then self.conn:cancel() end
+    error(e, 0)
+  end
+  if self.depth > 0 then return run() end
+  local size = type(data) == "string" and #data or unknown.within(data)
+  return effect.perform({ kind = "sql", operation = "copy_in", read = false,
+    what = "change " .. title(self, statement), input = { sql = statement, data = size } }, run)
+end
+
+--- What the server said beside its answers (NOTICE, WARNING) since last asked.
+function Database:notices()
+  return self.conn and self.conn:notices() or {}
+end
+
+--- A name as PostgreSQL reads it back: "orders", "public"."Orders" for "public.Orders".
+-- luacheck: no self
+function Database:identifier(name)
+  return sql.identifier(name)
+end
+
+--- Closes the connection; closing twice is fine.
+function Database:close()
+  if self.conn then self.conn:close() end
+  self.conn = nil
+end
+
+Database.__close = Database.close
+
+function Database:__tostring()
+  return ("database %s%s"):format(self.place, self.conn and "" or " (closed)")
+end
+
+--- Quotes a name for use in SQL; a dot parts schema and name.
+function sql.identifier(name)
+  if type(name) ~= "string" or name == "" or name:find("\0", 1, true) then
+    errors.misuse(2, "sql.identifier: a name expected, got %s", tostring(name))
+  end
+  local parts = text.split(name, ".")
+  for i, part in ipairs(parts) do parts[i] = '"' .. part:gsub('"', '""') .. '"' end
+  return table.concat(parts, ".")
+end
+
+--- Bytes as a parameter of type bytea.
+sql.bytes = native.bytea
+
+return sql

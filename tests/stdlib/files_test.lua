@@ -1,0 +1,48 @@
+local t = require "harness"
+local effect = require "effect"
+local files = require "files"
+
+t.test("a directory of our own, and everything in it", function()
+  local seen
+  local a, b = files.temporary(function(dir)
+    seen = dir
+    t.ok(files.mkdir(dir .. "/x/y/z"))
+    t.ok(files.mkdir(dir .. "/x/y/z"))
+    t.ok(files.write(dir .. "/x/f", "one"))
+    t.ok(files.write(dir .. "/x/f", "+two", { append = true }))
+    t.equal(files.read(dir .. "/x/f"), "one+two")
+    t.equal(files.stat(dir .. "/x/f").size, 7)
+    t.equal(files.stat(dir .. "/x/none"), nil)
+    t.equal(files.list(dir .. "/x"), { "f", "y" })
+    t.equal(files.glob(dir .. "/x/f*"), { dir .. "/x/f" })
+    files.rename(dir .. "/x/f", dir .. "/g")
+    t.ok(files.exists(dir .. "/g") and not files.exists(dir .. "/x/f"))
+    files.remove(dir .. "/g")
+    files.remove(dir .. "/g")
+    t.equal(t.raises("remove", files.remove, dir .. "/x").kind, "exists")
+    files.remove(dir .. "/x", true)
+    t.equal(t.raises("read a file", files.read, dir .. "/g").kind, "missing")
+    t.equal(t.raises(nil, files.mkdir, "/proc/x/y").kind, "missing")
+    return 1, 2
+  end)
+  t.equal({ a, b }, { 1, 2 })
+  t.ok(not files.exists(seen))
+  t.raises("broken", files.temporary, function(dir) seen = dir error("broken", 0) end)
+  t.ok(not files.exists(seen))
+  t.raises("a path expected", files.read, nil)
+end)
+
+t.test("changes pass the gate, and a stopped one does nothing", function()
+  local kinds = {}
+  local former = effect.install(function(e)
+    table.insert(kinds, e.operation .. (e.read and " read" or " change"))
+    return "stopped"
+  end)
+  t.cleanup(function() effect.install(former) end)
+  t.equal(files.write("/nowhere/x", "data"), "stopped")
+  files.read "/nowhere/x"
+  files.remove "/nowhere/x"
+  files.mkdir "/nowhere/x"
+  files.rename("/nowhere/x", "/nowhere/y")
+  t.equal(kinds, { "write change", "read read", "remove change", "make change", "rename change" })
+end)

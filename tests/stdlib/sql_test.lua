@@ -1,0 +1,170 @@
+-- sql against a real PostgreSQL.
+local t = require "harness"
+local effect = require "effect"
+local postgres = require "postgres"
+local relay = require "native.relay"
+local sql = require "sql"
+local task = require "task"
+
+if not postgres.bin then
+  t.test("PostgreSQL", function() t.skip("no PostgreSQL on this machine") end)
+  return
+end
+local cluster = postgres.start()
+
+local function call(more)
+  local options = cluster:at(more)
+  options.timeout = more and more.timeout or "5s"
+  return options
+end
+
+local function connect(more)
+  local db = sql.connect(call(more))
+  t.cleanup(function() db:close() end)
+  return db
+end
+
+t.test("query, row, value, with parameters", function()
+  local db = connect()
+  t.equal(db:query("select g as n, g::text as s from generate_series(1, $1) g", 2),
+    { { n = 1, s = "1" }, { n = 2, s = "2" } })
+  t.equal(db:row("select $1::int as a, $2::text as b", 1, nil), { a = 1 })
+  t.equal(db:row "select 1 where false", nil)
+  t.equal(db:value("select $1::bool", false), false)
+  t.equal(db:value "select null", nil)
+  t.equal(db:value("select $1", "it's"), "it's")
+  t.matches(tostring(db), "^database .*/postgres$")
+end)
+
+t.test("a query cannot write; exec can, and tells what it did", function()
+  local db = connect()
+  t.equal(db:exec "create table w (x int primary key); insert into w values (1)", 1)
+  local e = t.raises("read%-only transaction %(SQLSTATE 25006%)", db.query, db, "insert into w values (2)")
+  t.equal(e.kind, "readonly")
+  t.equal(db.conn:status(), "idle")
+  local affected, rows = db:exec("insert into w values ($1), ($2) returning x", 2, 3)
+  t.equal({ affected, rows }, { 2, { { x = 2 }, { x = 3 } } })
+  e = t.raises("duplicate key .* %(SQLSTATE 23505%): Key %(x%)=%(1%) already exists",
+    db.exec, db, "insert into w values (1)")
+  t.equal({ e.kind, e.sqlstate, e.retryable }, { "exists", "23505", false })
+  t.equal(db:exec "vacuum w", 0)
+  t.equal(db:value "select count(*) from w", 3)
+end)
+
+t.test("a transaction is kept as a whole, or not at all", function()
+  local db = connect()
+  db:exec "create table tx (x int)"
+  t.equal(db:transaction(function()
+    db:exec "insert into tx values (1)"
+    t.equal(db:value "select count(*) from tx", 1)
+    return "kept"
+  end), "kept")
+  t.raises("changed my mind", db.transaction, db, function()
+    db:exec "insert into tx values (2)"
+    db:transaction(function() db:exec "insert into tx values (3)" end)
+    error("changed my mind", 0)
+  end)
+  local e = t.raises("division by zero", db.transaction, db, function() db:exec "select 1 / 0" end)
+  t.equal(e.sqlstate, "22012")
+  t.equal(db:query "select x from tx", { { x = 1 } })
+  t.raises("no end within", task.timeout, 0.05, db.transaction, db, function()
+    db:exec "insert into tx values (4)"
+    db:exec "select pg_sleep(60)"
+  end)
+  t.equal(connect():query "select x from tx", { { x = 1 } })
+end)
+
+t.test("each reads any number of rows", function()
+  local db = connect()
+  local sum = 0
+  for row in db:each("select g as n from generate_series(1, $1) g", 2500) do sum = sum + row.n end
+  t.equal(sum, 3126250)
+  for row in db:each "select generate_series(1, 5000) as n" do
+    if row.n == 3 then break end
+  end
+  t.equal(db:value "select 1", 1)
+  for _ in db:each "select 1 where false" do t.ok(false) end
+  t.equal(db.conn:status(), "idle")
+  t.raises("does not exist", function()
+    for _ in db:each "select * from nowhere" do t.ok(false) end
+  end)
+  t.equal(db:value "select 2", 2)
+end)
+
+t.test("copy, both ways", function()
+  local db = connect()
+  db:exec "create table c (a int, b text)"
+  t.equal(db:copy_in("copy c from stdin", "1\tone\n2\ttwo\n"), 2)
+  local n = 2
+  t.equal(db:copy_in("copy c from stdin", function()
+    n = n + 1
+    return n <= 1000 and n .. "\tx\n" or nil
+  end), 998)
+  local parts = {}
+  db:copy_out("copy (select a from c order by a) to stdout", function(chunk) table.insert(parts, chunk) end)
+  t.equal(select(2, table.concat(parts):gsub("\n", "")), 1000)
+  t.raises("broken source", db.copy_in, db, "copy c from stdin", function() error("broken source", 0) end)
+  t.raises("broken sink", db.copy_out, db, "copy c to stdout", function() error("broken sink", 0) end)
+  t.equal(db:value "select count(*) from c", 1000)
+  t.equal(t.raises("invalid input syntax", db.copy_in, db, "copy c from stdin", "x\ty\n").sqlstate, "22P02")
+end)
+
+t.test("names are quoted, a wrong call is named", function()
+  t.equal(sql.identifier 'public.We"ird', '"public"."We""ird"')
+  t.equal(connect():identifier "a", '"a"')
+  t.raises("a name expected", sql.identifier, "")
+  t.raises("unknown option \"pasword\"; did you mean password", sql.connect, { pasword = "x" })
+  t.raises("a table cannot be sent", connect().query, connect(), "select $1", {})
+  local db = connect()
+  db:close()
+  db:close()
+  t.raises("is closed", db.query, db, "select 1")
+  t.matches(tostring(db), "%(closed%)$")
+end)
+
+t.test("connecting fails with a kind", function()
+  t.equal(t.raises("does not exist %(SQLSTATE 3D000%)", sql.connect, call { dbname = "nowhere" }).kind, "missing")
+  local probe = assert(relay.listen {})
+  local port = probe.port
+  probe:close()
+  local e = t.raises("Connection refused", sql.connect, call { host = "127.0.0.1", port = port })
+  t.equal({ e.kind, e.retryable }, { "refused", true })
+end)
+
+t.test("waiting until a server accepts", function()
+  local r = assert(relay.listen {})
+  t.cleanup(function() r:close() end)
+  local options = call { host = "127.0.0.1", port = r.port, user = "nobody_here" }
+  options.every, options.wait = "10ms", "300ms"
+  local e = t.raises("did not accept connections within 0.3s: ", sql.wait_until_accepts, options)
+  t.equal(e.kind, "timeout")
+  options.wait = "30s"
+  local waiting = task.spawn(sql.wait_until_accepts, options)
+  task.sleep(0.05)
+  r:target("127.0.0.1", cluster.port)
+  e = t.raises("no password supplied", waiting.wait, waiting)
+  t.equal(e.kind, "denied")
+  local db = sql.wait_until_accepts(call {})
+  t.equal(db:value "select 1", 1)
+  db:close()
+end)
+
+t.test("the gate: what reads, what changes; a transaction is one effect", function()
+  local db = connect()
+  local seen = {}
+  local former
+  former = effect.install(function(e, fn)
+    table.insert(seen, e.operation .. (e.read and " read" or " change"))
+    return fn()
+  end)
+  t.cleanup(function() effect.install(former) end)
+  db:query "select 1"
+  db:exec "create temp table g (x int)"
+  db:transaction(function()
+    db:exec "insert into g values (1)"
+    db:query "select * from g"
+  end)
+  t.equal(seen, { "query read", "exec change", "transaction change" })
+end)
+
+cluster:stop()
