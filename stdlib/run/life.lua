@@ -180,8 +180,8 @@ local function verdict(s, ok, e)
   return "failed", 1, "run_failed"
 end
 
-local function write_report(s)
-  local text = report.markdown(report.facts(s.journal))
+local function write_report(s, facts)
+  local text = report.markdown(facts)
   local path = s.directory .. "/report.md"
   local ok, message = fs.write(path, text, { mode = 384, atomic = true })
   if ok then return path end
@@ -199,7 +199,7 @@ function life.conclude(s, ok, e)
     s:record("run_ended", "", { outcome = outcome, message = result.message, rto = result.rto })
     s.journal:meta("status", outcome)
     result.facts = report.facts(s.journal)
-    result.report = write_report(s)
+    result.report = write_report(s, result.facts)
   end)
   if not kept and not result.message then result.message = "the journal could not be written at the end" end
   local rpo = result.facts and result.facts.measures.rpo

@@ -194,23 +194,41 @@ local function timeline(facts, out)
   out("")
 end
 
--- The chain of steps that decided how long the run took, last first: before each, the
--- one that ended latest before it began.
+-- The steps that ran, by the time they ended.
+local function by_end(facts)
+  local list = {}
+  for i, s in ipairs(facts.steps) do
+    s.position = i
+    if s.ended and s.started and s.outcome ~= "skipped" then table.insert(list, s) end
+  end
+  table.sort(list, function(a, b)
+    if a.ended == b.ended then return a.position < b.position end
+    return a.ended < b.ended
+  end)
+  return list
+end
+
+-- The index of the last of `list`, from 1 to `last`, that ended by `time`; 0: none.
+local function ended_by(list, last, time)
+  local low, high = 0, last
+  while low < high do
+    local middle = (low + high + 1) // 2
+    if list[middle].ended <= time then low = middle else high = middle - 1 end
+  end
+  return low
+end
+
+--- The chain of steps that decided how long the run took: from the last one back,
+-- each preceded by the one that ended latest before it began.
 function report.critical_path(facts)
-  local chain, current = {}, nil
-  for _, s in ipairs(facts.steps) do
-    local ran = s.ended and s.started and s.outcome ~= "skipped"
-    if ran and (not current or s.ended > current.ended) then current = s end
+  local list, reversed = by_end(facts), {}
+  local i = #list
+  while i > 0 do
+    table.insert(reversed, list[i])
+    i = ended_by(list, i - 1, list[i].started)
   end
-  while current and #chain < 1000 do
-    table.insert(chain, 1, current)
-    local before
-    for _, s in ipairs(facts.steps) do
-      if s ~= current and s.ended and s.started and s.outcome ~= "skipped" and s.ended <= current.started
-        and (not before or s.ended > before.ended) then before = s end
-    end
-    current = before
-  end
+  local chain = {}
+  for n = #reversed, 1, -1 do table.insert(chain, reversed[n]) end
   return chain
 end
 
@@ -220,7 +238,7 @@ local function critical(facts, out)
     table.insert(names, ("%s (%s)"):format(s.name or s.path, duration.format(s.ended - s.started)))
   end
   if #names > 1 then
-    out("Critical path: %s.", table.concat(names, " → "))
+    out("Critical path: %s%s.", #names > 50 and "… → " or "", table.concat(names, " → ", math.max(1, #names - 49)))
     out("")
   end
 end

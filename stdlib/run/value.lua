@@ -4,13 +4,13 @@
 -- say has a form of its own: {"$bytes":"hex"} for strings that are not UTF-8,
 -- {"$pairs":[[k,v],...]} for tables with keys other than text or 1..n, {"$error":{}}
 -- for error objects, {"$number":"inf"}. Integers and floats stay apart.
-local cjson = require "cjson"
 local errors = require "errors"
+local json = require "native.json"
 
 local value = {}
 
 --- JSON's null, the same as aws.null.
-value.null = cjson.null
+value.null = json.null
 
 local escapes = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
 
@@ -144,51 +144,7 @@ end
 
 --- True for an empty table that is known to be a list.
 function value.is_array(t)
-  return getmetatable(t) == cjson.array_mt or getmetatable(t) == cjson.empty_array_mt
-end
-
-local read -- text, position -> value, next position
-
-local unescapes = { n = "\n", r = "\r", t = "\t", b = "\b", f = "\f" }
-
-local function unquote(raw)
-  if not raw:find("\\", 1, true) then return raw end
-  return (raw:gsub("\\(.)(%x?%x?%x?%x?)", function(c, digits)
-    if c == "u" then return utf8.char(tonumber(digits, 16)) end
-    return (unescapes[c] or c) .. digits
-  end))
-end
-
--- The end of a string that opens at `at` - 1.
-local function read_string(text, at)
-  local from = at
-  while true do
-    local stop = text:find('["\\]', from)
-    if not stop then error("damaged text: a string without end", 0) end
-    if text:byte(stop) == 34 then return unquote(text:sub(at, stop - 1)), stop + 1 end
-    from = stop + 2
-  end
-end
-
-local function skip(text, at)
-  return text:find("[^ \n\r\t]", at) or #text + 1
-end
-
-local function read_list(text, at)
-  local list, n = {}, 0
-  at = skip(text, at)
-  if text:byte(at) == 93 then return setmetatable(list, cjson.empty_array_mt), at + 1 end
-  while true do
-    local item
-    item, at = read(text, at)
-    n = n + 1
-    list[n] = item
-    at = skip(text, at)
-    local c = text:byte(at)
-    at = at + 1
-    if c == 93 then return list, at end
-    if c ~= 44 then error("damaged text: a list", 0) end
-  end
+  return json.is_array(t)
 end
 
 local special = {
@@ -202,47 +158,23 @@ local special = {
   end,
 }
 
-local function read_object(text, at)
-  local object, last = {}
-  at = skip(text, at)
-  if text:byte(at) == 125 then return object, at + 1 end
-  while true do
-    local key
-    key, at = read_string(text, skip(text, at) + 1)
-    object[key], at = read(text, skip(text, at) + 1)
-    last = key
-    at = skip(text, at)
-    local c = text:byte(at)
-    at = at + 1
-    if c == 125 then break end
-    if c ~= 44 then error("damaged text: an object", 0) end
-  end
-  if special[last] then return special[last](object[last]), at end
-  return object, at
-end
-
-local words = { t = { "true", true }, f = { "false", false }, n = { "null", value.null } }
-
-function read(text, at)
-  at = skip(text, at)
-  local c = text:sub(at, at)
-  if c == '"' then return read_string(text, at + 1) end
-  if c == "{" then return read_object(text, at + 1) end
-  if c == "[" then return read_list(text, at + 1) end
-  local word = words[c]
-  if word and text:sub(at, at + #word[1] - 1) == word[1] then return word[2], at + #word[1] end
-  local number = text:match("^-?[%d.eE+-]+", at)
-  local n = number and tonumber(number)
-  if not n then error("damaged text", 0) end
-  return n, at + #number
+-- Puts the values in place that JSON has no form for.
+local function revive(v)
+  if type(v) ~= "table" then return v end
+  for k, item in next, v do v[k] = revive(item) end
+  local key, item = next(v)
+  if special[key] and next(v, key) == nil then return special[key](item) end
+  return v
 end
 
 --- The value of a text that encode made; raises on damaged text.
 function value.decode(text)
-  local ok, v, at = pcall(read, text, 1)
-  if not ok or skip(text, at) <= #text then
-    errors.raise { kind = "corrupt", message = "an entry of the journal is damaged: " .. text:sub(1, 60) }
+  local v, message, kind = json.decode(text)
+  if v == nil and kind then
+    errors.raise { kind = "corrupt", message = ("an entry of the journal is damaged (%s): %s"):format(
+      tostring(message), text:sub(1, 60)) }
   end
+  if text:find('{"$', 1, true) then return revive(v) end
   return v
 end
 
