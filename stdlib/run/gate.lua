@@ -79,7 +79,7 @@ end
 
 local function read_inside(s, here, step, e, fn)
   count_read(step, e)
-  if e.wait then s:waiting(step, e.what) end
+  if e.wait then s:waiting(step, ((e.what or gate.name(e)):gsub("^wait for ", ""))) end
   local before = s:now()
   local result, failed = perform(s, here, e, fn)
   if e.wait then

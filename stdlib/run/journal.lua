@@ -10,6 +10,7 @@ local control = require "run.control"
 local errors = require "errors"
 local fs = require "native.fs"
 local sqlite = require "native.sqlite"
+local sys = require "native.sys"
 local value = require "run.value"
 
 local journal = {}
@@ -64,13 +65,31 @@ function journal.open(path, options)
   return self
 end
 
+-- A rehearsal's sweep kills this process at a chosen write: DRLUA_KILL_WRITE is
+-- "before:17" or "after:17", and means something in a rehearsal only.
+local function read_kill()
+  if not sys.getenv("DRLUA_REHEARSAL") then return nil end
+  local moment, n = (sys.getenv("DRLUA_KILL_WRITE") or ""):match("^(%l+):(%d+)$")
+  return moment and { moment = moment, write = tonumber(n) }
+end
+
+local function kill_at(self, moment)
+  if self.kill == nil then self.kill = read_kill() or false end
+  if not self.kill then return end
+  if moment == "before" then self.writes = (self.writes or 0) + 1 end
+  if self.kill.moment == moment and self.kill.write == self.writes then sys.kill(sys.pid(), "KILL") end
+end
+
 --- Adds an event; data is a table of plain data. Returns its number. Raises a
 -- control error when it cannot be written.
 function journal:add(kind, path, data, at)
   local text = value.encode(data or {}, ("the data of %s"):format(path ~= "" and path or kind))
+  kill_at(self, "before")
   must(self, self.db:run("INSERT INTO events (time, kind, path, data) VALUES (?, ?, ?, ?)",
     at or clock.now(), kind, path, text))
-  return self.db:last_id()
+  local seq = self.db:last_id()
+  kill_at(self, "after")
+  return seq
 end
 
 --- All events after number `after` (default: all), with data still as text in the
