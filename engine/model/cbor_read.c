@@ -211,7 +211,7 @@ static bool wrong(struct codec *c, const struct slot *slot)
 
 static bool structure(struct codec *c, struct cbor *in, struct shape *s, int info, uint64_t n)
 {
-    uint32_t hint = 0;
+    uint32_t before = 0;
     lua_createtable(c->L, 0, (int)s->fill);
     while (more(in, info, &n)) {
         int major, key_info;
@@ -223,7 +223,7 @@ static bool structure(struct codec *c, struct cbor *in, struct shape *s, int inf
             return bad(c, in, "text expected as key");
         if (!string(c, in, key_info, length, &name))
             return false;
-        struct slot *slot = shape_wire(c->m, s, name, &hint);
+        struct slot *slot = shape_wire(c->m, s, name, &before);
         if (slot == NULL || is_nothing(in)) {
             if (!pass(c, in))
                 return false;

@@ -118,8 +118,8 @@ static void read_header_members(struct codec *c, struct shape *s, const struct f
     struct span rest = f->headers;
     struct frame_header h;
     while (rest.size > 0 && next_header(&rest, &h)) {
-        uint32_t hint = s->count;
-        struct slot *slot = shape_wire(c->m, s, h.name, &hint);
+        uint32_t before = 0;
+        struct slot *slot = shape_wire(c->m, s, h.name, &before);
         if (slot == NULL || !(slot->traits & SLOT_EVENT_HEADER))
             continue;
         push_name(c, slot);
@@ -193,13 +193,13 @@ static bool read_event(struct codec *c, struct slot *slot, const struct frame *f
 static bool add_event(struct codec *c, struct shape *stream, struct frame *f, int list)
 {
     lua_State *L = c->L;
-    uint32_t hint = stream->count;
+    uint32_t before = 0;
     struct span name = f->exception.size ? f->exception : f->event;
     if (text_is(f->kind, "error"))
         return codec_fault(c, "the event stream ended with the error %.*s: %.*s",
                            (int)f->error_code.size, f->error_code.data, (int)f->error_message.size,
                            f->error_message.data);
-    struct slot *slot = shape_wire(c->m, stream, name, &hint);
+    struct slot *slot = shape_wire(c->m, stream, name, &before);
     if (slot == NULL)
         return true;
     lua_createtable(L, 0, 1);

@@ -85,9 +85,9 @@ static bool wrong(struct codec *c, const struct json *in, const struct slot *slo
 
 /* Sets one member of the table on top; unknown ones and nulls are passed by. */
 static bool member(struct codec *c, struct json *in, struct shape *s, struct span name,
-                   uint32_t *hint, bool body)
+                   uint32_t *before, bool body)
 {
-    struct slot *slot = shape_wire(c->m, s, name, hint);
+    struct slot *slot = shape_wire(c->m, s, name, before);
     if (slot == NULL || (body && slot->location != IN_BODY))
         return json_skip(c, in);
     if (json_peek(in) == 'n' && json_word(in, "null"))
@@ -103,7 +103,7 @@ static bool structure(struct codec *c, struct json *in, struct slot *slot, struc
                       bool body)
 {
     struct span name;
-    uint32_t hint = 0, count = 0;
+    uint32_t before = 0, count = 0;
     bool ok = true;
     if (s->traits & SHAPE_DOCUMENT)
         return json_read_any(c, in);
@@ -112,7 +112,7 @@ static bool structure(struct codec *c, struct json *in, struct slot *slot, struc
     lua_createtable(c->L, 0, (int)s->fill);
     if (json_open(in, '}'))
         do {
-            if (!json_key(c, in, &name) || !member(c, in, s, name, &hint, body))
+            if (!json_key(c, in, &name) || !member(c, in, s, name, &before, body))
                 return false;
             count++;
         } while (json_more(c, in, '}', &ok));

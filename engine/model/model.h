@@ -100,6 +100,7 @@ struct slot {
     int ref; /* its name's place in the table of names */
     uint32_t traits;
     uint8_t location, time_format;
+    uint16_t follower; /* the member that last stood after it in a message */
 };
 
 struct shape {
@@ -112,6 +113,7 @@ struct shape {
     struct slot *payload; /* the payload member, or NULL */
     uint16_t *index;      /* hash of wire names -> slot + 1; NULL at first */
     uint32_t mask;
+    uint16_t first; /* the member that last stood first */
     uint32_t fill;   /* members in the last value read: a size hint */
     uint32_t stream; /* event stream member: 0 not yet looked for, 1 none,
                         else its number + 2 */
@@ -183,9 +185,9 @@ static inline struct shape *slot_shape(struct model *m, struct slot *slot)
     return slot->shape;
 }
 
-/* The member whose name on the wire is `wire`. `hint` is where the search
- * starts (messages mostly keep the model's order) and is moved on. */
-struct slot *shape_wire(struct model *m, struct shape *s, struct span wire, uint32_t *hint);
+/* The member whose name on the wire is `wire`. `before` is the number + 1 of the
+ * member that stood before it in the message, 0 at first; it is moved on. */
+struct slot *shape_wire(struct model *m, struct shape *s, struct span wire, uint32_t *before);
 /* The member of that Lua name, or NULL. */
 struct slot *shape_member(struct shape *s, struct span name);
 

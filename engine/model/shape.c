@@ -76,6 +76,7 @@ static void decode_slots(struct model *m, struct pack *r, struct shape *s)
         if (s->type == STRUCTURE)
             s->slots[i].name = pack_text(m, r);
         s->slots[i].ref = ++m->next_ref;
+        s->slots[i].follower = (uint16_t)(i + 1);
         decode_slot(m, r, &s->slots[i]);
     }
 }
@@ -168,19 +169,25 @@ static bool index_shape(struct model *m, struct shape *s)
     return true;
 }
 
-struct slot *shape_wire(struct model *m, struct shape *s, struct span wire, uint32_t *hint)
+/* Messages have their members in some order of their own, the same every time: a
+ * slot remembers which one followed it. */
+struct slot *shape_wire(struct model *m, struct shape *s, struct span wire, uint32_t *before)
 {
-    if (*hint < s->count && text_eq(s->slots[*hint].wire, wire))
-        return &s->slots[(*hint)++];
+    uint16_t *next = *before ? &s->slots[*before - 1].follower : &s->first;
+    if (*next < s->count && text_eq(s->slots[*next].wire, wire)) {
+        *before = *next + 1u;
+        return &s->slots[*next];
+    }
     if (s->index == NULL && !index_shape(m, s))
         return NULL;
     uint32_t at = hash_text(wire) & s->mask;
     for (; s->index[at] != 0; at = (at + 1) & s->mask) {
-        struct slot *slot = &s->slots[s->index[at] - 1];
-        if (!text_eq(slot->wire, wire))
+        uint16_t found = (uint16_t)(s->index[at] - 1);
+        if (!text_eq(s->slots[found].wire, wire))
             continue;
-        *hint = s->index[at];
-        return slot;
+        *next = found;
+        *before = found + 1u;
+        return &s->slots[found];
     }
     return NULL;
 }

@@ -101,8 +101,8 @@ static bool read_attributes(struct codec *c, struct shape *s, uint32_t node, int
 {
     uint32_t end = first_kid(c, node);
     for (uint32_t k = node + 1; k < end; k++) {
-        uint32_t hint = s->count;
-        struct slot *slot = shape_wire(c->m, s, full_name(c, k), &hint);
+        uint32_t before = 0;
+        struct slot *slot = shape_wire(c->m, s, full_name(c, k), &before);
         if (slot == NULL || !(slot->traits & SLOT_ATTRIBUTE))
             continue;
         struct shape *inner = slot_shape(c->m, slot);
@@ -143,17 +143,15 @@ static struct slot *by_element(struct codec *c, struct shape *s, struct span nam
 
 bool xml_read_members(struct codec *c, struct shape *s, uint32_t node, int into, bool body)
 {
-    uint32_t hint = 0, end = c->s->nodes[node].next;
+    uint32_t before = 0, end = c->s->nodes[node].next;
     if (c->s->nodes[node].attributes > 0 && !read_attributes(c, s, node, into))
         return false;
     for (uint32_t k = first_kid(c, node); k < end; k = c->s->nodes[k].next) {
-        struct slot *slot = shape_wire(c->m, s, xml_name(c, k), &hint);
+        struct slot *slot = shape_wire(c->m, s, xml_name(c, k), &before);
         if (slot == NULL)
             slot = by_element(c, s, xml_name(c, k));
         if (slot == NULL || (body && slot->location != IN_BODY) || (slot->traits & SLOT_ATTRIBUTE))
             continue;
-        if ((slot->traits & SLOT_FLATTENED) && hint > 0)
-            hint--;
         if (!read_member(c, slot, k, into))
             return false;
     }

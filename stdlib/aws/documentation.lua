@@ -11,11 +11,11 @@ local documentation = {}
 
 local function directory_of(path) return path:match("^(.*)/[^/]*$") or "." end
 
---- Where the archive may be: DRLUA_DOCS, beside the program (a build), or where
--- `make install` puts it.
+--- Where the archive may be: DRLUA_DOCS, beside the program or above (a build), or
+-- where `make install` puts it.
 local function places()
   local here = directory_of(sys.exe())
-  return { os.getenv("DRLUA_DOCS") or "", here .. "/docs.bin", here .. "/../share/drlua/docs.bin" }
+  return { os.getenv("DRLUA_DOCS") or "", here .. "/docs.bin", here .. "/../docs.bin", here .. "/../share/drlua/docs.bin" }
 end
 
 local function open()
