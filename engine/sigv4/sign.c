@@ -247,9 +247,11 @@ static void write_presigned_uri(struct sigv4 *s, const struct sigv4_request *r,
     presign_add(p, SPAN("X-Amz-Signature"), buffer_span(&s->signature));
     buffer_clear(b);
     buffer_add_span(b, r->uri);
-    char separator = uri_path(r->uri).size == r->uri.size      ? '?'
-                     : r->uri.data[r->uri.size - 1] == '?' ? '\0'
-                                                               : '&';
+    char separator = '&';
+    if (uri_path(r->uri).size == r->uri.size)
+        separator = '?';
+    else if (uri_query(r->uri).size == 0) /* it ends with its question mark */
+        separator = '\0';
     for (size_t i = 0; i < p->count; i++) {
         if (separator != '\0')
             buffer_add_char(b, separator);

@@ -243,6 +243,8 @@ end)
 t.test("the presigned form of a URI that has a query, or an empty one", function()
   t.matches(sigv4.sign(rds { uri = "/?a=b", expires = 5 }).uri, "^/%?a=b&X%-Amz%-Algorithm=")
   t.matches(sigv4.sign(rds { uri = "/?", expires = 5 }).uri, "^/%?X%-Amz%-Algorithm=")
+  t.matches(sigv4.sign(rds { uri = "/?a=?", expires = 5 }).uri, "^/%?a=%?&X%-Amz%-Algorithm=")
+  t.equal((verify(sigv4.apply(rds { uri = "/?a=?", expires = 5 }))), "us-west-2")
   t.matches(sigv4.sign(rds { uri = "/", expires = 5 }).uri, "^/%?X%-Amz%-Algorithm=")
 end)
 
