@@ -24,6 +24,7 @@ int luaopen_native_sqlite(lua_State *L);
 int luaopen_native_sys(lua_State *L);
 int luaopen_native_terminal(lua_State *L);
 int luaopen_native_timer(lua_State *L);
+int luaopen_native_xml(lua_State *L);
 
 static const luaL_Reg modules[] = {
     {"native.clock", luaopen_native_clock},
@@ -45,6 +46,7 @@ static const luaL_Reg modules[] = {
     {"native.sys", luaopen_native_sys},
     {"native.terminal", luaopen_native_terminal},
     {"native.timer", luaopen_native_timer},
+    {"native.xml", luaopen_native_xml},
     {"cjson", luaopen_cjson},
     {NULL, NULL},
 };
