@@ -8,6 +8,7 @@ local lock = require "run.lock"
 local operator = require "cli.operator"
 local options = require "cli.options"
 local params = require "run.params"
+local planner = require "run.planner"
 local rollback = require "run.rollback"
 local screen = require "cli.screen"
 local signal = require "native.signal"
@@ -81,6 +82,17 @@ local function watch_lock(s)
   end)
 end
 
+-- What a step is about to change, found by planning it with the playbook loaded afresh.
+local function previewer(path, environment_name, values)
+  return function(s, step_path)
+    local loaded = library.load(path, environment_name)
+    local look = planner.new { id = s.id, playbook = loaded.definition, params = values, secrets = s.secrets,
+      out = function() end, user = s.user, host = s.host, environment_name = environment_name, path = path,
+      history = s.history:copy(), started = s.started }
+    return look:look_at(step_path)
+  end
+end
+
 -- Runs the body of a session with everything around it; returns the exit code.
 local function drive(s, view, parsed, body)
   local stop_drawing = view:start()
@@ -121,7 +133,8 @@ function start.run(parsed)
   if not definition.run then options.usage("%s has no `run`, only `ready`: use drlua check", loaded.path) end
   local view = screen.new(parsed.output)
   local s = life.begin(state.open(parsed.state), loaded, values,
-    { out = function(e) view:event(e) end, operator = operator.find(view), assume_yes = parsed.yes })
+    { out = function(e) view:event(e) end, operator = operator.find(view), assume_yes = parsed.yes,
+      previewer = previewer(loaded.path, parsed.env, values) })
   return drive(s, view, parsed, definition.run)
 end
 
@@ -158,6 +171,7 @@ local function reopen(parsed, extra)
   local values = values_again(head, loaded, parsed.params)
   local view = screen.new(parsed.output)
   extra.out, extra.operator = function(e) view:event(e) end, operator.find(view)
+  extra.previewer = previewer(path, head.environment, values)
   extra.assume_yes, extra.accept_changes = parsed.yes, parsed["accept-changes"]
   return life.reopen(state.open(parsed.state), id, loaded, values, extra), view, loaded.definition
 end

@@ -90,10 +90,15 @@ local function read_inside(s, here, step, e, fn)
   return table.unpack(result, 2, result.n)
 end
 
+--- What a read outside of steps answered when the run first made it, or nil; and its key.
+function gate.seen(s, here, e)
+  local key = here:unique("read " .. gate.name(e))
+  return s.history.values[here.path] and s.history.values[here.path][key], key
+end
+
 -- Outside of any step: the first answer is the answer for good.
 local function read_outside(s, here, e, fn)
-  local key = here:unique("read " .. gate.name(e))
-  local seen = s.history.values[here.path] and s.history.values[here.path][key]
+  local seen, key = gate.seen(s, here, e)
   if seen and seen.error then error(s.secrets:reveal(seen.error), 0) end
   if seen then return value.unpack(s.secrets:reveal(seen.values)) end
   local result, failed = perform(s, here, e, fn)

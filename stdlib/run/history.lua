@@ -113,6 +113,14 @@ function history.empty()
     checks = {}, visited = {}, last = 0 }, history)
 end
 
+--- The same history for another session to go through.
+function history:copy()
+  local copy = setmetatable({}, history)
+  for k, v in pairs(self) do copy[k] = v end
+  copy.visited = {}
+  return copy
+end
+
 --- Reads the whole journal.
 function history.read(journal)
   local self = history.empty()

@@ -37,7 +37,11 @@ end
 function life.secrets(loaded, values)
   local registry = secrets.new()
   params.register_secrets(loaded.definition.params, values, registry)
-  for _, name in ipairs { "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN" } do registry:add(name, sys.getenv(name)) end
+  for _, name in ipairs { "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN" } do
+    local key = sys.getenv(name)
+    -- AWS's are long; a simulator's may be a common word.
+    if key and #key >= 16 then registry:add(name, key) end
+  end
   return registry
 end
 
@@ -47,17 +51,20 @@ local function fields_of(loaded, values, options)
     operator = options.operator, assume_yes = options.assume_yes, accept_changes = options.accept_changes,
     user = user_name(), host = sys.hostname(), environment_name = loaded.environment_name,
     environment = loaded.environment, path = loaded.path,
+    previewer = options.previewer,
   }
 end
 
+-- The paths stay as they are: the run is found again by them.
 local function head_of(s, loaded, values)
-  return {
-    id = s.id, nonce = s.nonce, title = loaded.definition.title, path = loaded.path,
-    absolute_path = absolute(loaded.path), environment = loaded.environment_name,
+  local head = s.secrets:conceal {
+    id = s.id, nonce = s.nonce, title = loaded.definition.title, environment = loaded.environment_name,
     params = params.without_secrets(loaded.definition.params, values), started = s.started, user = s.user,
     host = s.host, version = version, targets = playbook.targets(loaded.definition, loaded.environment),
     rehearsal = sys.getenv("DRLUA_REHEARSAL"),
   }
+  head.path, head.absolute_path = loaded.path, absolute(loaded.path)
+  return head
 end
 
 local function make_journal(state, id, locks)
@@ -84,7 +91,7 @@ function life.begin(state, loaded, values, options)
   local s = session.new(fields)
   s.locks, s.directory, s.targets = locks, state:run(id), playbook.targets(loaded.definition, loaded.environment)
   s.journal:together(function()
-    s.journal:meta("run", s.secrets:conceal(head_of(s, loaded, values)))
+    s.journal:meta("run", head_of(s, loaded, values))
     s.journal:meta("status", "running")
     s.journal:meta("locks", names)
     s.journal:meta("process", { pid = sys.pid(), start_time = sys.start_time(sys.pid()), host = s.host })

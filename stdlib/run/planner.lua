@@ -7,10 +7,12 @@
 local control = require "run.control"
 local errors = require "errors"
 local gate = require "run.gate"
+local history = require "run.history"
 local scope = require "run.scope"
 local session = require "run.session"
 local step = require "run.step"
 local unknown = require "unknown"
+local value = require "run.value"
 
 local planner = setmetatable({}, { __index = session })
 planner.__index = planner
@@ -105,11 +107,19 @@ local function read_through(self, planned, e, fn)
   return table.unpack(result, 2, result.n)
 end
 
+-- In a preview, reads outside of steps have been made by the run already.
+local function seen_before(self, here, e)
+  if not self.target or not e.read or here:innermost_step() or here:in_probe() then return nil end
+  return gate.seen(self, here, e)
+end
+
 --- The gate of plan and check.
 function planner:gate(here, e, fn)
   if self.stopping then control.raise("interrupt", "interrupted") end
   local planned = here:innermost_step() or self.outside
   if not planned.planes then planned = self.outside end -- a check under `drlua check`
+  local seen = seen_before(self, here, e)
+  if seen and seen.values then return value.unpack(self.secrets:reveal(seen.values)) end
   add_plane(planned, e)
   if e.wait then
     table.insert(planned.waits, e.what or gate.name(e))
@@ -183,10 +193,39 @@ local function failed(self, planned, e)
   planned.stop = (e.where or e.at) and ("%s (%s)"):format(e.message, e.where or e.at) or e.message
 end
 
+-- In a preview only the step in question is looked into: one that the run has ended
+-- hands back what it had, any other something unknown. True and the values, or false.
+local function beside_target(self, path, name)
+  if not self.target or path == self.target or self.target:sub(1, #path + 1) == path .. "/" then return false end
+  local past = self.history.steps[path]
+  if past and (past.status == "succeeded" or past.status == "skipped") then
+    local data = past.decoded or history.results(past)
+    return true, value.unpack(self.secrets:reveal(data.values))
+  end
+  return true, unknown.new("the result of step " .. name)
+end
+
+--- What the step at `path` would change, as sentences. The session has the run's
+-- history, and a playbook loaded afresh: nothing of the run itself is touched.
+function planner:look_at(path)
+  self.target = path
+  self:execute(self.playbook.run)
+  local changes = {}
+  for _, planned in ipairs(self.steps) do
+    for _, row in ipairs(planned.changes) do table.insert(changes, row.what or row.name) end
+  end
+  return changes
+end
+
 --- A step, written down.
 function planner:step(name, options, fn)
   local here = scope.current()
   local checked = step.options(name, options, fn)
+  local beside = table.pack(beside_target(self, here:join(name), name))
+  if beside[1] then
+    here:unique(name)
+    return table.unpack(beside, 2, beside.n)
+  end
   local planned = { name = name, path = here:join(here:unique(name)), options = checked, changes = {}, reads = {},
     waits = {}, planes = {}, order = {} }
   table.insert(self.steps, planned)
@@ -197,10 +236,11 @@ function planner:step(name, options, fn)
     return
   end
   local done = table.pack(already(self, planned, here))
-  if done[1] then return table.unpack(done, 2, done.n) end
+  if done[1] and not self.target then return table.unpack(done, 2, done.n) end
   local sc = scope.new(self, "step", planned.path, here)
   sc.step = planned
   local result = table.pack(sc:call(fn, control.handler))
+  if planned.path == self.target then control.raise("rewound", "the step in question has been looked into") end
   if result[1] then return table.unpack(result, 2, result.n) end
   failed(self, planned, errors.from(result[2]))
   return unknown.new("the result of step " .. name)

@@ -175,7 +175,11 @@ function session:ask_settled(st, e, intent)
 end
 
 --- What a step would change, for the question of an approval; see plan.lua.
-session.preview = function() return nil end
+function session:preview(st)
+  if not self.previewer then return nil end
+  local ok, changes = pcall(task.timeout, 20, self.previewer, self, st.path)
+  return ok and changes and #changes > 0 and changes or nil
+end
 
 function session:step(name, options, fn)
   local here = scope.current()

@@ -1,0 +1,101 @@
+-- Rehearsals: a world, a run against it, expectations, faults, the sweep.
+local t = require "harness"
+local fs = require "native.fs"
+local program = require "program"
+
+local PLAYBOOK = [[
+local aws, dr = require "aws", require "drlua"
+return dr.playbook { title = "Move",
+  params = { { "region", type = "region", default = "us-west-2" }, { "cluster" }, { "pw", secret = true } },
+  run = function(p)
+    local ecs = aws.ecs { region = p.region }
+    local before = dr.step("Note", { risk = "read" }, function()
+      return ecs:describe_services { cluster = p.cluster, services = { "api" } }.services[1].desiredCount
+    end)
+    dr.step("Scale", { budget = "2m", risk = "irreversible" }, function()
+      ecs:update_service { cluster = p.cluster, service = "api", desiredCount = before + 2 }
+      ecs:wait("services_stable", { cluster = p.cluster, services = { "api" } })
+    end)
+    dr.step("DNS", function()
+      local change = aws.route53 {}:change_resource_record_sets { HostedZoneId = "Z1", ChangeBatch = { Changes = {
+        { Action = "UPSERT", ResourceRecordSet = { Name = "api.x.example", Type = "CNAME", TTL = 60,
+          ResourceRecords = { { Value = "b.example" } } } } } } }
+      dr.wait_until("the change", { every = "1s", timeout = "1m" }, function()
+        local s = aws.route53 {}:get_change { Id = change.ChangeInfo.Id }.ChangeInfo.Status
+        return s == "INSYNC", s
+      end)
+    end)
+  end,
+  rehearsal = "rehearsals/move.lua" }
+]]
+
+local REHEARSAL = [[
+return { title = "small", speed = 240, secrets = { pw = "canary-rehearsal" }, params = { cluster = "c" },
+  world = { ecs = { { cluster = "c", region = "us-west-2", services = { { name = "api", desired = 1 } } } },
+    zones = { { id = "Z1", name = "x.example", records = {
+      { Name = "api.x.example", Type = "CNAME", TTL = 60, values = { "a.example" } } } } } },
+  %s
+  expect = function(state)
+    state.expect("scaled", state.count("ecs", "UpdateService") >= 1)
+    state.expect("as wished", %s)
+  end }
+]]
+
+local function workspace(extra, wish)
+  local w = program.workspace { ["move.lua"] = PLAYBOOK }
+  w.write("rehearsals/move.lua", REHEARSAL:format(extra or "", wish or "true"))
+  w.env.DRLUA_STDLIB = ""
+  return w
+end
+
+t.test("a rehearsal plays the run in the simulator and judges its end", function()
+  local w = workspace()
+  local r = w.run { "rehearse", "move.lua", "--seed", "7" }
+  t.equal(r.code, 0, r.out .. r.err)
+  t.contains(r.out, "ok    scaled")
+  t.contains(r.out, "Rehearsal passed. Seed 7.")
+  local path = r.out:match("Report: ([^\n]+)\n$")
+  local report = assert(fs.read(path))
+  t.contains(report, "## Rehearsal")
+  t.contains(report, "ecs.update_service of c in us-west-2")
+  local pipe = io.popen("grep -rl canary-rehearsal " .. w.directory .. "/state; true")
+  t.equal(pipe:read("a"), "")
+  pipe:close()
+end)
+
+t.test("an expectation that does not hold fails it, with the seed", function()
+  local w = workspace(nil, "false, 'the moon is full'")
+  local r = w.run { "rehearse", "move.lua" }
+  t.equal(r.code, 1)
+  t.contains(r.out, "FAIL  as wished: the moon is full")
+  t.matches(r.out, "Rehearsal failed%. Seed %d+%.")
+end)
+
+t.test("an answer that is lost does not do anything twice", function()
+  local w = workspace(nil, 'state.count("ecs", "UpdateService") <= 2')
+  local r = w.run { "rehearse", "move.lua", "--fault", "lost:operation=UpdateService,count=1" }
+  t.equal(r.code, 0, r.out .. r.err)
+end)
+
+t.test("a disaster at a step's moment; the outcome a rehearsal expects", function()
+  local w = workspace('outcome = "failed", disaster = { kind = "error", status = 400, code = "AccessDenied", '
+    .. 'operation = "ChangeResourceRecordSets", at = { step = "Scale", moment = "started" } },')
+  local r = w.run { "rehearse", "move.lua" }
+  t.equal(r.code, 0, r.out .. r.err)
+  t.contains(r.out, "ok    the run failed")
+end)
+
+t.test("a sweep over writes and calls: nothing wrong", function()
+  local w = workspace()
+  local r = w.run { "rehearse", "move.lua", "--sweep", "--limit", "14", "--seed", "11" }
+  t.equal(r.code, 0, r.out .. r.err)
+  t.contains(r.out, "points tried    14")
+  t.contains(r.out, "wrong           0")
+end)
+
+t.test("a wrong rehearsal file is told before anything starts", function()
+  local w = workspace("wrld = 1,")
+  local r = w.run { "rehearse", "move.lua" }
+  t.equal(r.code, 2)
+  t.contains(r.err, "unknown field wrld; did you mean world?")
+end)
