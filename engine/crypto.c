@@ -19,8 +19,8 @@
 #include <lauxlib.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/rand.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -342,6 +342,22 @@ static int crypto_unhex(lua_State *L)
     return 1;
 }
 
+/* From the kernel: it serves before OpenSSL's own generator is set up, which costs
+ * a short-lived process more than the rest of its cryptography. */
+static void fill_random(lua_State *L, void *to, size_t size)
+{
+    unsigned char *at = to;
+    while (size > 0) {
+        ssize_t got = getrandom(at, size, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            luaL_error(L, "the system gives no random bytes");
+        at += got;
+        size -= (size_t)got;
+    }
+}
+
 /* crypto.random(n) -> n bytes from the system's generator. */
 static int crypto_random(lua_State *L)
 {
@@ -349,8 +365,7 @@ static int crypto_random(lua_State *L)
     luaL_argcheck(L, n >= 0 && n <= 1 << 20, 1, "between 0 and 1048576 bytes");
     luaL_Buffer b;
     char *out = luaL_buffinitsize(L, &b, (size_t)n);
-    if (n > 0 && RAND_bytes((unsigned char *)out, (int)n) != 1)
-        return luaL_error(L, "the system gives no random bytes");
+    fill_random(L, out, (size_t)n);
     luaL_pushresultsize(&b, (size_t)n);
     return 1;
 }
@@ -360,8 +375,7 @@ static int crypto_uuid(lua_State *L)
 {
     unsigned char bytes[16];
     char hex[32];
-    if (RAND_bytes(bytes, sizeof bytes) != 1)
-        return luaL_error(L, "the system gives no random bytes");
+    fill_random(L, bytes, sizeof bytes);
     bytes[6] = (unsigned char)((bytes[6] & 0x0f) | 0x40);
     bytes[8] = (unsigned char)((bytes[8] & 0x3f) | 0x80);
     hex_encode(bytes, sizeof bytes, hex);

@@ -5,6 +5,7 @@
  * request, offers HTTP/2 over TLS, and verifies certificates unless told not to. */
 #define _GNU_SOURCE
 #include "option.h"
+#include "signing.h"
 #include "transfer.h"
 
 #include <errno.h>
@@ -21,16 +22,22 @@ static const lua_Integer MAX_BODY = 256 << 20;
 struct exchange {
     struct op op;
     struct transfer *transfer;
+    bool map_headers;
 };
 
-/* Pushes the header that begins at `line` as {name, value}; returns its end. A line
- * without a colon gives nothing. */
-static const char *push_header(lua_State *L, const char *line, const char *end, bool *pushed)
+struct line {
+    const char *name, *value;
+    size_t name_size, value_size;
+};
+
+/* Reads the header that begins at `line`; returns its end. A line without a colon
+ * has no name. */
+static const char *read_line(const char *line, const char *end, struct line *out)
 {
     const char *stop = memchr(line, '\n', (size_t)(end - line));
     const char *next = stop ? stop + 1 : end;
     const char *colon = memchr(line, ':', (size_t)(next - line));
-    *pushed = colon != NULL;
+    *out = (struct line){NULL, NULL, 0, 0};
     if (!colon)
         return next;
     const char *value = colon + 1, *last = next;
@@ -38,29 +45,58 @@ static const char *push_header(lua_State *L, const char *line, const char *end, 
         value++;
     while (last > value && strchr("\r\n \t", last[-1]))
         last--;
-    lua_createtable(L, 2, 0);
-    lua_pushlstring(L, line, (size_t)(colon - line));
-    lua_rawseti(L, -2, 1);
-    lua_pushlstring(L, value, (size_t)(last - value));
-    lua_rawseti(L, -2, 2);
+    *out = (struct line){line, value, (size_t)(colon - line), (size_t)(last - value)};
     return next;
 }
 
-static void push_headers(lua_State *L, const struct buffer *head)
+static void push_pair(lua_State *L, const struct line *h)
+{
+    lua_createtable(L, 2, 0);
+    lua_pushlstring(L, h->name, h->name_size);
+    lua_rawseti(L, -2, 1);
+    lua_pushlstring(L, h->value, h->value_size);
+    lua_rawseti(L, -2, 2);
+}
+
+/* Sets the value in the table on top, after one of the same name if there is any. */
+static void set_in_map(lua_State *L, const struct line *h)
+{
+    lua_pushlstring(L, h->name, h->name_size);
+    lua_pushvalue(L, -1);
+    int type = lua_rawget(L, -3);
+    lua_pushlstring(L, h->value, h->value_size);
+    if (type == LUA_TSTRING) {
+        lua_pushliteral(L, ", ");
+        lua_insert(L, -2);
+        lua_concat(L, 3);
+    } else {
+        lua_remove(L, -2);
+    }
+    lua_rawset(L, -3);
+}
+
+static void push_headers(lua_State *L, const struct buffer *head, bool map)
 {
     const char *line = head->data, *end = head->data + head->size;
-    lua_createtable(L, 8, 0);
+    lua_createtable(L, map ? 0 : 8, map ? 8 : 0);
     for (lua_Integer n = 1; line < end;) {
-        bool pushed;
-        line = push_header(L, line, end, &pushed);
-        if (pushed)
+        struct line header;
+        line = read_line(line, end, &header);
+        if (!header.name)
+            continue;
+        if (map) {
+            set_in_map(L, &header);
+        } else {
+            push_pair(L, &header);
             lua_rawseti(L, -2, n++);
+        }
     }
 }
 
 static int exchange_push(lua_State *L, struct op *op)
 {
-    const struct transfer *transfer = ((struct exchange *)op)->transfer;
+    const struct exchange *exchange = (struct exchange *)op;
+    const struct transfer *transfer = exchange->transfer;
     if (transfer->code != CURLE_OK || transfer->kind) {
         char text[512];
         const char *kind = transfer_explain(transfer, text, sizeof text);
@@ -69,7 +105,7 @@ static int exchange_push(lua_State *L, struct op *op)
     lua_createtable(L, 0, 4);
     lua_pushinteger(L, transfer->status);
     lua_setfield(L, -2, "status");
-    push_headers(L, &transfer->head);
+    push_headers(L, &transfer->head, exchange->map_headers);
     lua_setfield(L, -2, "headers");
     lua_pushlstring(L, transfer->body.size ? transfer->body.data : "", transfer->body.size);
     lua_setfield(L, -2, "body");
@@ -118,6 +154,19 @@ static void suppress(lua_State *L, struct transfer *transfer, const char *line)
         luaL_error(L, "out of memory");
 }
 
+/* The name and the value on top of the stack; pops both. */
+static void add_header(lua_State *L, struct transfer *transfer, struct given *given)
+{
+    bool texts = lua_type(L, -2) == LUA_TSTRING && lua_isstring(L, -1);
+    if (!texts)
+        luaL_error(L, "option \"headers\": a list of {name, value} expected");
+    const char *name = lua_tostring(L, -2), *value = lua_tostring(L, -1);
+    given->content_type |= strcasecmp(name, "Content-Type") == 0;
+    given->expect |= strcasecmp(name, "Expect") == 0;
+    add_line(L, transfer, name, value);
+    lua_pop(L, 2);
+}
+
 static void read_headers(lua_State *L, struct transfer *transfer)
 {
     struct given given = {false, false};
@@ -127,20 +176,36 @@ static void read_headers(lua_State *L, struct transfer *transfer)
             luaL_error(L, "option \"headers\": a list of {name, value} expected");
         lua_rawgeti(L, -1, 1);
         lua_rawgeti(L, -2, 2);
-        const char *name = lua_tostring(L, -2), *value = lua_tostring(L, -1);
-        if (!name || !value)
-            luaL_error(L, "option \"headers\": a list of {name, value} expected");
-        given.content_type |= strcasecmp(name, "Content-Type") == 0;
-        given.expect |= strcasecmp(name, "Expect") == 0;
-        add_line(L, transfer, name, value);
-        lua_pop(L, 3);
+        add_header(L, transfer, &given);
+        lua_pop(L, 1);
     }
     if (count >= 0)
         lua_pop(L, 1);
+    if (option_table(L, 1, "more_headers")) {
+        lua_pushnil(L);
+        while (lua_next(L, -2)) {
+            lua_pushvalue(L, -2);
+            lua_insert(L, -2);
+            add_header(L, transfer, &given);
+        }
+        lua_pop(L, 1);
+    }
     if (!given.content_type)
         suppress(L, transfer, "Content-Type:");
     if (!given.expect)
         suppress(L, transfer, "Expect:");
+}
+
+/* Signs by the option "sign", when it is given; `body` is the stack index of the body. */
+static void sign(lua_State *L, struct transfer *transfer, const char *method, const char *url,
+                 int body)
+{
+    size_t size = 0;
+    if (!option_table(L, 1, "sign"))
+        return;
+    const char *text = lua_type(L, body) == LUA_TSTRING ? lua_tolstring(L, body, &size) : "";
+    signing_apply(L, lua_upvalueindex(1), -1, transfer, method, url, text, size);
+    lua_pop(L, 1);
 }
 
 static bool is_one_of(const char *name, const char *const names[])
@@ -265,15 +330,18 @@ static int refuse(lua_State *L, struct exchange *exchange, int error, const char
     return push_errno(L, error, "%s", what);
 }
 
-/* request{method="GET", url=, headers={{name, value}...}, body=string or {file=,
- * offset=, length=}, sink={file=, append=}, connect_timeout=3, timeout=0 (none),
+/* request{method="GET", url=, headers={{name, value}...}, more_headers={name = value},
+ * map_headers=false, body=string or {file=, offset=, length=}, sign={region=, service=,
+ * credentials=, time=, payload_hash=, normalize_path=, double_encode=,
+ * sign_body_header=, asymmetric=} (see aws.sigv4; no other headers are added), sink={file=, append=}, connect_timeout=3, timeout=0 (none),
  * ca_file=, verify=true, http2=true, follow=false, max_body_bytes=}
  * => {status=, headers={{name, value}...}, body=, seconds=, sink_bytes=} */
 static int http_request(lua_State *L)
 {
     static const char *const known[] = {
         "method", "url",     "headers", "body",  "sink",   "connect_timeout", "timeout",
-        "ca_file", "verify", "http2",   "follow", "max_body_bytes", NULL};
+        "ca_file", "verify", "http2",   "follow", "max_body_bytes", "more_headers",
+        "map_headers", "sign", NULL};
     lua_settop(L, 1);
     luaL_checktype(L, 1, LUA_TTABLE);
     option_check(L, 1, known);
@@ -290,6 +358,8 @@ static int http_request(lua_State *L)
     if (!set_url(transfer, url))
         return push_failure(L, "invalid", "\"%.200s\" is not an http or https URL", url);
     read_headers(L, transfer);
+    sign(L, transfer, method, url, 2);
+    exchange->map_headers = option_bool(L, 1, "map_headers", false);
     int error = read_body(L, transfer, method);
     if (error)
         return refuse(L, exchange, error, "read the request's body");
@@ -322,6 +392,8 @@ int luaopen_native_http(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"request", http_request}, {"close_idle", http_close_idle}, {NULL, NULL}};
-    luaL_newlib(L, functions);
+    luaL_newlibtable(L, functions);
+    signing_push(L);
+    luaL_setfuncs(L, functions, 1);
     return 1;
 }

@@ -109,15 +109,17 @@ local function archive(models)
   local names = {}
   for name in pairs(models) do names[#names + 1] = name end
   table.sort(names)
+  -- The names stand together, so that a search touches few pages.
   local at = 8 + #names * 16
   local index, blobs = {}, {}
+  local offset = at + #table.concat(names)
   for i, name in ipairs(names) do
-    local offset = at + #name
     index[i] = string.pack("<I4I4I4I4", at, #name, offset, #models[name])
-    blobs[i] = name .. models[name]
-    at = offset + #models[name]
+    blobs[i] = models[name]
+    at, offset = at + #name, offset + #models[name]
   end
-  return "DRMA" .. string.pack("<I4", #names) .. table.concat(index) .. table.concat(blobs), #names
+  return "DRMA" .. string.pack("<I4", #names) .. table.concat(index) .. table.concat(names)
+    .. table.concat(blobs), #names
 end
 
 local function write(path, models)

@@ -5,13 +5,8 @@
 -- the breaker spares the calls that follow. What may be sent twice is decided here:
 -- a call that may have been carried out and is not safe to repeat is never sent
 -- again; its error says that it is in doubt.
-local errors = require "errors"
 local crypto = require "native.crypto"
-local failure = require "aws.failure"
 local http = require "native.http"
-local observer = require "aws.observer"
-local retry = require "aws.retry"
-local sigv4 = require "aws.sigv4"
 local targets = require "aws.target"
 local task = require "task"
 
@@ -20,8 +15,6 @@ local call = {}
 local CONNECT_TIMEOUT = 3
 local READ_DEADLINE, WRITE_DEADLINE, STREAM_DEADLINE = 10, 30, 300
 local FIRST_SHARE = 0.6 -- of the deadline, for a read's first attempt
-local PROBE_TIMEOUT = 5
-local SKEW_TOLERANCE = 240
 
 -- Operations that take long to answer by their nature.
 local SLOW = {
@@ -33,17 +26,10 @@ local SLOW = {
 
 --- Seconds that a call has by default.
 function call.deadline(service, op, effect_class)
-  local slow = SLOW[service .. "." .. op.name]
-  if slow then return slow end
+  if op.slow == nil then op.slow = SLOW[service .. "." .. op.name] or false end
+  if op.slow then return op.slow end
   if op.streaming then return STREAM_DEADLINE end
   return effect_class == "read" and READ_DEADLINE or WRITE_DEADLINE
-end
-
-local function header(answer, name)
-  for _, pair in ipairs(answer.headers) do
-    if pair[1]:lower() == name then return pair[2] end
-  end
-  return nil
 end
 
 -- What is kept about one call while it is under way.
@@ -52,160 +38,73 @@ local function begin(client, op, input, options, class, token)
   local timeout = options and options.timeout or client.timeout or call.deadline(client.service, op, class)
   return { client = client, op = op, input = input, options = options, class = class, token = token,
     started = now, deadline = now + timeout, timeout = timeout, attempt = 0,
-    max_attempts = retry.max_attempts(client.service, client.max_attempts) }
+    max_attempts = client.attempts }
 end
 
--- The error's fields that every failure of the call bears.
-local function fields(c, more)
-  more.service, more.operation = c.client.service, c.op.name
-  more.region = c.target and c.target.region or c.client.region or nil
-  more.resource, more.attempts = failure.resource(c.input), c.attempt
-  return more
-end
-
-local function headers_of(c)
-  local target, request = c.target, c.request
-  local list = { { "Host", c.host }, { "User-Agent", c.client.user_agent } }
-  local n = 2
-  for name, value in pairs(request.headers) do
-    n = n + 1
-    list[n] = { name, value }
-  end
-  for _, pair in ipairs(target.headers or {}) do
-    n = n + 1
-    list[n] = pair
-  end
-  list[n + 1] = { "amz-sdk-invocation-id", c.id }
-  list[n + 2] = { "amz-sdk-request", ("attempt=%d; max=%d"):format(c.attempt, c.max_attempts) }
+-- Headers that all calls to a target have.
+local function fixed_headers(c, host)
+  local list = { { "Host", host }, { "User-Agent", c.client.user_agent } }
+  for _, pair in ipairs(c.target.headers or {}) do table.insert(list, pair) end
   return list
 end
 
--- S3 wants the hash of the body as a header; others take it, and where there is no
--- body it spares them a guess at what was hashed. A body from a file goes unhashed
--- where that is allowed.
-local function sign_body(request, target, body)
-  if target.signing_name == "s3" or target.signing_name == "s3express" or target.no_double_encoding then
-    request.normalize_path, request.double_encode, request.sign_body_header = false, false, true
-  elseif body == nil or body == "" then
-    request.sign_body_header = true
+-- The table of the request that native.http takes: kept per target, since all but a
+-- few fields of it stay the same, and read at once.
+local function wire_of(c)
+  local target, client = c.target, c.client
+  local s3 = target.signing_name == "s3" or target.signing_name == "s3express" or target.no_double_encoding
+  target.wire = { headers = fixed_headers(c, target.host), map_headers = true, ca_file = client.ca_file or nil,
+    verify = client.verify }
+  if target.auth == "sigv4" or target.auth == "sigv4a" then
+    target.sign = { region = target.signing_region, service = target.signing_name, normalize_path = not s3,
+      double_encode = not s3, asymmetric = target.auth == "sigv4a", always_hashed = s3 or nil }
   end
-  if type(body) == "table" then request.payload_hash = "UNSIGNED-PAYLOAD" end
+  return target.wire
 end
 
--- The request signed for this attempt: uri and headers as they will be sent.
-local function sign(c, request, body)
-  local target = c.target
-  if target.auth == "none" then return request end
-  local credentials = c.client:credentials_for(c.op)
+-- S3 wants the hash of the body as a header; others take it, and where there is no
+-- body it spares them a guess at what was hashed. A body from a file goes unhashed.
+local function sign(c, wire, body)
+  local target, sign_with = c.target, c.target.sign
+  if target.auth == "none" then return end
+  local credentials = c.client.credentials:get()
   c.credentials = credentials
-  if target.auth == "bearer" then
-    table.insert(request.headers, { "Authorization", "Bearer " .. credentials.token })
-    return request
+  if not sign_with then
+    c.request.headers.Authorization = "Bearer " .. credentials.token
+    return
   end
-  request.credentials = credentials
-  request.region, request.service = target.signing_region, target.signing_name
-  request.time = c.client.clock.now() + c.lane.skew
-  sign_body(request, target, body)
-  if target.auth == "sigv4a" then request.asymmetric = true end
-  return sigv4.apply(request)
+  sign_with.credentials = credentials
+  sign_with.time = c.client.clock.now() + c.lane.skew
+  sign_with.sign_body_header = sign_with.always_hashed or body == nil or body == ""
+  sign_with.payload_hash = type(body) == "table" and "UNSIGNED-PAYLOAD" or nil
+  wire.sign = sign_with
 end
 
 local function send(c, timeout)
-  local target, options = c.target, c.options
-  local body = c.request.body
-  local request = sign(c, { method = c.request.method, uri = target.path .. c.request.uri, headers = headers_of(c),
-    body = type(body) == "string" and body or nil, payload_hash = c.request.payload_hash }, body)
-  return task.await(http.request {
-    method = request.method, url = c.origin .. request.uri, headers = request.headers,
-    body = body, sink = options and options.sink, timeout = timeout,
-    connect_timeout = math.min(CONNECT_TIMEOUT, timeout), ca_file = c.client.ca_file or nil, verify = c.client.verify,
-    on_progress = options and options.on_progress,
-  })
-end
-
-local function answered_failure(c, answer, err)
-  local status = answer.status
-  return fields(c, { status = status, code = err.code, answer = err.message, request_id = err.request_id,
-    fields = err.fields, type = err.type, modeled = err.modeled, modeled_retry = err.retryable,
-    retry_after = header(answer, "x-amz-retry-after"), date = header(answer, "date") })
-end
-
-local function wire_failure(c, message, kind)
-  return fields(c, { kind = kind,
-    reason = failure.silence(c.client.service, c.target.region, c.target.host, kind, message) })
-end
-
--- Clock skew: the answer's own Date shows by how much we are wrong.
-local function correct_clock(c, problem)
-  if c.corrected or not retry.may_be_skew(problem) or not problem.date then return false end
-  local server = c.client.clock.parse(problem.date)
-  local skew = server and server - c.client.clock.now()
-  if not skew or math.abs(skew - c.lane.skew) < SKEW_TOLERANCE then return false end
-  c.lane.skew, c.corrected = skew, true
-  return true
-end
-
-local function renew_credentials(c, problem)
-  if c.renewed or not retry.expired(problem) then return false end
-  c.renewed = true
-  return c.client:renew_credentials(c.credentials)
-end
-
--- Marks that the call may have been carried out without our knowing.
-local function note_doubt(c, problem, class)
-  if class and not retry.harmless(problem, class) and c.class ~= "read" then c.doubt = true end
-end
-
--- Seconds until the next attempt, or nil when there is to be none.
-local function next_attempt(c, problem)
-  if correct_clock(c, problem) or renew_credentials(c, problem) then return 0 end
-  local class = retry.class(problem, c.client.service)
-  problem.class = class
-  note_doubt(c, problem, class)
-  if not class or (c.class == "once" and not c.token and not retry.harmless(problem, class)) then return nil end
-  local clock = c.client.clock
-  local delay = retry.delay(c.attempt, class, c.client.service, problem.retry_after, clock.random)
-  if class == "throttle" then c.lane:throttled(delay, clock.monotonic()) end
-  if c.attempt >= c.max_attempts or clock.monotonic() + delay >= c.deadline then return nil end
-  c.taken = c.lane.quota:acquire(class)
-  if not c.taken then
-    if retry.long_polling(c.client.service, c.op.name) then clock.sleep(delay) end
-    return nil
-  end
-  return delay
-end
-
-local SILENT = { timeout = true, connect = true, resolve = true }
-
-local function settle_breaker(c, problem)
-  local lane, clock = c.lane, c.client.clock
-  if problem.status then return end
-  -- Another call's answer since this one began shows that the region lives.
-  local quiet = not lane.answered_at or lane.answered_at < c.started
-  if SILENT[problem.kind] and quiet and not SLOW[c.client.service .. "." .. c.op.name] and not c.op.streaming then
-    lane.breaker:silent(problem.reason, clock.monotonic(), c.probe)
-    observer.tell { event = "silent", service = c.client.service, region = c.target.region, reason = problem.reason }
-  elseif c.probe then
-    lane.breaker:abandon()
-  end
-end
-
--- The error object for a failure that ends the call.
-local function final(c, problem)
-  settle_breaker(c, problem)
-  local class = problem.class
-  problem.in_doubt = c.doubt and c.class == "once" or nil
-  if not problem.status then return failure.unanswered(problem) end
-  problem.retryable = class ~= nil
-  problem.throttled = class == "throttle" or nil
-  if c.doubt and not class then problem.retried_in_doubt = true end
-  return failure.answered(problem)
+  local target, request = c.target, c.request
+  local wire, headers, body = target.wire or wire_of(c), request.headers, request.body
+  headers["amz-sdk-invocation-id"] = c.id
+  headers["amz-sdk-request"] = ("attempt=%d; max=%d"):format(c.attempt, c.max_attempts)
+  wire.method, wire.more_headers, wire.body, wire.timeout = request.method, headers, body, timeout
+  wire.url = c.origin .. target.path .. request.uri
+  wire.connect_timeout = timeout < CONNECT_TIMEOUT and timeout or CONNECT_TIMEOUT
+  wire.sink = c.options and c.options.sink
+  local common = wire.headers
+  if c.host ~= target.host then wire.headers = fixed_headers(c, c.host) end
+  sign(c, wire, body)
+  local op, message, kind = http.request(wire)
+  wire.headers, wire.body, wire.sink = common, nil, nil
+  if not op then return nil, message, kind end
+  return task.await(op)
 end
 
 local function succeeded(c)
   local lane = c.lane
   lane.quota:release(c.taken)
-  if c.client.retry_mode == "adaptive" then lane.limiter:answered(false, c.client.clock.monotonic()) end
+  if c.client.retry_mode == "adaptive" then
+    local now = c.client.clock.monotonic()
+    lane:limit(now):answered(false, now)
+  end
 end
 
 -- One attempt: the output; or nil and the failure.
@@ -216,10 +115,7 @@ local function attempt(c)
   local share = left
   if c.attempt == 1 and c.class == "read" and c.max_attempts > 1 then share = left * FIRST_SHARE end
   local answer, message, kind = send(c, share)
-  if not answer then
-    if kind == "cancelled" then errors.raise { kind = "cancelled", message = "cancelled" } end
-    return nil, wire_failure(c, message, kind)
-  end
+  if not answer then return nil, require("aws.fault").unanswered(c, message, kind) end
   lane.breaker:answered()
   lane.answered_at = clock.monotonic()
   if c.op.fix_answer then answer = c.op.fix_answer(answer) end
@@ -228,7 +124,7 @@ local function attempt(c)
     if c.op.fix_output then output = c.op.fix_output(output, answer, c.known) end
     return output
   end
-  return nil, answered_failure(c, answer, err)
+  return nil, require("aws.fault").answered(c, answer, err)
 end
 
 local function hold_back(c)
@@ -238,57 +134,16 @@ local function hold_back(c)
   clock.sleep(math.min(hold, (c.deadline - clock.monotonic()) / 2))
 end
 
--- A call that is not a read must not be the one that finds out whether a region lives
--- again: an empty request asks first.
-local function ping(c)
-  local target = c.target
-  local answer, message, kind = task.await(http.request { method = "GET", url = target.origin .. "/", headers = {},
-    timeout = PROBE_TIMEOUT, connect_timeout = CONNECT_TIMEOUT, ca_file = c.client.ca_file or nil,
-    verify = c.client.verify })
-  if answer then
-    c.lane.breaker:answered()
-    c.probe = nil
-    return
-  end
-  c.attempt = 1
-  error(final(c, wire_failure(c, message, kind)), 0)
-end
-
-local function pass_breaker(c)
-  local now = c.client.clock.monotonic()
-  local gate = c.lane.breaker:admit(now)
-  if gate == "closed" then return end
-  if gate == "open" then
-    error(failure.unanswered(fields(c, { kind = "timeout", reason = c.lane.breaker.reason, at_once = true })), 0)
-  end
-  c.probe = true
-  if c.class ~= "read" then return ping(c) end
-  c.max_attempts = 1
-  c.deadline = math.min(c.deadline, now + PROBE_TIMEOUT)
-end
-
-local function tell_retry(c, problem, delay)
-  if not observer.watched() then return end
-  observer.tell { event = "retry", service = c.client.service, operation = c.op.name, region = c.target.region,
-    attempt = c.attempt, delay = delay, reason = problem.code or problem.reason }
-end
-
 local function attempts(c)
   while true do
-    hold_back(c)
+    local lane = c.lane
+    if lane.paused_until > 0 or c.client.retry_mode == "adaptive" then hold_back(c) end
     local output, problem = attempt(c)
     if output ~= nil then
       succeeded(c)
       return output
     end
-    local delay = next_attempt(c, problem)
-    if c.client.retry_mode == "adaptive" then
-      c.lane.limiter:answered(problem.class == "throttle", c.client.clock.monotonic())
-    end
-    if not delay then error(final(c, problem), 0) end
-    tell_retry(c, problem, delay)
-    if delay > 0 then c.client.clock.sleep(delay) end
-    if c.lane.breaker.reason and not c.probe then error(final(c, problem), 0) end
+    require("aws.fault").settle(c, problem)
   end
 end
 
@@ -305,7 +160,7 @@ function call.execute(client, op, input, options, class, token)
   c.lane = c.target.lane
   c.origin, c.host = c.target.origin, c.target.host
   if c.request.host_prefix then c.origin, c.host = targets.prefixed(c.target, c.request.host_prefix) end
-  pass_breaker(c)
+  if c.lane.breaker.reason then require("aws.fault").pass_breaker(c) end
   local ok, result = pcall(attempts, c)
   if ok then return result end
   if c.probe then c.lane.breaker:abandon() end

@@ -1,18 +1,13 @@
 --- A client of one service in one region: every operation of the model is a method
 -- by its snake_case name, beside wait, each, pages, all and try.
 local caller = require "aws.caller"
-local duration = require "duration"
 local effect = require "effect"
 local errors = require "errors"
 local call = require "aws.call"
-local failure = require "aws.failure"
 local names = require "aws.names"
 local operations = require "aws.operations"
-local quirks = require "aws.quirks"
 local session = require "aws.session"
-local sigv4 = require "aws.sigv4"
 local target = require "aws.target"
-local unknown = require "unknown"
 
 local client = {}
 
@@ -23,6 +18,10 @@ local EXTENSIONS = { s3 = "aws.s3", rds = "aws.tokens", eks = "aws.tokens", dsql
   ["route53-recovery-cluster"] = "aws.arc" }
 
 local EMPTY = {}
+
+-- Services of which aws/quirks.lua has something to say.
+local QUIRKS = { route53 = true, rds = true, neptune = true, docdb = true, ec2 = true, autoscaling = true, iam = true,
+  s3 = true, dynamodb = true, glacier = true, apigateway = true, cloudformation = true }
 
 local function refuse(self, op, message)
   caller.misuse({ service = self.service, region = self.region or nil, operation = op and op.name },
@@ -37,7 +36,7 @@ local function check_options(self, op, options)
       refuse(self, op, ("unknown call option %s; known: on_progress, page_size, sink, timeout"):format(tostring(name)))
     end
     if name == "timeout" and type(value) ~= "number" then
-      local seconds, wrong = duration.parse(value)
+      local seconds, wrong = require("duration").parse(value)
       if not seconds then refuse(self, op, "timeout: " .. wrong) end
       options = setmetatable({ timeout = seconds }, { __index = options })
     end
@@ -64,7 +63,7 @@ end
 
 local function describe(self, name)
   local found = self.model:operation(name)
-  local special = quirks.of(self.service, name) or EMPTY
+  local special = QUIRKS[self.service] and require("aws.quirks").of(self.service, name) or EMPTY
   return {
     name = name, model = found, rule = operations.rule(self.service, name, found.method),
     token_member = found.idempotency_token, streaming = found.streaming_output or streams(self.model, found),
@@ -78,7 +77,7 @@ function Client:find(name)
   local shared = self.shared.operations
   local op = shared[name]
   if op then return op end
-  local full = self.model:find(names.snake(name))
+  local full = self.model:find(name) or self.model:find(names.snake(name))
   if not full then return nil end
   op = shared[full] or describe(self, full)
   shared[full], shared[name] = op, op
@@ -112,8 +111,8 @@ function Client:presign_query(op, request, region, more)
   source.region, source.targets, source.endpoint_url = region, {}, self.endpoint_url
   local found = target.of(source, op, EMPTY)
   local query = request.body:gsub("+", "%%20") -- a form's space; in a query a plus is a plus
-  for name, value in pairs(more) do query = query .. "&" .. name .. "=" .. quirks.percent(value) end
-  local signed = sigv4.apply { method = "GET", uri = found.path .. "/?" .. query, headers = { { "Host", found.host } },
+  for name, value in pairs(more) do query = query .. "&" .. name .. "=" .. require("aws.quirks").percent(value) end
+  local signed = require("aws.sigv4").apply { method = "GET", uri = found.path .. "/?" .. query, headers = { { "Host", found.host } },
     body = "", region = found.signing_region, service = found.signing_name, credentials = self:credentials_for(op),
     time = self.clock.now(), expires = 3600 }
   return found.origin .. signed.uri
@@ -143,7 +142,7 @@ end
 
 --- Raises when the input is wrong; unknown values (under plan) pass.
 function Client:check(name, input)
-  if unknown.within(input) then return end
+  if require("unknown").within(input) then return end
   local op = self:operation(name)
   if op.fix_input then input = op.fix_input(input, self) end
   local valid, message = self.model:validate(op.name, input)
@@ -151,7 +150,7 @@ function Client:check(name, input)
 end
 
 local function subject(self, op, input)
-  local resource = failure.resource(input)
+  local resource = require("aws.failure").resource(input)
   return ("%s.%s%s in %s"):format(self.service, names.snake(op.name), resource and " of " .. resource or "",
     self.region or "no region")
 end
@@ -257,7 +256,7 @@ end
 function client.is(value) return getmetatable(value) == meta end
 
 -- Fields that a client may lack: false, so that they are not looked up as operations.
-local FIELDS = { "region", "timeout", "max_attempts", "retry_mode", "account", "verify", "ca_file", "cluster" }
+local FIELDS = { "region", "timeout", "retry_mode", "account", "verify", "ca_file", "cluster" }
 
 local shared_by_model = setmetatable({}, { __mode = "k" })
 

@@ -10,7 +10,6 @@
 -- files to globally configure AWS SDKs and tools".
 local errors = require "errors"
 local ini = require "aws.ini"
-local nearest = require "nearest"
 local sys = require "native.sys"
 
 local config = {}
@@ -125,7 +124,7 @@ local function find(self, map, what, name)
   errors.raise {
     kind = "missing",
     message = ("%s %q is neither in %s nor in %s%s"):format(what, name, self.config_file, self.credentials_file,
-      nearest.hint(name, names(map))),
+      require("nearest").hint(name, names(map))),
   }
 end
 

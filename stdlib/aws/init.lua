@@ -30,12 +30,21 @@ local function service_names()
   return names
 end
 
---- The service's name in the models for what a user wrote; nil for none.
+local opened = {} -- service -> model: kept, for what was learnt of it is kept with it
+
+local function open(service)
+  if not opened[service] then opened[service] = model.open(service) end
+  return opened[service]
+end
+
+--- The service's name in the models for what a user wrote; nil for none. The names of
+-- all services are looked at only when it is not one of them.
 local function resolve(name)
-  local known = service_names().known
   local dashed = name:gsub("_", "-")
-  return known[name] or known[dashed] or known[dashed:lower()] or known[ALIASES[name] or ""]
-    or known[(name:gsub("[_-]", "")):lower()]
+  if open(name) then return name end
+  if open(dashed) then return dashed end
+  local known = service_names().known
+  return known[dashed:lower()] or known[ALIASES[name] or ""] or known[(name:gsub("[_-]", "")):lower()]
 end
 
 local function unknown_service(name)
@@ -55,7 +64,7 @@ end
 function aws.client(name, options)
   local service = resolve(name)
   if not service then unknown_service(name) end
-  return client.new(session.parts(service, model.open(service), options or {}))
+  return client.new(session.parts(service, open(service), options or {}))
 end
 
 local makers = {}

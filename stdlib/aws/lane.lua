@@ -1,8 +1,7 @@
 --- What all calls to one service in one region share: the budget of retries, the
 -- breaker, the pause that a throttle imposes, and the clock's correction.
-local adaptive = require "aws.adaptive"
 local breaker = require "aws.breaker"
-local retry = require "aws.retry"
+local quota = require "aws.quota"
 
 local lane = {}
 
@@ -12,13 +11,12 @@ local Lane = {}
 Lane.__index = Lane
 
 --- The lane of a service, region and host; the same one for the same three.
--- now: monotonic seconds.
-function lane.of(service, region, host, now)
+function lane.of(service, region, host)
   local key = service .. "|" .. tostring(region) .. "|" .. host
   local found = lanes[key]
   if not found then
-    found = setmetatable({ service = service, region = region, host = host, quota = retry.quota(),
-      breaker = breaker.new(), limiter = adaptive.new(now), paused_until = 0, skew = 0 }, Lane)
+    found = setmetatable({ service = service, region = region, host = host, quota = quota.new(),
+      breaker = breaker.new(), paused_until = 0, skew = 0 }, Lane)
     lanes[key] = found
   end
   return found
@@ -45,8 +43,14 @@ end
 function Lane:hold(mode, now, random)
   local wait = 0
   if now < self.paused_until then wait = (self.paused_until - now) * (1 + random() * 0.5) end
-  if mode == "adaptive" then wait = math.max(wait, self.limiter:acquire(now)) end
+  if mode == "adaptive" then wait = math.max(wait, self:limit(now):acquire(now)) end
   return wait
+end
+
+--- The limiter of the adaptive mode.
+function Lane:limit(now)
+  if not self.limiter then self.limiter = require("aws.adaptive").new(now) end
+  return self.limiter
 end
 
 --- A throttled answer: nobody sends for `delay` seconds.

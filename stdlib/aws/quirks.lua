@@ -121,8 +121,8 @@ local function iam_output(output) return decode_policies(output, 0) end
 -- S3 --------------------------------------------------------------------------
 
 local function header(answer, name)
-  for _, pair in ipairs(answer.headers) do
-    if pair[1]:lower() == name then return pair[2] end
+  for each, value in pairs(answer.headers) do
+    if each:lower() == name then return value end
   end
   return nil
 end

@@ -1,13 +1,10 @@
---- Retries: which failures earn another attempt, after how long, and from what
--- budget. The standard mode of all AWS SDKs with the figures they move to in 2026:
--- 3 attempts (dynamodb 4), delays of random(0,1) x min(base x 2^n, 20 s) with base
--- 50 ms after a passing fault (dynamodb 25 ms) and 1 s after a throttle, a quota
--- of 500 from which a retry takes 14 and a throttled one 5.
+--- Retries: which failures earn another attempt, and after how long. The standard mode of all AWS SDKs with the figures they move to in 2026:
+-- delays of random(0,1) x min(base x 2^n, 20 s) with base 50 ms after a passing fault
+-- (dynamodb 25 ms) and 1 s after a throttle. The budget is in quota.lua.
 local retry = {}
 
 local MAX_BACKOFF = 20
 local RETRY_AFTER_EXTRA = 5
-local QUOTA, COST, THROTTLE_COST = 500, 14, 5
 
 local THROTTLE = {}
 for code in ([[Throttling ThrottlingException ThrottledException RequestThrottledException
@@ -62,12 +59,6 @@ function retry.expired(failure)
   return EXPIRED[failure.code] == true
 end
 
---- Attempts that a call may use. configured: of max_attempts in the settings.
-function retry.max_attempts(service, configured)
-  if configured then return configured end
-  return (service == "dynamodb" or service == "dynamodbstreams") and 4 or 3
-end
-
 --- Seconds to wait after the failed attempt (1: the first). retry_after: the text of
 -- the x-amz-retry-after header (milliseconds) or nil. random: as math.random.
 function retry.delay(attempt, class, service, retry_after, random)
@@ -83,27 +74,6 @@ end
 -- since their callers loop.
 function retry.long_polling(service, operation)
   return LONG_POLLING[service .. "." .. operation] == true
-end
-
-local Quota = {}
-Quota.__index = Quota
-
---- The budget of retries, shared by all calls to a service in a region.
-function retry.quota()
-  return setmetatable({ available = QUOTA }, Quota)
-end
-
---- Takes the cost of a retry; the amount taken, or nil when there is too little.
-function Quota:acquire(class)
-  local cost = class == "throttle" and THROTTLE_COST or COST
-  if cost > self.available then return nil end
-  self.available = self.available - cost
-  return cost
-end
-
---- Gives back after a success: what the last retry took, or 1 without any.
-function Quota:release(amount)
-  if self.available < QUOTA then self.available = math.min(QUOTA, self.available + (amount or 1)) end
 end
 
 return retry

@@ -5,8 +5,7 @@ local caller = require "aws.caller"
 local clock = require "native.clock"
 local config = require "aws.config"
 local credentials = require "aws.credentials"
-local duration = require "duration"
-local nearest = require "nearest"
+local quota = require "aws.quota"
 local settings = require "aws.settings"
 local task = require "task"
 
@@ -26,9 +25,9 @@ local VERSION = "1.0"
 --   cluster_endpoints   of route53-recovery-cluster: { { Endpoint =, Region = } ... }
 --   clock               { now, monotonic, sleep, random, parse }, for tests
 local OPTIONS = {}
-for name in ([[region profile endpoint_url role_arn external_id role_session_name duration_seconds mfa_serial credentials
-  timeout max_attempts retry_mode use_fips use_dualstack addressing_style ca_file verify cluster_endpoints
-  clock]]):gmatch("%S+") do OPTIONS[name] = true end
+for name in ([[region profile endpoint_url role_arn external_id role_session_name duration_seconds mfa_serial
+  credentials timeout max_attempts retry_mode use_fips use_dualstack addressing_style ca_file verify
+  cluster_endpoints clock]]):gmatch("%S+") do OPTIONS[name] = true end
 
 local function check(service, options)
   if type(options) ~= "table" then
@@ -40,7 +39,7 @@ local function check(service, options)
       for each in pairs(OPTIONS) do table.insert(known, each) end
       table.sort(known)
       caller.misuse(nil, "aws.%s: unknown option %s%s; known: %s", service, tostring(name),
-        nearest.hint(tostring(name), known), table.concat(known, ", "))
+        require("nearest").hint(tostring(name), known), table.concat(known, ", "))
     end
   end
 end
@@ -149,7 +148,7 @@ session.methods = Parts
 
 local function seconds(options)
   if options.timeout == nil then return nil end
-  local value, wrong = duration.parse(options.timeout)
+  local value, wrong = require("duration").parse(options.timeout)
   if not value then caller.misuse(nil, "timeout: %s", wrong) end
   return value
 end
@@ -168,7 +167,8 @@ function session.parts(service, model, options)
     endpoint_params = endpoint_params(loaded, options, url), serialize_options = serialize_options(loaded, service),
     credentials = provider, clock = options.clock or session.clock, targets = {}, timeout = seconds(options),
     retry_mode = mode_of(options.retry_mode or loaded.retry_mode),
-    max_attempts = options.max_attempts or loaded.max_attempts, use_fips = options.use_fips or loaded.fips,
+    attempts = quota.attempts(service, options.max_attempts or loaded.max_attempts),
+    use_fips = options.use_fips or loaded.fips,
     use_dualstack = options.use_dualstack or loaded.dualstack, ca_file = options.ca_file or loaded.ca_bundle,
     verify = options.verify ~= false, signing_name = metadata.signing_name or metadata.endpoint_prefix,
     user_agent = user_agent(loaded), share_key = table.concat({ service, name or "", url or "", identity }, "\n"),

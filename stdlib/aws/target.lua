@@ -2,7 +2,6 @@
 -- the hot path wants, kept per client and operation.
 local endpoint = require "aws.endpoint"
 local errors = require "errors"
-local jmespath = require "aws.jmespath"
 local lane = require "aws.lane"
 
 local target = {}
@@ -67,7 +66,7 @@ local function make(client, op, found)
     is_local = is_local(authority), headers = headers_of(found), auth = auth,
     signing_region = signing_region, signing_name = chosen.signing_name,
     no_double_encoding = chosen.disable_double_encoding or nil, region = shown or nil,
-    lane = lane.of(client.service, shown, client.endpoint_url or "", client.clock.monotonic()),
+    lane = lane.of(client.service, shown, client.endpoint_url or ""),
   }
 end
 
@@ -95,7 +94,7 @@ local function parameters(client, op, input)
   for name, static in pairs(op.model.staticContextParams or {}) do params[name] = static.value end
   for name, member in pairs(op.model.contextParams or {}) do params[name] = input[member] end
   for name, where in pairs(op.model.operationContextParams or {}) do
-    params[name] = jmespath.compile(where.path)(input)
+    params[name] = require("aws.jmespath").compile(where.path)(input)
   end
   return params
 end

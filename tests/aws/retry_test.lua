@@ -1,6 +1,7 @@
 local t = require "harness"
 local adaptive = require "aws.adaptive"
 local breaker = require "aws.breaker"
+local quota = require "aws.quota"
 local retry = require "aws.retry"
 
 local function most() return 1 end
@@ -23,9 +24,9 @@ t.test("x-amz-retry-after is honoured, up to 5 s more than our own delay", funct
 end)
 
 t.test("three attempts, four for dynamodb, or what is configured", function()
-  t.equal(retry.max_attempts("rds"), 3)
-  t.equal(retry.max_attempts("dynamodb"), 4)
-  t.equal(retry.max_attempts("dynamodb", 7), 7)
+  t.equal(quota.attempts("rds"), 3)
+  t.equal(quota.attempts("dynamodb"), 4)
+  t.equal(quota.attempts("dynamodb", 7), 7)
 end)
 
 t.test("failures are told apart", function()
@@ -45,18 +46,18 @@ t.test("failures are told apart", function()
 end)
 
 t.test("the quota ends retries, and successes give back", function()
-  local quota = retry.quota()
+  local budget = quota.new()
   local taken = 0
-  while quota:acquire("transient") do taken = taken + 1 end
+  while budget:acquire("transient") do taken = taken + 1 end
   t.equal(taken, 500 // 14)
-  t.equal(quota.available, 10)
-  t.equal(quota:acquire("throttle"), 5)
-  quota:release()
-  t.equal(quota.available, 6)
-  quota:release(14)
-  t.equal(quota.available, 20)
-  for _ = 1, 1000 do quota:release() end
-  t.equal(quota.available, 500)
+  t.equal(budget.available, 10)
+  t.equal(budget:acquire("throttle"), 5)
+  budget:release()
+  t.equal(budget.available, 6)
+  budget:release(14)
+  t.equal(budget.available, 20)
+  for _ = 1, 1000 do budget:release() end
+  t.equal(budget.available, 500)
 end)
 
 t.test("the adaptive limiter slows after a throttle and recovers", function()

@@ -13,6 +13,7 @@ local DRLUA, VENV = sys.exe(), sys.getenv "DRLUA_VENV" or "build/venv"
 local PYTHON = VENV .. "/bin/python"
 local work = assert(fs.tempdir("drlua-bench"))
 local env = { AWS_ACCESS_KEY_ID = "AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY = "secret", AWS_REGION = "us-west-2",
+  AWS_DEFAULT_REGION = "us-west-2",
   AWS_EC2_METADATA_DISABLED = "true", AWS_CONFIG_FILE = "/nonexistent", AWS_SHARED_CREDENTIALS_FILE = "/nonexistent",
   PATH = sys.getenv "PATH", HOME = work }
 
@@ -96,8 +97,8 @@ http {
   server {
     listen 127.0.0.1:%d; root %s;
     location / { return 200 "%s"; }
-    location /none/ { return 200 "%s"; }
-    location = /one/ { error_page 405 =200 /one.xml; try_files /one.xml =404; }
+    location /none { return 200 "%s"; }
+    location /one { error_page 405 =200 /one.xml; try_files /one.xml =404; }
   }
 }
 ]]
@@ -107,7 +108,8 @@ local function start_nginx()
   local port = probe.port
   probe:close()
   assert(fs.write(work .. "/one.xml", page(1)))
-  assert(fs.write(work .. "/nginx.conf", CONF:format(work, work, work, work, work, work, work, port, work, IDENTITY, NONE)))
+  local w = work
+  assert(fs.write(w .. "/nginx.conf", CONF:format(w, w, w, w, w, w, w, port, w, IDENTITY, NONE)))
   local child = errors.check("start nginx", process.start { argv = { "nginx", "-c", work .. "/nginx.conf",
     "-p", work, "-e", work .. "/error.log" }, env = env, stdin = "null", stdout = "null", stderr = "null" })
   local url = ("http://127.0.0.1:%d"):format(port)
