@@ -83,8 +83,7 @@ end
 local function send(c, timeout)
   local target, request = c.target, c.request
   local wire, headers, body = target.wire or wire_of(c), request.headers, request.body
-  headers["amz-sdk-invocation-id"] = c.id
-  headers["amz-sdk-request"] = ("attempt=%d; max=%d"):format(c.attempt, c.max_attempts)
+  if c.attempt > 1 then headers["amz-sdk-request"] = ("attempt=%d; max=%d"):format(c.attempt, c.max_attempts) end
   wire.method, wire.more_headers, wire.body, wire.timeout = request.method, headers, body, timeout
   wire.url = c.origin .. target.path .. request.uri
   wire.connect_timeout = timeout < CONNECT_TIMEOUT and timeout or CONNECT_TIMEOUT
@@ -155,7 +154,6 @@ function call.execute(client, op, input, options, class, token)
   local c = begin(client, op, input, options, class, op.token_member and (token or input[op.token_member]))
   if op.fix_input then input, c.known = op.fix_input(input, client) end
   c.request = client:serialize(op, input, token, c.known)
-  c.id = crypto.uuid()
   c.target = client:target(op, input, c.request)
   c.lane = c.target.lane
   c.origin, c.host = c.target.origin, c.target.host

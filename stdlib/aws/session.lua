@@ -130,8 +130,7 @@ end
 
 local function user_agent(loaded)
   local app = loaded.user_agent_app_id
-  return ("drlua/%s ua/2.1 os/linux lang/lua#5.4 cfg/retry-mode#%s%s"):format(VERSION, loaded.retry_mode,
-    app and " app/" .. app:gsub("[^%w!#$%%&'*+.^_`|~-]", "-") or "")
+  return ("drlua/%s%s"):format(VERSION, app and " app/" .. app:gsub("[^%w!#$%%&'*+.^_`|~-]", "-") or "")
 end
 
 local Parts = {}
