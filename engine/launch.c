@@ -247,18 +247,13 @@ static int open_streams(struct launch *launch, struct process *process, int its[
     return 0;
 }
 
-/* Starts it; a failure is told by spawn.step. */
+/* Starts it; a failure is told by spawn.step. Without a pidfd (an old kernel, a
+ * sandbox that forbids it) its end is looked for now and then. */
 static void start_process(struct launch *launch, struct process *process)
 {
-    struct spawn *spawn = &launch->spawn;
-    process->pid = spawn_start(spawn);
-    if (process->pid < 0)
-        return;
-    process->pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
-    if (process->pidfd < 0) {
-        spawn->error = errno;
-        spawn->step = "watch";
-    }
+    process->pid = spawn_start(&launch->spawn);
+    if (process->pid > 0)
+        process->pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
 }
 
 static int push_start_error(lua_State *L, const struct spawn *spawn)
@@ -301,7 +296,7 @@ int process_start(lua_State *L)
     for (int i = 0; i < 3; i++)
         if (its[i] >= 0)
             close(its[i]);
-    if (error || process->pidfd < 0)
+    if (error || launch.spawn.step)
         process_end(process);
     if (error)
         return push_errno(L, error, "start %s: open its %s", launch.spawn.argv[0],

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 static const char PROCESS_META[] = "drlua.process";
+static const double LOOK_SECONDS = 0.02; /* between looks, without a pidfd */
 enum { READ_DEFAULT = 65536, READ_LIMIT = 16 << 20, REAP_MS = 2000 };
 
 struct process *process_new(lua_State *L)
@@ -67,17 +68,25 @@ static void reap(struct process *process)
         process->code = got > 0 ? WEXITSTATUS(status) : -1;
 }
 
+/* After a kill: short, but for a child that hangs in the kernel. init gets that. */
+static void await_end(struct process *process)
+{
+    struct pollfd end = {.fd = process->pidfd, .events = POLLIN};
+    int step = process->pidfd >= 0 ? REAP_MS : 1;
+    for (int waited = 0; waited < REAP_MS && !process->reaped; waited += step) {
+        poll(&end, 1, step);
+        reap(process);
+    }
+}
+
 void process_end(struct process *process)
 {
     if (process->closed)
         return;
     process->closed = true;
     if (process->pid > 0 && !process->reaped) {
-        struct pollfd end = {.fd = process->pidfd, .events = POLLIN};
         kill(-process->pid, SIGKILL);
-        /* Short, but for a child that hangs in the kernel: init gets that one. */
-        poll(&end, 1, REAP_MS);
-        reap(process);
+        await_end(process);
     }
     close_fd(&process->pidfd);
     for (int i = 0; i < 3; i++)
@@ -264,10 +273,13 @@ struct waiting {
 static bool waiting_ask(struct op *op, struct turn *turn)
 {
     const struct process *process = ((struct waiting *)op)->process;
-    bool ended = process->reaped || process->closed;
-    if (!ended)
+    if (process->reaped || process->closed)
+        return true;
+    if (process->pidfd >= 0)
         turn_fd(turn, op, process->pidfd, CURL_WAIT_POLLIN);
-    return ended;
+    else
+        turn_deadline(turn, op, turn->now + LOOK_SECONDS);
+    return false;
 }
 
 static bool waiting_step(struct op *op, struct turn *turn)

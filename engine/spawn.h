@@ -15,8 +15,9 @@ struct spawn {
     uid_t uid;
     gid_t gid;
     /* Of a failed start: what could not be done, and its errno. */
-    const char *volatile step;
-    volatile int error;
+    const char *step;
+    int error;
+    int report; /* for spawn.c: where the child tells of its failure */
 };
 
 /* Returns the process id, or -1 with step and error set. */
