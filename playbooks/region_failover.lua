@@ -163,7 +163,7 @@ return dr.playbook {
     { "rpo_column", default = "created_at", help = "its timestamp column" },
     { "ledger_url", type = "url", required = false,
       help = "answers {rows, last_at} of acknowledged writes, from outside the region: RPO counted in rows" },
-    { "checks", type = "list", required = false, help = "SQL checks: { { name=, sql= } }; each query must answer true" },
+    { "checks", type = "list", required = false, help = "SQL checks: { { name=, sql= } }; each must answer true" },
 
     { "terraform_dir", required = false, help = "applied with region and environment=dr" },
     { "kubeconfig", required = false },

@@ -26,7 +26,8 @@ return {
     vaults = { { name = "dust-backup-vault-prod" } },
     timeline = {
       { instance = "dust-db-prod", backup = "dust-backup-vault-prod", age = "26h" },
-      { instance = "dust-db-prod", sql = "insert into orders select n, 1 + n % 100, 10 from generate_series(1001, 1200) n" },
+      { instance = "dust-db-prod",
+        sql = "insert into orders select n, 1 + n % 100, 10 from generate_series(1001, 1200) n" },
       { instance = "dust-db-prod", backup = "dust-backup-vault-prod", age = "100m" },
       { instance = "dust-db-prod", backup = "dust-backup-vault-prod", age = "1h", status = "PARTIAL" },
       { instance = "dust-db-prod", sql = "update orders set total = -1 where id % 7 = 0" },
@@ -58,7 +59,9 @@ return {
   secrets = { db_password = PASSWORD },
 
   expect = function(state)
-    local function orders(condition) return state.value("dust-db-prod", "select count(*) from orders where " .. condition) end
+    local function orders(condition)
+      return state.value("dust-db-prod", "select count(*) from orders where " .. condition)
+    end
     state.expect("the newest backup from before the corruption was restored", function()
       return orders("true") == 1200, ("%d orders"):format(orders("true"))
     end)

@@ -112,7 +112,8 @@ function Client:presign_query(op, request, region, more)
   local found = target.of(source, op, EMPTY)
   local query = request.body:gsub("+", "%%20") -- a form's space; in a query a plus is a plus
   for name, value in pairs(more) do query = query .. "&" .. name .. "=" .. require("aws.quirks").percent(value) end
-  local signed = require("aws.sigv4").apply { method = "GET", uri = found.path .. "/?" .. query, headers = { { "Host", found.host } },
+  local signed = require("aws.sigv4").apply {
+    method = "GET", uri = found.path .. "/?" .. query, headers = { { "Host", found.host } },
     body = "", region = found.signing_region, service = found.signing_name, credentials = self:credentials_for(op),
     time = self.clock.now(), expires = 3600 }
   return found.origin .. signed.uri

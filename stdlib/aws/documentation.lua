@@ -15,7 +15,9 @@ local function directory_of(path) return path:match("^(.*)/[^/]*$") or "." end
 -- where `make install` puts it.
 local function places()
   local here = directory_of(sys.exe())
-  return { os.getenv("DRLUA_DOCS") or "", here .. "/docs.bin", here .. "/../docs.bin", here .. "/../share/drlua/docs.bin" }
+  return {
+    os.getenv("DRLUA_DOCS") or "", here .. "/docs.bin", here .. "/../docs.bin", here .. "/../share/drlua/docs.bin",
+  }
 end
 
 local function open()

@@ -1,6 +1,7 @@
 --- Retries: which failures earn another attempt, and after how long. The standard mode
--- of all AWS SDKs with the figures they move to in 2026: delays of random(0,1) x min(base x 2^n, 20 s) with base 50 ms after a passing fault
--- (dynamodb 25 ms) and 1 s after a throttle. The budget is in quota.lua.
+-- of all AWS SDKs with the figures they move to in 2026: delays of random(0,1) x
+-- min(base x 2^n, 20 s) with base 50 ms after a passing fault (dynamodb 25 ms) and 1 s
+-- after a throttle. The budget is in quota.lua.
 local retry = {}
 
 local MAX_BACKOFF = 20

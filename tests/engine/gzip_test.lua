@@ -34,7 +34,9 @@ end)
 
 t.test("damaged and cut data are called corrupt", function()
   local good = gzip.compress(("some text "):rep(1000))
-  for _, bad in ipairs { "", "not gzip", good:sub(1, -2), good:sub(1, 15), good:sub(1, 20) .. "\xff\xff" .. good:sub(23) } do
+  for _, bad in ipairs {
+    "", "not gzip", good:sub(1, -2), good:sub(1, 15), good:sub(1, 20) .. "\xff\xff" .. good:sub(23),
+  } do
     local value, _, kind = gzip.decompress(bad)
     t.equal(value, nil)
     t.equal(kind, "corrupt")

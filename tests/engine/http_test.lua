@@ -117,7 +117,8 @@ t.test("files: an answer to one, a part of one as body", function()
   answer = request { url = base .. "/missing", sink = { file = dir .. "/none" } }
   t.equal({ answer.status, answer.body, answer.sink_bytes }, { 404, "no such key", 0 })
   local function upload(method, offset, length)
-    return request { method = method, url = base, body = { file = dir .. "/out", offset = offset, length = length } }.body
+    local body = { file = dir .. "/out", offset = offset, length = length }
+    return request { method = method, url = base, body = body }.body
   end
   t.equal(upload("POST", 5, 7), "5678901")
   t.equal(upload("PUT", 999998), "89")
@@ -232,7 +233,8 @@ end)
 
 local function certificate(dir)
   local proc <close> = assert(process.start { argv = { "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes",
-    "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", dir .. "/key",
+    "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+    "-keyout", dir .. "/key",
     "-out", dir .. "/cert" }, stderr = "null" })
   t.equal(task.await(proc:wait()), { code = 0 })
 end

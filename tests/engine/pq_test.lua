@@ -32,7 +32,8 @@ t.test("values of every kind, there and back", function()
     .. "1.50::numeric AS n, NULL AS null, true AS t, 'NaN'::float8 AS nan, '\\x00ff'::bytea AS bytea"
   local result = exec(conn, sql, { 42, 2 ^ 40 // 1 | 0, 0.1, false, "häß", "a\0b", nil, n = 7 })
   local row = result.rows[1]
-  t.equal({ row[1], row[2], row[3], row[4], row[5], row[6], row[7] }, { 42, 2 ^ 40 // 1 | 0, 0.1, false, "häß", "a\0b", nil })
+  t.equal({ row[1], row[2], row[3], row[4], row[5], row[6], row[7] },
+    { 42, 2 ^ 40 // 1 | 0, 0.1, false, "häß", "a\0b", nil })
   t.equal({ row[8], row[9], row[10], row[12] }, { "1.50", nil, true, "\0\xff" })
   t.ok(row[11] ~= row[11])
   t.equal(result.columns[1], "i")
@@ -59,7 +60,8 @@ end)
 t.test("errors tell PostgreSQL's fields", function()
   local conn = connect()
   local message, detail = fails("missing", task.await(conn:exec "SELECT * FROM nowhere"))
-  t.equal(message, ("%s port %d database postgres: relation \"nowhere\" does not exist"):format(cluster.dir, cluster.port))
+  t.equal(message,
+    ("%s port %d database postgres: relation \"nowhere\" does not exist"):format(cluster.dir, cluster.port))
   t.equal(detail.sqlstate, "42P01")
   t.equal(detail.position, 15)
   t.equal(detail.severity, "ERROR")
