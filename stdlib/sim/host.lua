@@ -127,7 +127,7 @@ end
 --- Runs a program to its end; returns what it printed. A failure raises, with
 -- the program's own words.
 function Host:run(argv, options)
-  local proc = self:spawn(argv, { env = options and options.env, stdout = "pipe", stderr = "stdout" })
+  local proc <close> = self:spawn(argv, { env = options and options.env, stdout = "pipe", stderr = "stdout" })
   local output = drain(proc, "stdout")
   local status = errors.check(argv[1], task.await(proc:wait()))
   if status.code ~= 0 then
@@ -147,7 +147,7 @@ end
 
 -- As whom we are: what belongs to the servers is copied to places that do not.
 local function as_ourselves(argv)
-  local proc = errors.check("start " .. argv[1], process.start {
+  local proc <close> = errors.check("start " .. argv[1], process.start {
     argv = argv, env = environment(), clear_env = true, stdin = "null", stdout = "null", stderr = "null",
   })
   return task.await(proc:wait())

@@ -73,8 +73,9 @@ function sim.start(options)
   check_options(options)
   local self = setmetatable({
     clock = clock.new(options.speed or 60), calls = calls.new(), state = state.new(), keys = auth.new(),
-    default_account = auth.default_account, services = {}, dead_regions = {}, requests = {}, tasks = {}, writers = {},
-    sinks = {}, policies = {}, health = {}, seed = options.seed or os.time(), write_log = options.log,
+    default_account = auth.default_account, services = {}, dead_regions = {}, requests = {}, instances = {},
+    tasks = {}, writers = {}, sinks = {}, policies = {}, health = {}, seed = options.seed or os.time(),
+    write_log = options.log,
   }, Sim)
   self.random = generator(self.seed)
   self.faults = faults.new(self.random)
@@ -203,9 +204,9 @@ end
 
 local function end_instances(self)
   local list = {}
-  regions.instances(self, nil, function(instance)
+  for instance in pairs(self.instances) do
     table.insert(list, function() pcall(instance.destroy, instance) end)
-  end)
+  end
   task.all(list)
 end
 
@@ -228,11 +229,21 @@ end
 -- options: as sim.start.
 function sim.serve(options)
   local asked = signal.next { "INT", "TERM" }
+  local description = options.world
+  options.world = nil
   local self = sim.start(options)
-  io.stdout:write("listening on ", self.url, "\n")
-  io.stdout:flush()
-  task.await(asked)
+  -- A signal ends it while its world is still being made, too.
+  local ok, e = pcall(task.race, {
+    function() task.await(asked) end,
+    function()
+      if description then self:load(description) end
+      io.stdout:write("listening on ", self.url, "\n")
+      io.stdout:flush()
+      task.condition().wait()
+    end,
+  })
   self:stop()
+  if not ok then error(e, 0) end
 end
 
 return sim

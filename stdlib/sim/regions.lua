@@ -21,6 +21,13 @@ function regions.instances(sim, region, fn)
   end)
 end
 
+-- The endpoints of a region's Aurora clusters.
+local function aurora_endpoints(sim, region, dark)
+  sim.state:each("rds", function(_, where, store)
+    for _, cluster in pairs(where == region and store.clusters or {}) do cluster:go_dark(dark) end
+  end)
+end
+
 --- The mode in which `region` is down for this service, or nil: it lives.
 function regions.down(sim, region, service)
   if service.global then
@@ -49,6 +56,7 @@ local function die(sim, fault)
       table.insert(killed, sim:background("kill " .. instance.id, function() instance:crash() end))
     end
   end)
+  if mode == "hang" then aurora_endpoints(sim, fault.region, true) end
   for _, one in ipairs(killed) do one:wait() end
 end
 
@@ -71,6 +79,7 @@ function regions.heal(sim, fault)
     table.insert(started, sim:background("start " .. instance.id, function() instance:revive() end))
   end)
   for _, one in ipairs(started) do one:wait() end
+  aurora_endpoints(sim, fault.region, false)
   cut_links(sim, fault.region, false)
 end
 

@@ -16,6 +16,7 @@ local DEFAULT_REGION = "us-east-1"
 
 local sections = {
   keys = true, policies = true, parameter_groups = true, subnet_groups = true, instances = true, replicas = true,
+  clusters = true,
   timeline = true, vaults = true, health_checks = true, zones = true, ecs = true, scaling = true, metrics = true,
   alarms = true, writers = true, health = true, faults = true, title = true,
 }
@@ -55,6 +56,36 @@ function world.read(path)
   return value
 end
 
+-- The fields of entries that a misspelt one would silently fail to set.
+local fields = {
+  instances = { "id", "region", "account", "class", "port", "multi_az", "retention", "parameter_group",
+    "security_groups", "subnet_group", "encrypted", "deletion_protection", "storage", "tags", "copy_tags", "engine",
+    "engine_version", "db", "user", "password", "sql" },
+  replicas = { "id", "region", "account", "source", "source_region", "class", "port", "multi_az", "retention",
+    "parameter_group", "security_groups", "subnet_group", "tags", "storage", "deletion_protection" },
+  clusters = { "id", "region", "account", "user", "password", "db", "members", "sql", "retention", "class", "port",
+    "tags", "engine_version", "security_groups", "deletion_protection" },
+  timeline = { "instance", "region", "account", "sql", "backup", "snapshot", "age", "status", "tags", "copy_to",
+    "copy_as", "wait" },
+  zones = { "id", "account", "name", "comment", "private", "caller", "records" },
+  ecs = { "cluster", "region", "account", "services" },
+  scaling = { "cluster", "service", "region", "account", "min", "max" },
+  vaults = { "name", "region", "account" },
+}
+
+local function check_fields(section, list)
+  local known = {}
+  for _, name in ipairs(fields[section]) do known[name] = true end
+  for i, one in ipairs(list) do
+    for name in pairs(one) do
+      if not known[name] then
+        refuse("%s[%d] has no field \"%s\"; known: %s", section, i, tostring(name),
+          table.concat(fields[section], ", "))
+      end
+    end
+  end
+end
+
 local function check(description)
   if type(description) ~= "table" then refuse("a table expected, not %s", type(description)) end
   local known = {}
@@ -64,6 +95,7 @@ local function check(description)
     if not sections[name] then
       refuse("no section \"%s\"; known: %s", tostring(name), table.concat(known, ", "))
     end
+    if fields[name] then check_fields(name, description[name]) end
   end
 end
 
@@ -124,6 +156,24 @@ local function add_replica(sim, one)
   input.SourceDBInstanceIdentifier = source:name_in(ctx.region)
   service.implementation.create_db_instance_read_replica(ctx, input)
   ctx.store.instances[one.id:lower()].work:wait()
+end
+
+-- An Aurora cluster with its members, the writer first.
+local function add_cluster(sim, one)
+  local ctx, service = place(sim, "rds", one)
+  local operations = service.implementation
+  operations.create_db_cluster(ctx, { DBClusterIdentifier = one.id, Engine = "aurora-postgresql", Port = one.port,
+    MasterUsername = one.user or "postgres", MasterUserPassword = one.password or "password1", DatabaseName = one.db,
+    BackupRetentionPeriod = one.retention or 7, Tags = tag_list(one.tags), EngineVersion = one.engine_version,
+    VpcSecurityGroupIds = one.security_groups, DeletionProtection = one.deletion_protection })
+  local cluster = ctx.store.clusters[one.id:lower()]
+  cluster.work:wait()
+  for _, id in ipairs(one.members or {}) do
+    operations.create_db_instance(ctx, { DBInstanceIdentifier = id, DBClusterIdentifier = one.id,
+      DBInstanceClass = one.class or "db.r6g.large", Engine = "aurora-postgresql" })
+    ctx.store.instances[id:lower()].work:wait()
+  end
+  if one.sql then run_sql(cluster:writer(), one.sql) end
 end
 
 local steps = {}
@@ -240,6 +290,7 @@ local function build(sim, description)
   sim.policies = description.policies or sim.policies
   groups(sim, description)
   each(description.instances, function(one) add_instance(sim, one) end)
+  each(description.clusters, function(one) add_cluster(sim, one) end)
   -- A replica may follow a replica: in order.
   for _, one in ipairs(description.replicas or {}) do add_replica(sim, one) end
   load_service(sim, "backup", { "vaults" }, description)

@@ -3,7 +3,7 @@ local groups = require "sim.services.rds.groups"
 
 local service = {}
 
-for _, part in ipairs { "instances", "replicas", "snapshots", "restores", "groups", "records" } do
+for _, part in ipairs { "instances", "replicas", "snapshots", "restores", "groups", "records", "clusters" } do
   for name, fn in pairs(require("sim.services.rds." .. part)) do service[name] = fn end
 end
 
@@ -14,7 +14,8 @@ function service.new_store(account, region)
   end }
   local default = groups.subnet_group(place, "default", "default", "vpc-0a1b2c3d", { "subnet-0a", "subnet-0b" })
   return {
-    instances = {}, reserved = {}, snapshots = {}, parameter_groups = {}, clusters = {}, events = {},
+    instances = {}, reserved = {}, snapshots = {}, parameter_groups = {}, clusters = {}, cluster_snapshots = {},
+    events = {},
     subnet_groups = { default = default },
   }
 end
@@ -25,6 +26,10 @@ function service.inspect(store)
   for id, instance in pairs(store.instances) do
     local shape = instance:refresh()
     seen.instances[id] = shape
+  end
+  for id, cluster in pairs(store.clusters) do
+    seen.clusters = seen.clusters or {}
+    seen.clusters[id] = cluster:refresh()
   end
   for id, snapshot in pairs(store.snapshots) do seen.snapshots[id] = snapshot.shape end
   return seen

@@ -36,7 +36,7 @@ local HOSTED_ZONES = {
 function instance.new(sim, account, region, shape)
   local self = setmetatable({ sim = sim, account = account, region = region, shape = shape }, Instance)
   self:name(shape.DBInstanceIdentifier)
-  self.serial = crypto.hex(crypto.random(6))
+  sim.instances[self] = true
   return self
 end
 
@@ -152,6 +152,15 @@ function Instance:launch_copy(backup, recover, replication_password)
   self:open_endpoint()
 end
 
+--- Changes the master user's password in the database itself.
+function Instance:change_password(password)
+  if self.cluster.standby then return end
+  self.cluster:sql(("ALTER ROLE %s PASSWORD %s"):format(postgres.identifier(self.shape.MasterUsername),
+    postgres.literal(password)))
+  self.password = password
+  self:event("The master user password has been reset", { "configuration change" })
+end
+
 -- Backups -------------------------------------------------------------------
 
 --- Takes the automated base backup that point-in-time restores start from.
@@ -226,7 +235,18 @@ function Instance:launch_replica(source)
   self.link:target(source.cluster.address, postgres.port)
   self.cluster = postgres.replica(self.sim.host, source.cluster, "127.0.0.1", self.link.port)
   self.cluster:resume()
-  self:open_endpoint()
+  if not self.front then return self:open_endpoint() end
+  self.front:target(self.cluster.address, postgres.port)
+  self.front:drop()
+end
+
+--- Makes this instance a fresh replica of another writer, behind the same endpoint.
+function Instance:rebuild(source)
+  if self.link then self.link:close() end
+  -- Its files stay: earlier backups are restored with the WAL that lies there.
+  self.cluster:kill()
+  self.backup = nil
+  self:launch_replica(source)
 end
 
 --- Cuts the network between this replica and its source, or heals it.
@@ -289,9 +309,20 @@ end
 
 --- The endpoint stops answering: hangs, or refuses.
 function Instance:go_dark(hangs)
-  self.dark = true
   if not self.front then return end
-  if hangs then self.front:cut(true) else self.front:drop() end
+  if hangs then self.front:cut(true) else self:close_endpoint() end
+end
+
+local function relight(self)
+  local endpoint = self.shape.Endpoint
+  if not endpoint then return end
+  if self.front then
+    self.front:cut(false)
+    self.front:drop()
+    return
+  end
+  self.front = errors.check("endpoint", relay.listen { host = endpoint.Address, port = endpoint.Port })
+  self.front:target(self.cluster.address, postgres.port)
 end
 
 --- kill -9 of the whole cluster.
@@ -302,19 +333,16 @@ end
 
 --- Brings a crashed or darkened instance back.
 function Instance:revive()
-  self.dark = nil
   self.ended_at = nil
   if self.cluster and not self.cluster:running() and self.shape.DBInstanceStatus ~= "stopped" then
     self.cluster:resume()
   end
-  if self.front then
-    self.front:cut(false)
-    self.front:drop()
-  end
+  relight(self)
 end
 
---- Removes everything; the record is the caller's to forget.
+--- Removes everything; the store's record is the caller's to forget.
 function Instance:destroy()
+  self.sim.instances[self] = nil
   self:close_endpoint()
   if self.link then self.link:close() end
   self.link = nil

@@ -1,8 +1,8 @@
 --- RDS: DB instances, their life from creation to deletion.
+local clusters = require "sim.services.rds.clusters"
 local defaults = require "sim.services.rds.defaults"
 local instances = require "sim.services.rds.instance"
 local lookup = require "sim.services.rds.lookup"
-local postgres = require "sim.postgres"
 
 local service = {}
 
@@ -48,7 +48,11 @@ end
 
 function service.create_db_instance(ctx, input)
   ctx:need(input, "DBInstanceIdentifier", "DBInstanceClass", "Engine")
+  if input.DBClusterIdentifier then return clusters.create_member(ctx, input, service.enter) end
   local id = lookup.new_instance(ctx, input.DBInstanceIdentifier)
+  if input.Engine == "aurora-postgresql" then
+    ctx:fail("InvalidParameterCombination", "The engine aurora-postgresql requires a DBClusterIdentifier.")
+  end
   if input.Engine ~= "postgres" then
     ctx:fail("InvalidParameterValue", ("Invalid DB engine: %s (the simulator has real PostgreSQL behind each "
       .. "instance: engine postgres)"):format(input.Engine))
@@ -107,15 +111,6 @@ local function defer(instance, input)
   return any
 end
 
--- The master password really changes in PostgreSQL.
-local function change_password(instance, password)
-  if instance.cluster.standby then return end
-  instance.cluster:sql(("ALTER ROLE %s PASSWORD %s"):format(postgres.identifier(instance.shape.MasterUsername),
-    postgres.literal(password)))
-  instance.password = password
-  instance:event("The master user password has been reset", { "configuration change" })
-end
-
 local function apply_pending(instance)
   local shape = instance.shape
   local pending = shape.PendingModifiedValues
@@ -125,7 +120,7 @@ local function apply_pending(instance)
   end
   defaults.zones(shape, instance.region)
   if instance.next_password then
-    change_password(instance, instance.next_password)
+    instance:change_password(instance.next_password)
     instance.next_password = nil
   end
   if pending.BackupRetentionPeriod then instance:settle_backups() end
@@ -317,7 +312,7 @@ function service.delete_db_instance(ctx, input)
     ctx:fail("InvalidParameterCombination", "Cannot delete protected DB Instance, please disable deletion protection "
       .. "and try again.")
   end
-  local final = check_final_snapshot(ctx, instance, input)
+  local final = not instance.aurora and check_final_snapshot(ctx, instance, input)
   if instance.busy then
     ctx:fail("InvalidDBInstanceState", ("Instance %s is not in available state."):format(instance.id))
   end
@@ -331,6 +326,7 @@ function service.delete_db_instance(ctx, input)
     end
     release_replicas(instance)
     instance:detach()
+    if instance.aurora then instance.aurora:remove(instance) end
     instance:event("DB instance deleted", { "deletion" })
     instance:destroy()
     instance:pause(seconds.delete)

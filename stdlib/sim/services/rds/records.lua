@@ -8,6 +8,9 @@ local service = {}
 local function tagged(ctx, arn)
   local kind = arn:match("^arn:aws[%w-]*:rds:[^:]*:%d*:([%w-]+):")
   if kind == "db" then return lookup.instance(ctx, arn).shape end
+  if kind == "cluster" and ctx.store.clusters[lookup.name(arn)] then
+    return ctx.store.clusters[lookup.name(arn)].shape
+  end
   if kind == "snapshot" then return lookup.snapshot(ctx, arn).shape end
   return ctx:fail("InvalidParameterValue", ("The specified resource name does not match an RDS resource in this "
     .. "region: %s"):format(arn))

@@ -71,6 +71,10 @@ function service.create_db_snapshot(ctx, input)
   ctx:need(input, "DBSnapshotIdentifier", "DBInstanceIdentifier")
   local instance = lookup.instance(ctx, input.DBInstanceIdentifier)
   local id = new_snapshot(ctx, input.DBSnapshotIdentifier)
+  if instance.aurora then
+    ctx:fail("InvalidParameterCombination", "Not supported for members of an Aurora cluster: use "
+      .. "CreateDBClusterSnapshot.")
+  end
   if not instance:available() or instance.busy then
     ctx:fail("InvalidDBInstanceState", ("Cannot create a snapshot because the database instance %s is not currently in "
       .. "the available state."):format(instance.id))
