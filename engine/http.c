@@ -255,6 +255,8 @@ static int read_body(lua_State *L, struct transfer *transfer, const char *method
     }
     if (type != LUA_TNIL && type != LUA_TSTRING)
         luaL_error(L, "option \"body\": a string or {file=, offset=, length=} expected");
+    if (type == LUA_TSTRING && lua_rawlen(L, -1) == 0)
+        type = LUA_TNIL; /* a HEAD with a body, be it empty, would wait for one */
     if (type == LUA_TSTRING || is_one_of(method, bodied)) {
         size_t size = 0;
         const char *body = type == LUA_TSTRING ? lua_tolstring(L, -1, &size) : "";
