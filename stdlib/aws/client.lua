@@ -98,27 +98,6 @@ function Client:target(op, input)
   return target.of(self, op, input)
 end
 
---- The host of another service as this client's settings give it.
-function Client:host_of(service)
-  local aws = require "aws"
-  local other = aws[service] { region = self.region or nil, credentials = self.credentials:get() }
-  return other:target(other:operation "GetCallerIdentity", EMPTY).host
-end
-
---- A query request as a presigned URL of another region (one that AWS itself calls).
-function Client:presign_query(op, request, region, more)
-  local source = setmetatable({}, { __index = self })
-  source.region, source.targets, source.endpoint_url = region, {}, self.endpoint_url
-  local found = target.of(source, op, EMPTY)
-  local query = request.body:gsub("+", "%%20") -- a form's space; in a query a plus is a plus
-  for name, value in pairs(more) do query = query .. "&" .. name .. "=" .. require("aws.quirks").percent(value) end
-  local signed = require("aws.sigv4").apply {
-    method = "GET", uri = found.path .. "/?" .. query, headers = { { "Host", found.host } },
-    body = "", region = found.signing_region, service = found.signing_name, credentials = self:credentials_for(op),
-    time = self.clock.now(), expires = 3600 }
-  return found.origin .. signed.uri
-end
-
 Client.credentials_for = session.methods.credentials_for
 Client.renew_credentials = session.methods.renew_credentials
 
@@ -257,7 +236,8 @@ end
 function client.is(value) return getmetatable(value) == meta end
 
 -- Fields that a client may lack: false, so that they are not looked up as operations.
-local FIELDS = { "region", "timeout", "retry_mode", "account", "verify", "ca_file", "cluster" }
+local FIELDS = { "region", "timeout", "retry_mode", "account", "verify", "ca_file", "cluster",
+  "bucket_regions" }
 
 local shared_by_model = setmetatable({}, { __mode = "k" })
 
@@ -273,7 +253,7 @@ function client.new(parts)
     if parts[name] == nil then parts[name] = false end
   end
   parts.shared = shared
-  parts.execute = call.execute
+  parts.execute = parts.cluster and require("aws.arc").execute or call.execute
   return setmetatable(parts, meta)
 end
 

@@ -33,7 +33,8 @@ function fault.answered(c, answer, err)
   local status = answer.status
   return fields(c, { status = status, code = err.code, answer = err.message, request_id = err.request_id,
     fields = err.fields, type = err.type, modeled = err.modeled, modeled_retry = err.retryable,
-    retry_after = header(answer, "x-amz-retry-after"), date = header(answer, "date") })
+    retry_after = header(answer, "x-amz-retry-after"), date = header(answer, "date"),
+    bucket_region = c.client.service == "s3" and header(answer, "x-amz-bucket-region") or nil })
 end
 
 --- The failure of the wire: no answer, or not a whole one.
@@ -59,6 +60,19 @@ local function renew_credentials(c, problem)
   return c.client:renew_credentials(c.credentials)
 end
 
+-- A bucket that is in another region: S3 says in which.
+local function follow_bucket(c, problem)
+  local region, bucket = problem.bucket_region, c.input.Bucket
+  if not region or not bucket or c.moved or region == c.target.signing_region then return false end
+  if problem.status ~= 301 and problem.status ~= 400 and problem.status ~= 307 then return false end
+  c.moved = true
+  if not c.client.bucket_regions then c.client.bucket_regions = {} end
+  c.client.bucket_regions[bucket] = region
+  c.target = c.client:target(c.op, c.input)
+  c.lane, c.origin, c.host = c.target.lane, c.target.origin, c.target.host
+  return true
+end
+
 -- Marks that the call may have been carried out without our knowing.
 local function note_doubt(c, problem, class)
   if class and not retry.harmless(problem, class) and c.class ~= "read" then c.doubt = true end
@@ -66,7 +80,7 @@ end
 
 -- Seconds until the next attempt, or nil when there is to be none.
 local function next_attempt(c, problem)
-  if correct_clock(c, problem) or renew_credentials(c, problem) then return 0 end
+  if correct_clock(c, problem) or renew_credentials(c, problem) or follow_bucket(c, problem) then return 0 end
   local class = retry.class(problem, c.client.service)
   problem.class = class
   note_doubt(c, problem, class)

@@ -55,7 +55,7 @@ end
 -- CopySnapshot wants PresignedUrl and DestinationRegion, SourceRegion stays.
 
 local function presigned(client, op, request, source_region)
-  return client:presign_query(op, request, source_region, { DestinationRegion = client.region })
+  return require("aws.presign").query(client, op, request, source_region, { DestinationRegion = client.region })
 end
 
 local function source_region_input(input, client)
@@ -81,7 +81,7 @@ local function ec2_copy_input(input, client)
 end
 
 local function ec2_copy_request(request, source, client, op)
-  if source then add_form(request, "PresignedUrl", client:presign_query(op, request, source, {})) end
+  if source then add_form(request, "PresignedUrl", require("aws.presign").query(client, op, request, source, {})) end
 end
 
 local CROSS_REGION = { input = source_region_input, request = source_region_request }

@@ -152,6 +152,23 @@ local function seconds(options)
   return value
 end
 
+-- The endpoints of an ARC cluster, each a client of its own region.
+local function cluster_of(service, model, options)
+  if not options.cluster_endpoints then return nil end
+  if service ~= "route53-recovery-cluster" or #options.cluster_endpoints == 0 then
+    caller.misuse(nil, "cluster_endpoints: the list ClusterEndpoints of a cluster expected, for "
+      .. "route53-recovery-cluster")
+  end
+  local members = {}
+  for i, each in ipairs(options.cluster_endpoints) do
+    local own = {}
+    for name, value in pairs(options) do own[name] = value end
+    own.cluster_endpoints, own.endpoint_url, own.region, own.max_attempts = nil, each.Endpoint, each.Region, 1
+    members[i] = require("aws.client").new(session.parts(service, model, own))
+  end
+  return { members = members }
+end
+
 --- The parts of a client of a service: see aws/client.lua.
 function session.parts(service, model, options)
   check(service, options)
@@ -159,9 +176,12 @@ function session.parts(service, model, options)
   local metadata = model:metadata()
   local loaded = settings.load { config = cfg, service_id = metadata.service_id or service,
     region = check_region(options.region) }
-  local name, url = need_region(service, loaded.region), options.endpoint_url or loaded.endpoint_url
+  local first = options.cluster_endpoints and options.cluster_endpoints[1]
+  local name = need_region(service, loaded.region or first and first.Region)
+  local url = options.endpoint_url or loaded.endpoint_url
   local provider, identity = provider_of(options, key, cfg, name)
   return {
+    cluster = cluster_of(service, model, options),
     service = service, model = model, region = name, endpoint_url = url or false,
     endpoint_params = endpoint_params(loaded, options, url), serialize_options = serialize_options(loaded, service),
     credentials = provider, clock = options.clock or session.clock, targets = {}, timeout = seconds(options),

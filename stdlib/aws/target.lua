@@ -107,9 +107,16 @@ local function resolve(client, op, input)
   }
 end
 
+-- S3 said where a bucket is: calls about it go there from then on.
+local function in_region(client, region)
+  return setmetatable({ region = region, targets = {} }, { __index = client })
+end
+
 --- The target of a call: origin, path, host, auth ("sigv4" "sigv4a" "bearer" "none"),
 -- signing_region, signing_name, region (for people), lane.
 function target.of(client, op, input)
+  local elsewhere = client.bucket_regions and client.bucket_regions[input.Bucket]
+  if elsewhere and elsewhere ~= client.region then return target.of(in_region(client, elsewhere), op, input) end
   local fixed = client.targets[op.name]
   if fixed then return fixed end
   local found = of_result(client, op, resolve(client, op, input))

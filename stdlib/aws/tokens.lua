@@ -6,6 +6,7 @@
 local caller = require "aws.caller"
 local crypto = require "native.crypto"
 local json = require "native.json"
+local presign_to = require "aws.presign"
 local quirks = require "aws.quirks"
 local sigv4 = require "aws.sigv4"
 
@@ -50,7 +51,7 @@ end
 --- A bearer token for an EKS cluster's API server, and until when it is good (seconds
 -- since the epoch).
 function tokens.methods.eks.token(self, cluster)
-  local host = self:host_of("sts")
+  local host = presign_to.host_of(self, "sts", "GetCallerIdentity")
   local uri = presign(self, "sts", host, "/?Action=GetCallerIdentity&Version=2011-06-15",
     { { "x-k8s-aws-id", cluster } }, EKS_URL_LIFE)
   return "k8s-aws-v1." .. base64url("https://" .. host .. uri), self.clock.now() + EKS_LIFE

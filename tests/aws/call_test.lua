@@ -387,3 +387,16 @@ t.test("lists of keys are asked for encoded, and decoded", function()
   t.equal(answer.Prefix, "a b/")
   t.equal(answer.Contents[1].Key, "a b/\1 c")
 end)
+
+t.test("a bucket in another region is followed there, and found at once the next time", function()
+  local server, options = start(function(request)
+    if fake.header(request, "Authorization"):find("/eu-west-1/s3/", 1, true) then return { body = "data" } end
+    return { status = 301, headers = { { "x-amz-bucket-region", "eu-west-1" } },
+      body = "<Error><Code>PermanentRedirect</Code><Message>The bucket is in this region: eu-west-1</Message></Error>" }
+  end)
+  local s3 = aws.s3(options)
+  t.equal(s3:get_object({ Bucket = "dumps", Key = "k" }).Body, "data")
+  t.equal(#server.requests, 2)
+  t.equal(s3:get_object({ Bucket = "dumps", Key = "k" }).Body, "data")
+  t.equal(#server.requests, 3)
+end)
