@@ -214,6 +214,15 @@ static bool add_json_header(struct codec *c, struct buffer *out, int at)
     return !json->failed || codec_fault(c, "out of memory");
 }
 
+/* What would end the header, or its name. */
+static bool breaks_header(struct span t, const char *marks)
+{
+    for (; *marks != 0; marks++)
+        if (t.size > 0 && memchr(t.data, *marks, t.size) != NULL)
+            return true;
+    return false;
+}
+
 static bool add_header(struct codec *c, struct slot *slot, struct shape *s, int at)
 {
     struct buffer *value = &c->s->text;
@@ -227,10 +236,8 @@ static bool add_header(struct codec *c, struct slot *slot, struct shape *s, int 
         ok = write_scalar(c, value, slot, s, at, TIME_RFC822);
     }
     struct span t = buffer_span(value);
-    if (ok && t.size > 0 && (memchr(t.data, '\n', t.size) || memchr(t.data, '\r', t.size)))
-        return codec_fault(c,
-                           "%.*s must not hold a line break: it is sent as a "
-                           "header",
+    if (ok && breaks_header(t, "\r\n"))
+        return codec_fault(c, "%.*s must not hold a line break: it is sent as a header",
                            (int)slot->name.size, slot->name.data);
     if (ok)
         set_header(c, slot->wire, t);
@@ -243,8 +250,7 @@ static bool add_header_map(struct codec *c, struct slot *slot, int at)
     lua_pushnil(c->L);
     while (lua_next(c->L, at)) {
         struct span value = get_text(c->L, -1), key = get_text(c->L, -2);
-        if (memchr(value.data, '\n', value.size) || memchr(value.data, '\r', value.size) ||
-            memchr(key.data, '\n', key.size) || memchr(key.data, ':', key.size))
+        if (breaks_header(value, "\r\n") || breaks_header(key, "\r\n: "))
             return codec_fault(c, "%.*s cannot be sent as headers", (int)slot->name.size,
                                slot->name.data);
         buffer_clear(name);

@@ -101,8 +101,8 @@ static void on_doctype(void *data, const char *name, const char *sysid, const ch
 static XML_Parser fresh_parser(struct scratch *s)
 {
     if (s->parser == NULL)
-        s->parser = XML_ParserCreate("UTF-8");
-    else if (!XML_ParserReset(s->parser, "UTF-8"))
+        s->parser = XML_ParserCreate(NULL);
+    else if (!XML_ParserReset(s->parser, NULL))
         return NULL;
     return s->parser;
 }

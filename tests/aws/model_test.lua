@@ -133,6 +133,28 @@ t.test("an answer that cannot be read is an error, not a half-read table", funct
   end
 end)
 
+t.test("XML of every form is read, and what could exhaust memory is refused", function()
+  local m = make("rest-xml", nil, structure { s = { shape = "S" }, list = { shape = "List" } })
+  local function read(body)
+    local output, err = m:parse("DoIt", { status = 200, headers = {}, body = body })
+    return output or err.message
+  end
+  for _, body in ipairs { "<r><s>a&lt;é</s></r>", "<r><s>a&lt;&#xe9;</s></r>", "<r><!-- c --><s>a&lt;é</s></r>",
+    "<r><s><![CDATA[a<é]]></s></r>", "<?xml version='1.0' encoding='ISO-8859-1'?><r><s>a&lt;\xe9</s></r>",
+    "\u{feff}<r><s>a&lt;é</s></r>", "<n:r xmlns:n='u'>\r\n <n:s>a&lt;é</n:s>\t</n:r>\n",
+    "<r><?p?><s a='1'>a&lt;é</s></r>",
+    "<r><zzz><s>not this</s></zzz><s>a&lt;é</s></r>" } do
+    t.equal(read(body), { s = "a<é" }, body)
+  end
+  t.equal(read("<r><list><member>a</member><member/><member>  </member></list></r>"), { list = { "a", "", "  " } })
+  t.equal(read("<r><s>a\r\nb</s></r>"), { s = "a\nb" })
+  for _, body in ipairs { "<r><s>a</r></s>", "<r><s>&nbsp;</s></r>", "<r a='1' a='2'/>", "<r/><r/>", "<r>", "text",
+    "<r>\0</r>", "<r><s>\xff</s></r>", "<r><s>]]></s></r>", "<r><1/></r>", "<r a=1/>", "<r><s>\x01</s></r>" } do
+    t.contains(read(body), "invalid XML", body)
+  end
+  t.contains(read('<!DOCTYPE r [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><r><s>&b;</s></r>'), "document type")
+end)
+
 t.test("an empty answer has nothing of the one before", function()
   local m = make("query", nil, structure { s = { shape = "S" } })
   local body = "<r><DoItResult><s>x</s></DoItResult>"
@@ -219,6 +241,10 @@ t.test("a header or a path cannot be broken out of", function()
   local m = make("rest-json", structure { h = { shape = "S", location = "header", locationName = "X-H" },
     p = { shape = "S", location = "uri", locationName = "p" } }, nil, { method = "GET", requestUri = "/a/{p}" })
   t.raises("line break", m.serialize, m, "DoIt", { p = "x", h = "a\r\nInjected: b" })
+  local maps = make("rest-json", structure { h = { shape = "Map", location = "headers", locationName = "x-" } })
+  for key, value in pairs { ["a: b\r\nc"] = "v", ["a b"] = "v", a = "v\nc: d" } do
+    t.raises("cannot be sent as headers", maps.serialize, maps, "DoIt", { h = { [key] = value } })
+  end
   t.equal(m:serialize("DoIt", { p = "../x?y#z" }).uri, "/a/..%2Fx%3Fy%23z")
   t.raises("must not be empty", m.serialize, m, "DoIt", { p = "" })
 end)
