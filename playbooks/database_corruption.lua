@@ -39,8 +39,14 @@ local function names_of(p)
   }
 end
 
+-- A command that is a list of words, with options of process.run.
+local function command(words, options)
+  for i, word in ipairs(words) do options[i] = word end
+  return process.run(options)
+end
+
 local function hook(p, name)
-  if p[name] then process.run { table.unpack(p[name]), timeout = "15m" } end
+  if p[name] then command(p[name], { timeout = "15m" }) end
 end
 
 local function resource_ids(p)
@@ -162,7 +168,7 @@ local function checklist(c, p, names)
   end
   if p.application_tests then
     dr.check("Application tests pass", function()
-      process.run { table.unpack(p.application_tests), read = true, timeout = "30m" }
+      command(p.application_tests, { read = true, timeout = "30m" })
     end)
   end
   dr.check("The rename is complete", function()
@@ -254,8 +260,8 @@ local function recover(p)
   dr.step("Test the application on the restored database", { budget = "30m", when = p.application_tests ~= nil },
     function()
       local endpoint = databases.get(c.rds, names.restored).Endpoint
-      process.run { table.unpack(p.application_tests), read = true, timeout = "30m",
-        env = { DATABASE_HOST = endpoint.Address, DATABASE_PORT = tostring(endpoint.Port) } }
+      command(p.application_tests, { read = true, timeout = "30m",
+        env = { DATABASE_HOST = endpoint.Address, DATABASE_PORT = tostring(endpoint.Port) } })
     end)
 
   dr.step("Carry the original's settings over", { budget = "30m" },

@@ -47,6 +47,9 @@ return {
       corruption_time = corrupted_at(stage),
       cluster = "dust-prod", services = { "dust-core-api-prod", "dust-mcp-server-prod" },
       db_name = "dust", db_user = "dust",
+      -- Stand-ins for a team's commands: `test` fails when it does not get its words.
+      maintenance_on = { "test", "-n", "on" }, maintenance_off = { "test", "-n", "off" },
+      application_tests = { "test", "-n", "whole" },
       checks = {
         { name = "No order has a negative total", sql = "select count(*) = 0 from orders where total < 0" },
         { name = "Orders are there", sql = "select count(*) > 0 from orders" },

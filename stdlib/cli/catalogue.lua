@@ -59,16 +59,18 @@ local VERBS = {
   resume = "drlua resume RUN [--accept-changes] [--from STEP] [--skip STEP --because TEXT] [--settle done|again]"
     .. " [--yes]\n\nGoes on with a run. RUN is its id, a part of it, or `last`. Finished steps are not run again.\n",
   rollback = "drlua rollback RUN\n\nRuns the undo functions of the finished steps, newest first.\n",
-  approve = "drlua approve RUN [STEP] [--no]\n\nAnswers an approval that a run waits for, from any terminal.\n",
+  approve = "drlua approve RUN [STEP] [--no] [--as NAME]\n\nAnswers an approval that a run waits for, from any "
+    .. "terminal. --as: who it is that agrees, where several share an account.\n",
   pause = "drlua pause RUN\n\nA living run stops before its next step (exit 4) and can be resumed.\n",
   runs = "drlua runs\n\nLists the runs, newest first.\n",
   show = "drlua show RUN\n\nShows a run's steps and what is in doubt.\n",
   report = "drlua report RUN\n\nPrints the run's report (Markdown).\n",
   list = "drlua list\n\nLists the playbooks of ./playbooks and of the installation.\n",
   new = "drlua new NAME\n\nWrites playbooks/NAME.lua, a playbook to start from.\n",
-  sim = "drlua sim [--listen HOST:PORT] [--world FILE] [--speed N]\n\nServes the simulator to any AWS client "
+  sim = "drlua sim [--listen HOST:PORT] [--world FILE] [--speed N] [--seed N]\n\nServes the simulator to any AWS client "
     .. "(AWS_ENDPOINT_URL).\n",
-  doc = "drlua doc SERVICE[.OPERATION]\n\nShows AWS's own documentation of an operation.\n",
+  doc = "drlua doc [SERVICE[.OPERATION]]\n\nShows AWS's own documentation: the services, one with its "
+    .. "operations and waits, or one operation.\n",
   script = "drlua script FILE.lua [ARG ...]\n\nRuns plain Lua with the standard library on its path.\n",
   help = "drlua help [VERB|PLAYBOOK]\n",
 }

@@ -7,7 +7,7 @@ local function run(directory, arguments, options)
   local call = { "terraform", "-chdir=" .. directory, table.unpack(arguments) }
   call.read, call.timeout = options.read, options.timeout
   call.env = { TF_IN_AUTOMATION = "1", TF_INPUT = "0" }
-  call.check = options.check
+  call.codes = options.codes
   return process.run(call)
 end
 
@@ -29,7 +29,7 @@ end
 --- True when the plan has changes (terraform's own exit code 2).
 function terraform.has_changes(directory, variables, timeout)
   local result = run(directory, with_variables({ "plan", "-no-color", "-detailed-exitcode", "-lock=false" }, variables),
-    { read = true, timeout = timeout or "15m", check = { 0, 2 } })
+    { read = true, timeout = timeout or "15m", codes = { 0, 2 } })
   return result.code == 2
 end
 
