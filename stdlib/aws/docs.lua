@@ -36,24 +36,17 @@ local function wrap(text, indent)
   return table.concat(lines, "\n")
 end
 
--- AWS writes its texts in HTML.
-local function plain(html)
-  local text = html:gsub("<br%s*/?>", "\n"):gsub("</p>", "\n\n"):gsub("<li>", "\n- "):gsub("<[^>]+>", "")
-  text = text:gsub("&lt;", "<"):gsub("&gt;", ">"):gsub("&quot;", '"'):gsub("&#39;", "'"):gsub("&nbsp;", " ")
-  return (text:gsub("&amp;", "&"))
-end
-
-local function paragraphs(html, indent)
+local function paragraphs(text, indent)
   local parts = {}
-  for paragraph in (plain(html) .. "\n"):gmatch("([^\n]*)\n") do
+  for paragraph in (text .. "\n"):gmatch("([^\n]*)\n") do
     if paragraph:find("%S") then table.insert(parts, wrap(paragraph, indent)) end
   end
   return table.concat(parts, "\n")
 end
 
-local function first_sentence(html)
-  local text = plain(html):gsub("%s+", " "):gsub("^%s+", "")
-  return text:match("^(.-%.)%s") or text
+local function first_sentence(text)
+  local flat = text:gsub("%s+", " "):gsub("^%s+", "")
+  return flat:match("^(.-%.)%s") or flat
 end
 
 local function open(service)
@@ -61,11 +54,6 @@ local function open(service)
     if name == service or name == service:gsub("_", "-") then return model.open(name), name end
   end
   caller.misuse(nil, "AWS has no service %s in its models%s", service, nearest.hint(service, model.services()))
-end
-
--- AWS's text about a thing ("Operation", "Operation.Member"), or nil.
-local function text_about(m, ...)
-  return (documentation.html(m:metadata().service, ...))
 end
 
 local function type_text(m, member)
@@ -100,30 +88,40 @@ local function sorted_members(shape)
   return list
 end
 
-local function members(m, out, shape, depth, seen, owner)
+-- What AWS says of a member: a sentence, and the values it may have.
+local function about(out, indent, service, operation, path)
+  local text, values = documentation.text(service, operation, table.unpack(path))
+  if text then table.insert(out, wrap(first_sentence(text), indent)) end
+  if values then table.insert(out, wrap("one of: " .. table.concat(values, ", "), indent)) end
+end
+
+-- into: { m, out, service, operation, detailed }.
+local function members(into, shape, path, seen)
+  local m, out, depth = into.m, into.out, #path
   local indent = ("  "):rep(depth + 1)
   for _, member in ipairs(sorted_members(shape)) do
     table.insert(out, ("%s%-" .. math.max(1, 34 - 2 * depth) .. "s  %s%s"):format(indent, member.name,
       type_text(m, member), marks(member)))
-    local text = depth == 0 and text_about(m, owner, member.name)
-    if text then table.insert(out, wrap(first_sentence(text), indent .. "    ")) end
+    table.insert(path, member.name)
+    if into.detailed then about(out, indent .. "    ", into.service, into.operation, path) end
     local below = inner(m, member)
     if below and depth + 1 < DEPTH and not seen[member.shape] then
       seen[member.shape] = true
-      members(m, out, below, depth + 1, seen, owner)
+      members(into, below, path, seen)
       seen[member.shape] = nil
     end
+    table.remove(path)
   end
 end
 
-local function section(m, out, title, id, owner)
-  local shape = id and m:shape(id)
+local function section(into, title, id)
+  local shape = id and into.m:shape(id)
   if not shape or not shape.members or #shape.members == 0 then
-    table.insert(out, ("\n%s: none"):format(title))
+    table.insert(into.out, ("\n%s: none"):format(title))
     return
   end
-  table.insert(out, "\n" .. title)
-  members(m, out, shape, 0, {}, owner)
+  table.insert(into.out, "\n" .. title)
+  members(into, shape, {}, {})
 end
 
 local function sample(m, member, depth)
@@ -202,10 +200,12 @@ local function operation_text(m, service, name)
   local op = m:operation(full)
   local out = { ("%s.%s (%s)"):format(local_name(service), names.snake(full), full) }
   table.insert(out, "  " .. effect_text(service, op))
-  local text = text_about(m, full)
+  local text = documentation.text(service, full)
   if text then table.insert(out, "\n" .. paragraphs(text, "  ")) end
-  section(m, out, "Parameters", op.input, full)
-  section(m, out, "Answer", op.output, full)
+  local into = { m = m, out = out, service = service, operation = full, detailed = true }
+  section(into, "Parameters", op.input)
+  into.detailed = false -- the answer's members speak for themselves, and are many
+  section(into, "Answer", op.output)
   table.insert(out, "\nErrors")
   table.insert(out, #op.errors > 0 and wrap(table.concat(op.errors, ", "), "  ") or "  those that all services have")
   local waiting = waits_on(m, service, full)
@@ -223,12 +223,12 @@ local function service_text(m, service)
   local out = { ("%s: %s (API version %s, protocol %s)"):format(local_name(service),
     metadata.service_full_name or metadata.service_id or service, metadata.api_version or "?",
     metadata.protocol or "?") }
-  local text = text_about(m)
+  local text = documentation.text(service)
   if text then table.insert(out, "\n" .. paragraphs(text, "  ")) end
   table.insert(out, "\nOperations")
   for _, name in ipairs(m:operations()) do
-    local about = text_about(m, name)
-    table.insert(out, about and ("  %-44s %s"):format(names.snake(name), first_sentence(about):sub(1, 100))
+    local said = documentation.text(service, name)
+    table.insert(out, said and ("  %-44s %s"):format(names.snake(name), first_sentence(said):sub(1, 100))
       or "  " .. names.snake(name))
   end
   local waiting = waits_on(m, service)
