@@ -34,7 +34,13 @@ end
 local routes = {}
 
 routes["GET calls"] = function(sim, _, query)
-  return answer(200, array(sim.calls:list(query)))
+  local list = sim.calls:list(query)
+  for _, call in ipairs(list) do
+    for _, member in ipairs { "account", "region", "service", "operation", "error" } do
+      if call[member] == nil then call[member] = json.null end
+    end
+  end
+  return answer(200, array(list))
 end
 
 routes["DELETE calls"] = function(sim)

@@ -80,9 +80,14 @@ function sim.start(options)
   self.random = generator(self.seed)
   self.faults = faults.new(self.random)
   self.admin = admin.serve
-  self.host = host.open { data_dir = options.data_dir }
   local address
   self.server, address = listen(options.listen)
+  local opened, made = pcall(host.open, { data_dir = options.data_dir })
+  if not opened then
+    self.server:close()
+    error(made, 0)
+  end
+  self.host = made
   self.port = self.server.port
   self.url = ("http://%s:%d"):format(address:find(":", 1, true) and "[" .. address .. "]" or address, self.port)
   self.front = task.spawn(front.run, self)
