@@ -30,9 +30,14 @@ local Answer = {}
 Answer.__index = Answer
 Answer.__name = "drlua.answer"
 
---- The body decoded from JSON.
+--- The body decoded from JSON; raises kind "invalid" when it is none.
 function Answer:json()
-  return json.decode(self.body)
+  local value, e = errors.try(json.decode, self.body)
+  if e then
+    errors.raise { kind = "invalid", cause = e, body = self.body,
+      message = ("the answer is no JSON (%s): %s"):format(e.message, text.shorten(text.trim(self.body), 80)) }
+  end
+  return value
 end
 
 local function seconds(value, name, default)

@@ -142,6 +142,20 @@ local function params_of(...)
   return params
 end
 
+-- A connection serves one task at a time: what another task sends in the middle of a
+-- transaction would become a part of it.
+local function claim(self)
+  local me, holder = task.current(), self.holder
+  if holder and holder ~= me and not holder.ended then
+    errors.misuse(4, "the connection to %s is in use by another task: let each task connect for itself", self.place)
+  end
+  self.holder = me
+end
+
+local function release(self)
+  if self.depth == 0 and not self.cursor then self.holder = nil end
+end
+
 -- Ends what an iterator left open.
 local function tidy(self)
   if not self.cursor then return end
@@ -151,11 +165,13 @@ end
 
 -- Runs fn in a transaction; on an error it is rolled back and the error raised.
 local function within(self, begin, fn, ...)
+  claim(self)
   tidy(self)
   raw(self, begin)
   self.depth = self.depth + 1
   local values = table.pack(pcall(fn, ...))
   self.depth = self.depth - 1
+  release(self)
   if values[1] then
     raw(self, "COMMIT")
     return table.unpack(values, 2, values.n)
@@ -186,7 +202,10 @@ end
 -- Reads inside a transaction of the caller belong to it.
 local function read(self, statement, ...)
   local params = params_of(...)
-  if self.depth > 0 then return raw(self, statement, params) end
+  if self.depth > 0 then
+    claim(self)
+    return raw(self, statement, params)
+  end
   return effect.perform({ kind = "sql", operation = "query", read = true, what = "read from " .. title(self, statement),
     input = { sql = statement, params = params } }, function()
     return within(self, "BEGIN READ ONLY", raw, self, statement, params)
@@ -219,6 +238,7 @@ end
 -- the loop. Nothing else can use the connection meanwhile.
 function Database:each(statement, ...)
   local params = params_of(...)
+  claim(self)
   tidy(self)
   if self.depth == 0 then
     raw(self, "BEGIN READ ONLY")
@@ -234,6 +254,7 @@ function Database:each(statement, ...)
       if #rows == 0 then
         raw(self, "CLOSE drlua_rows")
         tidy(self)
+        release(self)
       end
     end
     return rows[at]
@@ -246,8 +267,10 @@ end
 function Database:exec(statement, ...)
   local params = params_of(...)
   local function run()
+    claim(self)
     if self.depth == 0 then tidy(self) end
     local result = raw(self, statement, params)
+    release(self)
     return result.affected, rows_of(result)
   end
   if self.depth > 0 then return run() end
@@ -261,7 +284,10 @@ end
 -- person). Inside another transaction it is part of that one.
 function Database:transaction(fn, options)
   options = options or {}
-  if self.depth > 0 then return fn() end
+  if self.depth > 0 then
+    claim(self)
+    return fn()
+  end
   local begin = "BEGIN" .. (options.isolation and " ISOLATION LEVEL " .. options.isolation:upper() or "")
   return effect.perform({ kind = "sql", operation = "transaction", read = false,
     what = options.what or "a transaction on " .. self.place, input = {} }, function()
@@ -286,6 +312,7 @@ end
 --- Runs a COPY ... TO STDOUT and hands its data to fn(chunk) as it comes.
 function Database:copy_out(statement, fn)
   local function run()
+    claim(self)
     local ok, e = pcall(copy_rows, self, statement, fn)
     if ok then return true end
     if self.conn:status() ~= "closed" then self.conn:cancel() end
@@ -310,9 +337,11 @@ function Database:copy_in(statement, data)
     end
   end
   local function run()
+    claim(self)
     if self.depth == 0 then tidy(self) end
     check(task.await(self.conn:copy_in(statement)))
     local ok, e = pcall(feed)
+    release(self)
     if ok then return check(task.await(self.conn:copy_end())).affected end
     if self.conn:status() ~= "closed" then self.conn:cancel() end
     error(e, 0)

@@ -48,8 +48,8 @@ function time.since(at)
   return clock.now() - time.parse(at)
 end
 
---- Seconds from now until an instant.
-function time.until_(at)
+--- Seconds from now until an instant; negative when it is over.
+function time.left(at)
   return time.parse(at) - clock.now()
 end
 

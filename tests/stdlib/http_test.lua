@@ -37,6 +37,13 @@ t.test("an answer: status, headers, body, json", function()
   t.equal(http.delete(base):json().method, "DELETE")
 end)
 
+t.test("an answer that is no JSON says what it is", function()
+  local base = serve(function(req) req:respond { body = "<html>Bad gateway" } end)
+  local answer = http.get(base)
+  local e = t.raises("the answer is no JSON .*: <html>Bad gateway", answer.json, answer)
+  t.equal(e.kind, "invalid")
+end)
+
 t.test("bodies: json, form, text", function()
   local base = serve(echo)
   local seen = http.post(base, { json = { a = json.array {} } }):json()

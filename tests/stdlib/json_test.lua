@@ -37,6 +37,11 @@ t.test("cjson reads what we write, and we what it writes", function()
   t.equal(json.decode(cjson.encode(value)), value)
 end)
 
+t.test("the two share one null, so that their values mix", function()
+  t.ok(cjson.null == json.null)
+  t.equal(json.encode(cjson.decode '{"a":null}'), '{"a":null}')
+end)
+
 t.test("lines", function()
   t.equal(json.lines '{"a":1}\n\n[2]\r\n"x"', { { a = 1 }, { 2 }, "x" })
 end)

@@ -74,6 +74,29 @@ t.test("a transaction is kept as a whole, or not at all", function()
   t.equal(connect():query "select x from tx", { { x = 1 } })
 end)
 
+t.test("a connection serves one task at a time", function()
+  local db = connect()
+  db:exec "create table shared (x int)"
+  local refused = 0
+  t.raises("rolled back", task.all, {
+    function()
+      db:transaction(function()
+        db:exec "insert into shared values (1)"
+        while refused < 2 do task.sleep(0.001) end
+        error("rolled back", 0)
+      end)
+    end,
+    function()
+      while not db.holder do task.sleep(0.001) end
+      t.raises("is in use by another task", db.exec, db, "insert into shared values (2)")
+      refused = 1
+      t.raises("is in use by another task", db.query, db, "select 1")
+      refused = 2
+    end,
+  })
+  t.equal(db:value "select count(*) from shared", 0)
+end)
+
 t.test("each reads any number of rows", function()
   local db = connect()
   local sum = 0
