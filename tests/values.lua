@@ -49,9 +49,9 @@ local SCALARS = {
   end,
   blob = function(self) return self:blob() end,
   boolean = function(self) return self:number(2) == 1 end,
-  integer = function(self, member)
+  integer = function(self, member, min)
     if member and member.location == "statusCode" then return 200 end
-    return self:number(100000) + 1000
+    return math.max(self:number(100000) + 1000, min or 0)
   end,
   long = function(self) return self:number(100000) * 90071992547 end,
   float = function(self) return self:number(64) + 1 / 4 end,
