@@ -264,7 +264,7 @@ return dr.playbook {
     end
 
     dr.step("Prove that the promoted database takes writes", {
-      risk = "reversible", budget = "2m", when = p.db_user ~= nil,
+      risk = "reversible", budget = "2m", repeatable = true, when = p.db_user ~= nil,
     }, function() return with_database(databases.prove_writable) end)
 
     dr.parallel {

@@ -9,6 +9,7 @@ local duration = require "duration"
 local clock = require "native.clock"
 local fs = require "native.fs"
 local stage = require "cli.stage"
+local sys = require "native.sys"
 local task = require "task"
 local value = require "run.value"
 
@@ -35,7 +36,8 @@ local volatile = { elapsed = true, writers = true, LatestRestorableTime = true, 
 
 -- A text that is another one in every run: an id, a time, an address with its port.
 local function is_made_up(text)
-  return text:find("%d%d%d%d") ~= nil or text:find("%x%x%x%x%x%x%x%x%-%x%x%x%x%-") ~= nil
+  return text:find("%d%d%d%d") ~= nil or text:find("%d+%.%d+%.%d+%.%d+") ~= nil
+    or text:find("%x%x%x%x%x%x%x%x%-%x%x%x%x%-") ~= nil
 end
 
 -- The form of a state: names and statuses, without times, ids, ports and counts.
@@ -46,7 +48,8 @@ local function form(v)
   local parts = {}
   for k, item in pairs(v) do
     if not volatile[k] then
-      local key = math.type(k) and "" or (tostring(k):find("%x%x%x%x%x%x") and "*" or tostring(k))
+      local name = math.type(k) and "" or tostring(k)
+      local key = (is_made_up(name) or name:find("%x%x%x%x%x%x")) and "*" or name
       table.insert(parts, key .. "=" .. form(item))
     end
   end
@@ -261,12 +264,15 @@ function sweep.run(parsed, loaded, plan, settings)
   io.stderr:write(("sweep of %s: %d journal writes, %d AWS calls; %d of %d points, seed %d\n"):format(
     loaded.definition.title, self.writes, #self.calls, #points, #all, settings.seed))
   local counts = { recovered = 0, stopped = 0, wrong = 0 }
-  for _, point in ipairs(points) do
-    local outcome, why = try(self, point)
-    counts[outcome] = counts[outcome] + 1
-    tell(self, point, outcome, why)
-    task.yield()
+  local jobs = {}
+  for i, point in ipairs(points) do
+    jobs[i] = function()
+      local outcome, why = try(self, point)
+      counts[outcome] = counts[outcome] + 1
+      tell(self, point, outcome, why)
+    end
   end
+  task.all(jobs, { limit = tonumber(parsed.jobs) or sys.cpus() })
   io.stdout:write(("points tried    %d\nrecovered       %d\nstopped safely  %d\nwrong           %d\n"):format(#points,
     counts.recovered, counts.stopped, counts.wrong))
   io.stdout:write(("seed %d, %s\n"):format(settings.seed, duration.format(clock.monotonic() - began)))

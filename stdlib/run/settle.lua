@@ -191,8 +191,16 @@ local repeatable = { "^Put", "^Tag", "^Untag", "^AddTags", "^RemoveTags", "^Enab
 -- Where the pattern above is wrong: these add, count, or replace by a lock token.
 local not_repeatable = { ["lambda.UpdateFunctionCode"] = false, ["sqs.DeleteMessage"] = false }
 
+-- Statements that state what shall be.
+local function says_what_shall_be(e)
+  local statement = e.kind == "sql" and type(e.input) == "table" and e.input.sql
+  if type(statement) ~= "string" or statement:find(";%s*%S") then return false end
+  statement = statement:lower():gsub("%s+", " ")
+  return statement:find("^ ?create [%w ]-if not exists ") ~= nil or statement:find("^ ?drop [%w ]-if exists ") ~= nil
+end
+
 local function is_repeatable(step, e)
-  if e.repeatable or step.repeatable then return true end
+  if e.repeatable or step.repeatable or says_what_shall_be(e) then return true end
   if e.kind ~= "aws" or not_repeatable[e.service .. "." .. e.operation] then return false end
   for _, pattern in ipairs(repeatable) do
     if e.operation:find(pattern) then return true end
