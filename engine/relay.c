@@ -7,24 +7,21 @@
  * connection that lost bytes so is reset when the cut ends, for its stream is
  * broken. One internal operation carries a relay and all its connections. */
 #define _GNU_SOURCE
+#include "address.h"
 #include "host.h"
 #include "option.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <lauxlib.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 static const char RELAY_META[] = "drlua.relay";
-enum { PIECE = 32768, BACKLOG = 256 };
+enum { PIECE = 32768 };
 
 /* One direction: what was read from `from` and not yet written to `to`. */
 struct flow {
@@ -46,8 +43,7 @@ struct relay {
     bool open, cut, full; /* full: no descriptors left for a while */
     int fd, port;
     bool has_target;
-    struct sockaddr_storage target;
-    socklen_t target_size;
+    struct address target;
     struct link *links;
     size_t count;
 };
@@ -103,14 +99,15 @@ static void connect_link(struct relay *relay, struct link *link)
         close_link(link, true);
         return;
     }
-    int fd = socket(relay->target.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    const struct address *target = &relay->target;
+    int fd = socket(target->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     link->fds[1] = fd;
     if (fd < 0) {
         close_link(link, true);
         return;
     }
     set_nodelay(fd);
-    if (connect(fd, (struct sockaddr *)&relay->target, relay->target_size) == 0)
+    if (connect(fd, (const struct sockaddr *)&target->storage, target->size) == 0)
         return;
     link->connecting = errno == EINPROGRESS;
     if (!link->connecting)
@@ -306,36 +303,12 @@ static int relay_cut(lua_State *L)
     return 0;
 }
 
-/* Reads an address: numeric, or the path of a Unix socket. */
-static bool read_address(const char *host, int port, struct sockaddr_storage *out, socklen_t *size)
-{
-    struct addrinfo *found, hints = {.ai_socktype = SOCK_STREAM,
-                                     .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
-    char service[16];
-    memset(out, 0, sizeof *out);
-    if (*host == '/') {
-        struct sockaddr_un *local = (struct sockaddr_un *)out;
-        local->sun_family = AF_UNIX;
-        *size = sizeof *local;
-        return (size_t)snprintf(local->sun_path, sizeof local->sun_path, "%s", host) <
-               sizeof local->sun_path;
-    }
-    snprintf(service, sizeof service, "%d", port);
-    if (getaddrinfo(host, service, &hints, &found))
-        return false;
-    memcpy(out, found->ai_addr, found->ai_addrlen);
-    *size = found->ai_addrlen;
-    freeaddrinfo(found);
-    return true;
-}
-
 /* relay:target(address, port): where new connections go; an address beginning with
  * "/" is the path of a Unix socket; nil: nowhere, they are reset. */
 static int relay_target(lua_State *L)
 {
     struct relay *relay = check_open(L);
-    struct sockaddr_storage target;
-    socklen_t size;
+    struct address target;
     if (lua_isnoneornil(L, 2)) {
         relay->has_target = false;
         lua_pushboolean(L, 1);
@@ -343,10 +316,9 @@ static int relay_target(lua_State *L)
     }
     const char *host = luaL_checkstring(L, 2);
     int port = (int)luaL_optinteger(L, 3, 0);
-    if (!read_address(host, port, &target, &size))
+    if (!address_read(host, port, &target))
         return push_failure(L, "resolve", "%s is not an address", host);
     relay->target = target;
-    relay->target_size = size;
     relay->has_target = true;
     lua_pushboolean(L, 1);
     return 1;
@@ -358,49 +330,24 @@ static int relay_count(lua_State *L)
     return 1;
 }
 
-static int open_socket(const struct sockaddr_storage *address, socklen_t size)
-{
-    int on = 1, fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(fd, (const struct sockaddr *)address, size) == 0 && listen(fd, BACKLOG) == 0)
-        return fd;
-    int error = errno;
-    close(fd);
-    errno = error;
-    return -1;
-}
-
-static int port_of(int fd)
-{
-    struct sockaddr_storage address;
-    socklen_t size = sizeof address;
-    if (getsockname(fd, (struct sockaddr *)&address, &size))
-        return 0;
-    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                               : ((struct sockaddr_in *)&address)->sin_port);
-}
-
 /* listen{host="127.0.0.1", port=0} -> relay; relay.port */
 static int relay_listen(lua_State *L)
 {
     static const char *const known[] = {"host", "port", NULL};
-    struct sockaddr_storage address;
-    socklen_t size;
+    struct address address;
     option_check(L, 1, known);
     const char *host = option_string(L, 1, "host", "127.0.0.1");
     int port = (int)option_integer(L, 1, "port", 0);
-    if (*host == '/' || !read_address(host, port, &address, &size))
+    if (*host == '/' || !address_read(host, port, &address))
         return push_failure(L, "resolve", "listen on %s: not an address", host);
     struct relay *relay = lua_newuserdatauv(L, sizeof *relay, 0);
     memset(relay, 0, sizeof *relay);
     luaL_setmetatable(L, RELAY_META);
-    relay->fd = open_socket(&address, size);
+    relay->fd = address_listen(&address);
     if (relay->fd < 0)
         return push_errno(L, errno, "listen on %s port %d", host, port);
     relay->open = true;
-    relay->port = port_of(relay->fd);
+    relay->port = address_port(relay->fd);
     op_attach(host_of(L), &relay->op, &relay_kind);
     return 1;
 }

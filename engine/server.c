@@ -7,66 +7,20 @@
  * to learn that a client left. Callbacks only fill our structs. */
 #define _GNU_SOURCE
 #include "server.h"
+#include "address.h"
 #include "host.h"
 #include "option.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <lauxlib.h>
-#include <netdb.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 static const char SERVER_META[] = "drlua.server";
-enum { CONNECTION_LIMIT = 8192, BACKLOG = 1024 };
+enum { CONNECTION_LIMIT = 8192 };
 
-struct accept {
-    struct op op;
-    struct server *server;
-    struct request *request; /* handed over, not yet taken */
-    struct accept *next;
-    bool waiting; /* in the server's list */
-};
-
-static struct server *check_server(lua_State *L) { return luaL_checkudata(L, 1, SERVER_META); }
-
-/* Hands queued requests to waiting operations. */
-static void deliver(struct server *server)
-{
-    while (server->queue && server->acceptors) {
-        struct accept *accept = server->acceptors;
-        struct request *request = server->queue;
-        server->acceptors = accept->next;
-        server->queue = request->queued;
-        request->queued = NULL;
-        accept->waiting = false;
-        accept->request = request;
-        op_finish(&accept->op);
-    }
-}
-
-static void enqueue(struct server *server, struct request *request)
-{
-    request->references++;
-    request->queued = NULL;
-    if (server->queue)
-        server->queue_tail->queued = request;
-    else
-        server->queue = request;
-    server->queue_tail = request;
-    deliver(server);
-}
-
-static void requeue(struct server *server, struct request *request)
-{
-    if (!server->queue)
-        server->queue_tail = request;
-    request->queued = server->queue;
-    server->queue = request;
-    deliver(server);
-}
+struct server *server_check(lua_State *L) { return luaL_checkudata(L, 1, SERVER_META); }
 
 static struct peer *peer_of(struct MHD_Connection *connection)
 {
@@ -165,7 +119,7 @@ static enum MHD_Result complete(struct request *request)
     request->state = REQUEST_OPEN;
     request->suspended = true;
     MHD_suspend_connection(request->connection);
-    enqueue(request->server, request);
+    accept_enqueue(request->server, request);
     return MHD_YES;
 }
 
@@ -272,75 +226,6 @@ static bool server_step(struct op *op, struct turn *turn)
 static const struct op_kind server_kind = {
     .name = "server", .ask = server_ask, .step = server_step};
 
-/* accept */
-
-static int accept_push(lua_State *L, struct op *op)
-{
-    struct accept *accept = (struct accept *)op;
-    if (!accept->request)
-        return push_failure(L, "closed", "the server is closed");
-    request_push(L, accept->request);
-    accept->request = NULL; /* its reference went to Lua */
-    return 1;
-}
-
-static void leave_acceptors(struct accept *accept)
-{
-    struct accept **link = &accept->server->acceptors, *before = NULL;
-    while (*link != accept) {
-        before = *link;
-        link = &before->next;
-    }
-    *link = accept->next;
-    if (accept->server->acceptors_tail == accept)
-        accept->server->acceptors_tail = before;
-}
-
-static void accept_drop(struct op *op)
-{
-    struct accept *accept = (struct accept *)op;
-    if (accept->waiting)
-        leave_acceptors(accept);
-    accept->waiting = false;
-    if (accept->request && accept->server->daemon)
-        requeue(accept->server, accept->request);
-    else if (accept->request)
-        request_release(accept->request);
-    accept->request = NULL;
-}
-
-static const struct op_kind accept_kind = {
-    .name = "server accept", .push = accept_push, .drop = accept_drop};
-
-/* srv:accept() => req, complete with its body. */
-static int server_accept(lua_State *L)
-{
-    struct server *server = check_server(L);
-    if (!server->daemon)
-        return push_failure(L, "closed", "the server is closed");
-    struct accept *accept = (struct accept *)op_new(L, sizeof *accept, &accept_kind, 1);
-    accept->server = server;
-    accept->waiting = true;
-    if (server->acceptors)
-        server->acceptors_tail->next = accept;
-    else
-        server->acceptors = accept;
-    server->acceptors_tail = accept;
-    op_start(&accept->op);
-    deliver(server);
-    return 1;
-}
-
-static void finish_acceptors(struct server *server)
-{
-    while (server->acceptors) {
-        struct accept *accept = server->acceptors;
-        server->acceptors = accept->next;
-        accept->waiting = false;
-        op_finish(&accept->op);
-    }
-}
-
 /* Ends every connection. libmicrohttpd cannot stop with suspended ones. */
 static void close_server(struct server *server)
 {
@@ -354,62 +239,30 @@ static void close_server(struct server *server)
     }
     server->daemon = NULL;
     MHD_stop_daemon(daemon);
-    while (server->queue) {
-        struct request *request = server->queue;
-        server->queue = request->queued;
-        request_release(request);
-    }
-    finish_acceptors(server);
+    accept_close(server);
 }
 
 static int server_close(lua_State *L)
 {
-    close_server(check_server(L));
+    close_server(server_check(L));
     return 0;
 }
 
 static int server_tostring(lua_State *L)
 {
-    const struct server *server = check_server(L);
+    const struct server *server = server_check(L);
     lua_pushfstring(L, "server on port %d%s", server->port, server->daemon ? "" : " (closed)");
     return 1;
 }
 
 static int server_index(lua_State *L)
 {
-    const struct server *server = check_server(L);
+    const struct server *server = server_check(L);
     if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "port") == 0)
         lua_pushinteger(L, server->port);
     else
         lua_gettable(L, lua_upvalueindex(1));
     return 1;
-}
-
-/* Opens the listening socket; -1 with errno set. */
-static int open_socket(const struct addrinfo *address)
-{
-    int on = 1;
-    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(fd, address->ai_addr, address->ai_addrlen) || listen(fd, BACKLOG)) {
-        int error = errno;
-        close(fd);
-        errno = error;
-        return -1;
-    }
-    return fd;
-}
-
-static int port_of(int fd)
-{
-    struct sockaddr_storage address;
-    socklen_t size = sizeof address;
-    if (getsockname(fd, (struct sockaddr *)&address, &size))
-        return 0;
-    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                               : ((struct sockaddr_in *)&address)->sin_port);
 }
 
 static bool start_daemon(struct server *server, int fd, bool ipv6)
@@ -432,10 +285,7 @@ static bool start_daemon(struct server *server, int fd, bool ipv6)
 static int server_listen(lua_State *L)
 {
     static const char *const known[] = {"host", "port", "max_body_bytes", NULL};
-    struct addrinfo *address, hints = {.ai_family = AF_UNSPEC,
-                                       .ai_socktype = SOCK_STREAM,
-                                       .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE};
-    char port[16];
+    struct address address;
     option_check(L, 1, known);
     const char *host = option_string(L, 1, "host", "127.0.0.1");
     lua_Integer number = option_integer(L, 1, "port", 0);
@@ -445,16 +295,13 @@ static int server_listen(lua_State *L)
     struct server *server = lua_newuserdatauv(L, sizeof *server, 0);
     *server = (struct server){.epoll_fd = -1, .max_body = limit > 0 ? (size_t)limit : 0};
     luaL_setmetatable(L, SERVER_META);
-    snprintf(port, sizeof port, "%d", (int)number);
-    if (getaddrinfo(host, port, &hints, &address))
+    if (*host == '/' || !address_read(host, (int)number, &address))
         return push_failure(L, "resolve", "listen on %s: not an address", host);
-    bool ipv6 = address->ai_family == AF_INET6;
-    int fd = open_socket(address), error = errno;
-    freeaddrinfo(address);
+    int fd = address_listen(&address);
     if (fd < 0)
-        return push_errno(L, error, "listen on %s port %d", host, (int)number);
-    server->port = port_of(fd);
-    if (!start_daemon(server, fd, ipv6)) {
+        return push_errno(L, errno, "listen on %s port %d", host, (int)number);
+    server->port = address_port(fd);
+    if (!start_daemon(server, fd, address.storage.ss_family == AF_INET6)) {
         if (!server->daemon)
             close(fd);
         return push_failure(L, "io", "listen on %s port %d: the server did not start", host,
@@ -468,7 +315,7 @@ int luaopen_native_server(lua_State *L);
 int luaopen_native_server(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"accept", server_accept}, {"close", server_close}, {NULL, NULL}};
+        {"accept", accept_start}, {"close", server_close}, {NULL, NULL}};
     static const luaL_Reg metamethods[] = {{"__gc", server_close},
                                            {"__close", server_close},
                                            {"__tostring", server_tostring},

@@ -1,6 +1,7 @@
-/* The embedded HTTP server: what its three files share.
+/* The embedded HTTP server: what its files share.
  *
  *   server.c   listens, runs libmicrohttpd in the loop, hands out requests
+ *   accept.c   requests meet those who wait for them
  *   request.c  a request as Lua reads it
  *   answer.c   answers: whole, streamed, cut short, or none
  *
@@ -64,6 +65,15 @@ struct server {
     struct request *live, *queue, *queue_tail;
     struct accept *acceptors, *acceptors_tail;
 };
+
+/* server.c */
+struct server *server_check(lua_State *L);
+
+/* accept.c */
+int accept_start(lua_State *L);
+void accept_enqueue(struct server *server, struct request *request);
+/* Drops the queue and ends those who wait. */
+void accept_close(struct server *server);
 
 /* request.c */
 struct request *request_new(struct server *server, struct MHD_Connection *connection);
