@@ -293,7 +293,7 @@ local function recover(p)
     hook(p, "maintenance_off")
   end)
 
-  dr.step("Validate the recovery", { risk = "read", budget = "15m" }, function() checklist(c, p, names) end)
+  dr.step("Validate the recovery", { budget = "15m" }, function() checklist(c, p, names) end)
 
   dr.step("Make a fresh backup", { budget = "1h" }, function()
     local job = c.backup:start_backup_job {

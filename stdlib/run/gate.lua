@@ -225,6 +225,13 @@ local function change(s, here, step, e, fn)
   return send(s, here, step, e, fn, key)
 end
 
+--- Refuses a change in a step that says of itself that it only reads.
+function gate.keep_promise(options, name, e)
+  if options and options.risk == "read" then
+    control.misuse("step \"%s\" has risk = \"read\", and %s changes something", name, e.what or gate.name(e))
+  end
+end
+
 --- The gate of `run`, `resume` and `rollback`.
 function gate.run(s, here, e, fn)
   if s.stopping then control.raise("interrupt", "interrupted") end
@@ -241,6 +248,7 @@ function gate.run(s, here, e, fn)
   if not step then
     control.misuse("%s changes something outside of a step: put it into a dr.step", e.what or gate.name(e))
   end
+  gate.keep_promise(step.options, step.name, e)
   return change(s, here, step, e, fn)
 end
 

@@ -2,8 +2,8 @@
 --
 -- A declaration is { "name", type =, default =, required =, secret =, env =, help =,
 -- choices =, pattern = }. Values come, the first that is there: from the command line,
--- from the variable named by `env` (or DRLUA_PARAM_NAME), from the environment file,
--- from the default. All faults are told in one message, before anything starts.
+-- from the variable DRLUA_PARAM_NAME or the one named by `env`, from the environment
+-- file, from the default. All faults are told in one message, before anything starts.
 local clock = require "native.clock"
 local duration = require "duration"
 local errors = require "errors"
@@ -181,9 +181,11 @@ local function nonempty(text)
   return text ~= "" and text or nil
 end
 
+-- The variable that is ours alone goes first: a rehearsal hands its secrets over by
+-- it, whatever else the operator's shell holds.
 local function from_process(p)
   local own = sys.getenv("DRLUA_PARAM_" .. p.name:upper())
-  return p.env and nonempty(sys.getenv(p.env) or "") or nonempty(own or "")
+  return nonempty(own or "") or p.env and nonempty(sys.getenv(p.env) or "") or nil
 end
 
 local function option(name)

@@ -122,10 +122,12 @@ function planner:gate(here, e, fn)
   if seen and seen.values then return value.unpack(self.secrets:reveal(seen.values)) end
   add_plane(planned, e)
   if e.wait then
+    act(self, e) -- not waited for, but a run asks it
     table.insert(planned.waits, e.what or gate.name(e))
     return unknown.new(gate.name(e))
   end
   if e.read then return read_through(self, planned, e, fn) end
+  gate.keep_promise(planned.options, planned.name, e)
   act(self, e)
   table.insert(planned.changes, row_of(e))
   self.stopped = true

@@ -236,3 +236,22 @@ t.test("a name, an option, an argument that is wrong", function()
     t.equal(w.effects(), {})
   end
 end)
+
+t.test("a step with risk = \"read\" changes nothing: refused under run and plan", function()
+  local w = program.workspace { ["a.lua"] = playbook [[
+    dr.step("Look", { risk = "read" }, function() probe.create("db") end)]] }
+  for _, verb in ipairs { "plan", "run" } do
+    local r = w.run { verb, "a.lua" }
+    t.equal(r.code, 1, r.out)
+    t.contains(r.out .. r.err, 'step "Look" has risk = "read", and create db changes something')
+  end
+  t.equal(w.effects(), {})
+end)
+
+t.test("DRLUA_PARAM_NAME goes before the variable of `env`", function()
+  local w = program.workspace { ["a.lua"] = playbook('dr.note("word " .. p.word)',
+    'params = { { "word", env = "WORD" } },') }
+  local r = w.run({ "a.lua" }, { env = { WORD = "shell", DRLUA_PARAM_WORD = "own" } })
+  t.contains(r.err, "word own")
+  t.contains(w.run({ "a.lua" }, { env = { WORD = "shell" } }).err, "word shell")
+end)
