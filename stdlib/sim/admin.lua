@@ -57,7 +57,7 @@ routes["POST faults"] = function(sim, body)
   if list.kind then list = { list } end
   local ids = {}
   for _, fault in ipairs(list) do require("sim.faults").validate(fault) end
-  for _, fault in ipairs(list) do table.insert(ids, sim:fault(fault) or json.null) end
+  for _, fault in ipairs(list) do table.insert(ids, sim:fault(fault)) end
   return answer(200, { ids = array(ids) })
 end
 

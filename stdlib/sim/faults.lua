@@ -70,12 +70,15 @@ function faults.new(random)
   return setmetatable({ list = {}, random = random, serial = 0 }, Faults)
 end
 
---- Adds a validated fault; returns its id.
-function Faults:add(fault)
+--- The id of a fault: its own, or a new one.
+function Faults:id(fault)
   self.serial = self.serial + 1
-  local entry = { fault = fault, id = fault.id or "fault-" .. self.serial, seen = 0, hits = 0 }
-  table.insert(self.list, entry)
-  return entry.id
+  return fault.id or "fault-" .. self.serial
+end
+
+--- Adds a validated fault under an id.
+function Faults:add(fault, id)
+  table.insert(self.list, { fault = fault, id = id, seen = 0, hits = 0 })
 end
 
 --- Takes away the fault with this id, or all of them; returns those taken.

@@ -74,6 +74,7 @@ function sim.start(options)
   local self = setmetatable({
     clock = clock.new(options.speed or 60), calls = calls.new(), state = state.new(), keys = auth.new(),
     default_account = auth.default_account, services = {}, dead_regions = {}, requests = {}, instances = {},
+    scheduled = {},
     tasks = {}, writers = {}, sinks = {}, policies = {}, health = {}, seed = options.seed or os.time(),
     write_log = options.log,
   }, Sim)
@@ -139,26 +140,36 @@ local applied = {
   replication_cut = { regions.cut_instance, regions.heal_instance_link },
 }
 
-local function apply(self, fault)
-  local id = self.faults:add(fault)
+local function apply(self, fault, id)
+  self.scheduled[id] = nil
+  self.faults:add(fault, id)
   local effect = applied[fault.kind]
   if effect then effect[1](self, fault) end
-  return id
 end
 
 --- Adds a fault (see sim.faults and docs/simulator.md); returns its id. With `at` =
 -- virtual seconds it begins then.
 function Sim:fault(fault)
   faults.validate(fault)
-  if not fault.at then return apply(self, fault) end
-  self.clock:after(fault.at, function()
-    self:background("fault " .. fault.kind, function() apply(self, fault) end)
-  end)
-  return fault.id
+  local id = self.faults:id(fault)
+  if fault.at then
+    self.scheduled[id] = self.clock:after(fault.at, function()
+      self:background("fault " .. fault.kind, function() apply(self, fault, id) end)
+    end)
+  else
+    apply(self, fault, id)
+  end
+  return id
 end
 
 --- Ends the fault with this id, or all; what they broke at once is healed.
 function Sim:clear_faults(id)
+  for waiting, timer in pairs(self.scheduled) do
+    if id == nil or id == waiting then
+      self.clock:forget(timer)
+      self.scheduled[waiting] = nil
+    end
+  end
   for _, fault in ipairs(self.faults:remove(id)) do
     local effect = applied[fault.kind]
     if effect then effect[2](self, fault) end

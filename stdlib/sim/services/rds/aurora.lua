@@ -1,13 +1,14 @@
 --- A simulated Aurora cluster: its shape, its members (a writer and readers, each a
 -- real PostgreSQL cluster; readers stream from the writer) and its endpoints.
 --
--- Aurora's members share one storage. Here a reader streams, and before a failover
--- the writer is stopped in order, which sends it all that is committed: nothing is
--- lost, as on shared storage. A writer that was killed loses what had not streamed.
+-- Aurora's members share one storage, so a failover loses nothing. Here a reader
+-- streams: a writer that was killed is brought up once more, unreachable, until the
+-- reader has all that was committed; then it is stopped and the reader promoted.
 local crypto = require "native.crypto"
 local errors = require "errors"
 local postgres = require "sim.postgres"
 local relay = require "native.relay"
+local task = require "task"
 
 local aurora = {}
 
@@ -106,15 +107,33 @@ local function without(list, gone)
   return kept
 end
 
+local CATCH_UP_SECONDS, POLL_SECONDS = 20, 0.02
+
+local function lsn(cluster, expression)
+  return cluster:sql(("SELECT (%s - '0/0')::float8"):format(expression)).rows[1][1] or 0
+end
+
+-- Lets the reader have what lies in the former writer's storage.
+local function hand_over(former, target)
+  if not former:running() then former:resume() end
+  local wanted = lsn(former, "pg_current_wal_lsn()")
+  for _ = 1, CATCH_UP_SECONDS / POLL_SECONDS do
+    if lsn(target, "pg_last_wal_replay_lsn()") >= wanted then break end
+    task.sleep(POLL_SECONDS)
+  end
+  former:stop("INT")
+end
+
 --- Makes `target` the writer; the former writer and the other readers follow it.
 function Aurora:fail_over(target)
-  local former = self:writer()
-  if former.cluster:running() then former.cluster:stop("INT") end
+  self.writer_front:cut(true)
+  hand_over(self:writer().cluster, target.cluster)
   target.cluster:promote()
   if target.link then target.link:close() end
   target.link = nil
   self.members = without(self.members, target)
   table.insert(self.members, 1, target)
+  self.writer_front:cut(false)
   self:base_backup()
   self:settle()
   for i = 2, #self.members do
