@@ -29,9 +29,12 @@ SOURCES := $(sort $(wildcard engine/*.c engine/*/*.c))
 OBJECTS = $(SOURCES:%.c=$(BUILD)/%.o)
 EMBEDDED := $(sort $(shell find stdlib -name '*.lua' 2>/dev/null))
 
+# The plain build carries the library compiled too; the others load its source.
+CHUNKS = $(if $(filter build,$(BUILD)),$(BUILD)/chunks_data.o,$(BUILD)/no_chunks.o)
+
 all: $(BUILD)/drlua
 
-$(BUILD)/drlua: $(OBJECTS) $(BUILD)/embed_data.o $(BUILD)/models_data.o
+$(BUILD)/drlua: $(OBJECTS) $(BUILD)/embed_data.o $(CHUNKS) $(BUILD)/models_data.o
 	@echo link $@
 	@$(CC) $(LDFLAGS) -o $@ $^ $(PACKAGE_LIBS)
 
@@ -39,8 +42,14 @@ $(BUILD)/drlua: $(OBJECTS) $(BUILD)/embed_data.o $(BUILD)/models_data.o
 # Other builds (sanitized, fuzzed) take those of the plain one.
 MODELS = build/models.bin
 ifeq ($(BUILD),build)
-$(BUILD)/drlua-stage1: $(OBJECTS) $(BUILD)/embed_data.o $(BUILD)/no_models.o
+$(BUILD)/drlua-stage1: $(OBJECTS) $(BUILD)/embed_data.o $(BUILD)/no_chunks.o $(BUILD)/no_models.o
 	@$(CC) $(LDFLAGS) -o $@ $^ $(PACKAGE_LIBS)
+
+$(BUILD)/chunks_data.o: $(EMBEDDED) scripts/embed scripts/compile_chunks.lua $(BUILD)/embedded.list \
+  | $(BUILD)/drlua-stage1
+	@mkdir -p $(sort $(dir $(EMBEDDED:%=$(BUILD)/chunks/%)))
+	@$(BUILD)/drlua-stage1 script scripts/compile_chunks.lua $(BUILD)/chunks $(EMBEDDED)
+	@cd $(BUILD)/chunks && ../../scripts/embed -t compiled $(EMBEDDED) > data.S && $(CC) -c -o ../chunks_data.o data.S
 
 $(MODELS): stdlib/aws/compiler.lua scripts/compile_models.lua scripts/models.txt \
   engine/model/model.h | $(BUILD)/drlua-stage1
@@ -53,6 +62,10 @@ endif
 
 $(BUILD)/models_data.o: $(MODELS) scripts/incbin
 	@scripts/incbin drlua_models $(MODELS) | $(CC) -x assembler -c -o $@ -
+
+$(BUILD)/no_chunks.o: scripts/embed
+	@mkdir -p $(@D)
+	@scripts/embed -t compiled | $(CC) -x assembler -c -o $@ -
 
 $(BUILD)/no_models.o: scripts/incbin
 	@mkdir -p $(@D)

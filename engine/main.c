@@ -42,16 +42,28 @@ static void fill_standard_descriptors(void)
         close(fd);
 }
 
-static int load_embedded(lua_State *L, const char *name)
+static int load_chunk(lua_State *L, const struct embedded *file, const char *mode)
 {
-    const struct embedded *file = embed_find(name);
-    if (!file)
-        return LUA_ERRFILE;
-    lua_pushfstring(L, "@%s", name);
+    lua_pushfstring(L, "@%s", file->name);
     int status = luaL_loadbufferx(L, file->data, (size_t)(file->end - file->data),
-                                  lua_tostring(L, -1), "t");
+                                  lua_tostring(L, -1), mode);
     lua_remove(L, -2);
     return status;
+}
+
+/* What another version of Lua compiled is refused by this one: then the source. */
+static int load_embedded(lua_State *L, const char *name)
+{
+    const struct embedded *compiled = embed_find_compiled(name), *file = embed_find(name);
+    if (!file)
+        return LUA_ERRFILE;
+    if (compiled) {
+        int status = load_chunk(L, compiled, "b");
+        if (status == LUA_OK)
+            return status;
+        lua_pop(L, 1);
+    }
+    return load_chunk(L, file, "t");
 }
 
 /* package.searchers: finds stdlib/NAME.lua or stdlib/NAME/init.lua in the binary. */
