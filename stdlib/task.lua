@@ -63,6 +63,7 @@ end
 local function park(release)
   local t = current
   if not t or coroutine.running() ~= t.co then
+    if release then release() end
     errors.misuse(3, "waiting is possible in a task only: not at a file's top level, "
       .. "nor inside a coroutine made by hand (use task.spawn)")
   end

@@ -12,7 +12,7 @@ struct copying {
     struct connection *connection;
     const char *data; /* kept by Lua: of a write, or the error text of an end */
     size_t size;
-    bool put, ended, flushing;
+    bool put, ended, flushing, taken;
     struct buffer rows;
     PGresult *result;
 };
@@ -33,6 +33,13 @@ static bool end(struct copying *copying)
     if (PQstatus(copying->connection->pg) == CONNECTION_BAD)
         connection_lose(copying->connection);
     return true;
+}
+
+/* The whole COPY has ended, with its last result. */
+static bool end_copy(struct copying *copying)
+{
+    copying->connection->copy = COPY_NONE;
+    return end(copying);
 }
 
 /* Takes the rows that are there. Returns what PQgetCopyData said last. */
@@ -67,13 +74,12 @@ static bool read_step(struct op *op, struct turn *turn)
         if (size == 0)
             return false;
     }
-    return result_collect(connection->pg, &copying->result) ? end(copying) : false;
+    return result_collect(connection->pg, &copying->result) ? end_copy(copying) : false;
 }
 
 static int push_end(lua_State *L, struct copying *copying)
 {
     struct connection *connection = copying->connection;
-    connection->copy = COPY_NONE;
     if (copying->result && PQresultStatus(copying->result) == PGRES_FATAL_ERROR) {
         int count = result_push_error(L, connection, copying->result);
         if (!connection->pg) {
@@ -88,6 +94,7 @@ static int push_end(lua_State *L, struct copying *copying)
 static int read_push(lua_State *L, struct op *op)
 {
     struct copying *copying = (struct copying *)op;
+    copying->taken = true;
     if (copying->rows.failed)
         return luaL_error(L, "out of memory");
     if (copying->rows.size > 0) {
@@ -146,7 +153,7 @@ static bool end_step(struct op *op, struct turn *turn)
             return end(copying);
     }
     flush(copying);
-    return copying->put && result_collect(pg, &copying->result) ? end(copying) : false;
+    return copying->put && result_collect(pg, &copying->result) ? end_copy(copying) : false;
 }
 
 static int end_push(lua_State *L, struct op *op)
@@ -161,13 +168,14 @@ static void copying_drop(struct op *op)
     struct copying *copying = (struct copying *)op;
     if (!copying->connection)
         return;
+    if (copying->connection->current == op)
+        copying->connection->current = NULL;
+    /* Rows that were read and never handed out would be missing: given up, too. */
+    if (!copying->ended || (copying->rows.size > 0 && !copying->taken))
+        connection_abandon(copying->connection);
     PQclear(copying->result);
     copying->result = NULL;
     buffer_free(&copying->rows);
-    if (copying->connection->current == op)
-        copying->connection->current = NULL;
-    if (!copying->ended)
-        connection_abandon(copying->connection);
 }
 
 static const struct op_kind read_kind = {.name = "pq copy_read", .ask = copying_ask,

@@ -27,7 +27,7 @@ struct query {
     const char *sql, *name;
     int count;
     struct parameter_arrays p;
-    bool looked, sent, ended, flushing;
+    bool looked, sent, ended, flushing, taken;
     PGresult *result;
 };
 
@@ -109,6 +109,7 @@ static int query_push(lua_State *L, struct op *op)
 {
     struct query *query = (struct query *)op;
     struct connection *connection = query->connection;
+    query->taken = true;
     if (!query->result && connection->pg)
         return push_failure(L, "invalid", "%s: %s", connection->place,
                             PQerrorMessage(connection->pg));
@@ -136,17 +137,25 @@ static int query_push(lua_State *L, struct op *op)
     }
 }
 
+/* Given up while it runs, or when it has begun a COPY that nobody was told of. */
+static bool is_abandoned(const struct query *query)
+{
+    ExecStatusType status = PQresultStatus(query->result);
+    return query->sent && !query->taken &&
+           (!query->ended || status == PGRES_COPY_IN || status == PGRES_COPY_OUT);
+}
+
 static void query_drop(struct op *op)
 {
     struct query *query = (struct query *)op;
     if (!query->connection)
         return;
-    PQclear(query->result);
-    query->result = NULL;
     if (query->connection->current == op)
         query->connection->current = NULL;
-    if (query->sent && !query->ended)
+    if (is_abandoned(query))
         connection_abandon(query->connection);
+    PQclear(query->result);
+    query->result = NULL;
 }
 
 static const struct op_kind query_kind = {

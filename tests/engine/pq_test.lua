@@ -253,6 +253,27 @@ t.test("a COPY that fails, is ended with a text, or given up", function()
   t.equal(exec(conn, "SELECT 4").rows, { { 4 } })
 end)
 
+t.test("a COPY that began or ended while nobody listened any more", function()
+  local conn = connect()
+  exec(conn, "CREATE TEMP TABLE c (a int)")
+  local function finish_unheard(op)
+    while not op:done() do task.sleep(0.001) end
+    op:cancel()
+  end
+  finish_unheard(conn:copy_in "COPY c FROM STDIN")
+  t.equal(exec(conn, "SELECT 1").rows, { { 1 } })
+  finish_unheard(conn:copy_out "COPY (SELECT generate_series(1, 1000000)) TO STDOUT")
+  t.equal(exec(conn, "SELECT 2").rows, { { 2 } })
+  assert(task.await(conn:copy_out "COPY (SELECT generate_series(1, 1000000)) TO STDOUT"))
+  finish_unheard(conn:copy_read())
+  t.equal(exec(conn, "SELECT 3").rows, { { 3 } })
+  assert(task.await(conn:copy_in "COPY c FROM STDIN"))
+  finish_unheard(conn:copy_end())
+  t.equal(exec(conn, "SELECT 4").rows, { { 4 } })
+  finish_unheard(conn:exec "SELECT 5")
+  t.equal(exec(conn, "SELECT 6").rows, { { 6 } })
+end)
+
 t.test("a lost connection is closed, and says what PostgreSQL said", function()
   local admin, conn = connect(), connect()
   local pid = exec(conn, "SELECT pg_backend_pid()").rows[1][1]
