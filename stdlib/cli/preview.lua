@@ -47,7 +47,9 @@ local function step_lines(s, out)
   for _, text in ipairs(s.waits or {}) do out("       wait   " .. text) end
   for _, text in ipairs(s.checks or {}) do out("       check  " .. text) end
   for _, text in ipairs(s.notes or {}) do out("       note   " .. text) end
-  if s.stop then out("       now    it would stop here: " .. s.stop) end
+  if s.stop then
+    out(("       now    it %s stop here: %s"):format(s.unsure and "may" or "would", s.stop))
+  end
 end
 
 local function plane_lines(plan, out)

@@ -192,6 +192,9 @@ local function failed(self, planned, e)
     e.step = e.step or planned.name
     error(e, 0)
   end
+  -- Behind an effect that was stopped, or a step that failed, it may come otherwise.
+  planned.unsure = self.stopped or self.blurred or nil
+  self.blurred = true
   planned.stop = (e.where or e.at) and ("%s (%s)"):format(e.message, e.where or e.at) or e.message
 end
 
@@ -313,7 +316,7 @@ local function data_of(planned)
   return { number = planned.number, step = planned.name, path = planned.path ~= planned.name and planned.path or nil,
     risk = o.risk, budget = o.budget, approval = o.approve and true or nil, undo = o.undo and true or nil,
     optional = o.optional, skipped = planned.skipped, already = planned.already, stop = planned.stop,
-    uncertain = planned.uncertain, changes = add(planned, "changes", shown_row),
+    uncertain = planned.uncertain, unsure = planned.unsure, changes = add(planned, "changes", shown_row),
     reads = add(planned, "reads", shown_row), waits = #planned.waits > 0 and planned.waits or nil,
     checks = planned.checks, notes = planned.notes,
     control_planes = #planned.order > 0 and planned.order or nil }

@@ -140,7 +140,7 @@ end
 --- Proves that the database takes writes: a table is created, filled, committed,
 -- read back, and dropped. Fails with what PostgreSQL said.
 function databases.prove_writable(db)
-  if db:value("select pg_is_in_recovery()") then
+  if db:value("select pg_is_in_recovery()") == true then
     dr.fail("PostgreSQL is still in recovery: the instance replays a primary's log and takes no writes")
   end
   db:transaction(function()
