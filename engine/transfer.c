@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "transfer.h"
 
+#include <math.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -340,6 +341,13 @@ static const char *explain_connect(const struct transfer *t, char *text, size_t 
     return "connect";
 }
 
+/* What is left of a deadline is an odd figure: "4 s" says as much as "3.96098 s". */
+static double shown_seconds(double seconds)
+{
+    double steps = seconds < 1 ? 1000 : 10;
+    return round(seconds * steps) / steps;
+}
+
 static const char *explain_timeout(const struct transfer *t, char *text, size_t size)
 {
     curl_off_t connected = 0;
@@ -347,10 +355,11 @@ static const char *explain_timeout(const struct transfer *t, char *text, size_t 
     bool by_total = t->timeout > 0 && t->timeout <= t->seconds + 0.001;
     if (connected == 0) {
         snprintf(text, size, "no connection to %s within %g s", t->place,
-                 by_total && t->timeout < t->connect_timeout ? t->timeout : t->connect_timeout);
+                 shown_seconds(by_total && t->timeout < t->connect_timeout ? t->timeout : t->connect_timeout));
         return "connect";
     }
-    snprintf(text, size, "%s gave no complete answer within %g s", t->place, t->timeout);
+    snprintf(text, size, "%s gave no complete answer within %g s", t->place,
+             shown_seconds(t->timeout));
     return "timeout";
 }
 

@@ -183,13 +183,13 @@ end
 --   follow       true: redirects are followed
 --   save_to      path of a file for the body
 --   ca_file, verify = false, max_body_bytes
---   read         true: this request changes nothing, whatever its method
+--   read         true: this request changes nothing, whatever its method (without save_to)
 --   repeatable   true: sending it twice does no more than once
 --   what         text for a person
 function http.request(call)
   if type(call) ~= "table" then errors.misuse(2, "http.request: a table expected, got %s", type(call)) end
   local method = (call.method or "GET"):upper()
-  local read = call.read or (not call.save_to and (method == "GET" or method == "HEAD"))
+  local read = not call.save_to and (call.read or method == "GET" or method == "HEAD")
   local answer = effect.perform({ kind = "http", operation = method, read = read, repeatable = call.repeatable,
     what = call.what or ("%s to %s"):format(method, place(call.url)), input = input_of(method, call) }, function()
     return send(method, call)

@@ -24,6 +24,14 @@ local Database = {}
 Database.__index = Database
 Database.__name = "drlua.database"
 
+-- What a database keeps to itself: conn, depth (of transactions), cursor (true while one
+-- is open), holder (the task that it serves). Not in its fields, where a playbook could reach past the gate.
+local inside = setmetatable({}, { __mode = "k" })
+
+local function of(self)
+  return inside[self] or errors.misuse(3, "a database of sql.connect expected: db:query(...), with a colon")
+end
+
 local names = { "host", "port", "dbname", "user", "password", "sslmode", "sslrootcert", "application_name", "options",
   "target_session_attrs", "timeout" }
 local known = {}
@@ -81,7 +89,9 @@ end
 
 local function wrap(conn, call)
   if unknown.is(conn) then return conn end
-  return setmetatable({ conn = conn, place = place(call), depth = 0 }, Database)
+  local self = setmetatable({ place = place(call) }, Database)
+  inside[self] = { conn = conn, depth = 0 }
+  return self
 end
 
 --- Connects. call: host, port (5432), dbname, user, password, sslmode, sslrootcert,
@@ -128,8 +138,30 @@ function sql.wait_until_accepts(call)
 end
 
 local function raw(self, statement, params)
-  if not self.conn then errors.misuse(4, "the connection to %s is closed", self.place) end
-  return check(task.await(self.conn:exec(statement, params and params.n > 0 and params or nil)))
+  local conn = of(self).conn
+  if not conn then errors.misuse(4, "the connection to %s is closed", self.place) end
+  return check(task.await(conn:exec(statement, params and params.n > 0 and params or nil)))
+end
+
+-- Statements that a READ ONLY transaction lets act on the server's machine.
+local acting = { copy = "db:copy_out or db:copy_in", ["do"] = "db:exec", call = "db:exec" }
+
+local function without_comments(statement)
+  return (statement:gsub("/%*.-%*/", " "):gsub("%-%-[^\n]*", " "):lower())
+end
+
+local function refuse_acting(statement)
+  if type(statement) ~= "string" then errors.misuse(5, "a statement expected, got %s", type(statement)) end
+  local word = without_comments(statement):match("^[%s;(]*(%a+)")
+  if acting[word] then errors.misuse(5, "%s is no query: use %s", word:upper(), acting[word]) end
+end
+
+-- One statement and no more: by the protocol that takes parameters the server refuses
+-- a second one, so that a read cannot end its READ ONLY transaction and go on.
+local function raw_one(self, statement, params)
+  local conn = of(self).conn
+  if not conn then errors.misuse(4, "the connection to %s is closed", self.place) end
+  return check(task.await(conn:exec(statement, params)))
 end
 
 local function params_of(...)
@@ -145,22 +177,25 @@ end
 -- A connection serves one task at a time: what another task sends in the middle of a
 -- transaction would become a part of it.
 local function claim(self)
-  local me, holder = task.current(), self.holder
+  local own, me = of(self), task.current()
+  local holder = own.holder
   if holder and holder ~= me and not holder.ended then
     errors.misuse(4, "the connection to %s is in use by another task: let each task connect for itself", self.place)
   end
-  self.holder = me
+  own.holder = me
 end
 
 local function release(self)
-  if self.depth == 0 and not self.cursor then self.holder = nil end
+  local own = of(self)
+  if own.depth == 0 and not own.cursor then own.holder = nil end
 end
 
 -- Ends what an iterator left open.
 local function tidy(self)
-  if not self.cursor then return end
-  self.cursor = nil
-  if self.conn:status() ~= "closed" then raw(self, "ROLLBACK") end
+  local own = of(self)
+  if not own.cursor then return end
+  own.cursor = nil
+  if own.conn and own.conn:status() ~= "closed" then raw(self, "ROLLBACK") end
 end
 
 -- Runs fn in a transaction; on an error it is rolled back and the error raised.
@@ -168,9 +203,10 @@ local function within(self, begin, fn, ...)
   claim(self)
   tidy(self)
   raw(self, begin)
-  self.depth = self.depth + 1
+  local own = of(self)
+  own.depth = own.depth + 1
   local values = table.pack(pcall(fn, ...))
-  self.depth = self.depth - 1
+  own.depth = own.depth - 1
   release(self)
   if values[1] then
     raw(self, "COMMIT")
@@ -178,7 +214,7 @@ local function within(self, begin, fn, ...)
   end
   -- What went wrong matters, not that the connection may be gone as well; a cancelled
   -- task cannot wait, so there the connection is closed.
-  if self.conn and self.conn:status() ~= "closed" then
+  if own.conn and own.conn:status() ~= "closed" then
     local rolled_back, e = pcall(raw, self, "ROLLBACK")
     if not rolled_back and errors.from(e).kind == "cancelled" then self:close() end
   end
@@ -202,13 +238,14 @@ end
 -- Reads inside a transaction of the caller belong to it.
 local function read(self, statement, ...)
   local params = params_of(...)
-  if self.depth > 0 then
+  if not unknown.is(statement) then refuse_acting(statement) end
+  if of(self).depth > 0 then
     claim(self)
-    return raw(self, statement, params)
+    return raw_one(self, statement, params)
   end
   return effect.perform({ kind = "sql", operation = "query", read = true, what = "read from " .. title(self, statement),
     input = { sql = statement, params = params } }, function()
-    return within(self, "BEGIN READ ONLY", raw, self, statement, params)
+    return within(self, "BEGIN READ ONLY", raw_one, self, statement, params)
   end)
 end
 
@@ -240,16 +277,17 @@ function Database:each(statement, ...)
   local params = params_of(...)
   claim(self)
   tidy(self)
-  if self.depth == 0 then
+  local own = of(self)
+  if own.depth == 0 then
     raw(self, "BEGIN READ ONLY")
-    self.cursor = true
+    own.cursor = true
   end
-  raw(self, "DECLARE drlua_rows NO SCROLL CURSOR FOR " .. statement, params)
+  raw_one(self, "DECLARE drlua_rows NO SCROLL CURSOR FOR " .. statement, params)
   local rows, at = {}, 0
   return function()
     at = at + 1
     if at > #rows then
-      if not self.cursor and self.depth == 0 then return nil end
+      if not own.cursor and own.depth == 0 then return nil end
       rows, at = rows_of(raw(self, "FETCH 1000 FROM drlua_rows")), 1
       if #rows == 0 then
         raw(self, "CLOSE drlua_rows")
@@ -268,12 +306,12 @@ function Database:exec(statement, ...)
   local params = params_of(...)
   local function run()
     claim(self)
-    if self.depth == 0 then tidy(self) end
+    if of(self).depth == 0 then tidy(self) end
     local result = raw(self, statement, params)
     release(self)
     return result.affected, rows_of(result)
   end
-  if self.depth > 0 then return run() end
+  if of(self).depth > 0 then return run() end
   return effect.perform({ kind = "sql", operation = "exec", read = false, what = "change " .. title(self, statement),
     input = { sql = statement, params = params } }, run)
 end
@@ -284,7 +322,7 @@ end
 -- person). Inside another transaction it is part of that one.
 function Database:transaction(fn, options)
   options = options or {}
-  if self.depth > 0 then
+  if of(self).depth > 0 then
     claim(self)
     return fn()
   end
@@ -295,10 +333,15 @@ function Database:transaction(fn, options)
   end)
 end
 
+local function cancel(self)
+  local conn = of(self).conn
+  if conn and conn:status() ~= "closed" then conn:cancel() end
+end
+
 local function copy_rows(self, statement, fn)
-  check(task.await(self.conn:copy_out(statement)))
+  check(task.await(of(self).conn:copy_out(statement)))
   while true do
-    local data, message, kind, detail = task.await(self.conn:copy_read())
+    local data, message, kind, detail = task.await(of(self).conn:copy_read())
     if data then
       fn(data)
     elseif message == "end of copy" then
@@ -311,14 +354,18 @@ end
 
 --- Runs a COPY ... TO STDOUT and hands its data to fn(chunk) as it comes.
 function Database:copy_out(statement, fn)
+  local plain = not unknown.is(statement) and without_comments(statement)
+  if plain and (not plain:find("to%s+stdout") or plain:find("to%s+program")) then
+    errors.misuse(2, "db:copy_out takes a COPY ... TO STDOUT")
+  end
   local function run()
     claim(self)
     local ok, e = pcall(copy_rows, self, statement, fn)
     if ok then return true end
-    if self.conn:status() ~= "closed" then self.conn:cancel() end
+    cancel(self)
     error(e, 0)
   end
-  if self.depth > 0 then return run() end
+  if of(self).depth > 0 then return run() end
   return effect.perform({ kind = "sql", operation = "copy_out", read = true,
     what = "read from " .. title(self, statement), input = { sql = statement } }, function()
     return within(self, "BEGIN READ ONLY", run)
@@ -332,29 +379,36 @@ function Database:copy_in(statement, data)
     local chunk = data
     if type(data) == "function" then chunk = data() end
     while chunk do
-      check(task.await(self.conn:copy_write(chunk)))
+      check(task.await(of(self).conn:copy_write(chunk)))
       chunk = type(data) == "function" and data() or nil
     end
   end
   local function run()
     claim(self)
-    if self.depth == 0 then tidy(self) end
-    check(task.await(self.conn:copy_in(statement)))
+    if of(self).depth == 0 then tidy(self) end
+    check(task.await(of(self).conn:copy_in(statement)))
     local ok, e = pcall(feed)
     release(self)
-    if ok then return check(task.await(self.conn:copy_end())).affected end
-    if self.conn:status() ~= "closed" then self.conn:cancel() end
+    if ok then return check(task.await(of(self).conn:copy_end())).affected end
+    cancel(self)
     error(e, 0)
   end
-  if self.depth > 0 then return run() end
+  if of(self).depth > 0 then return run() end
   local size = type(data) == "string" and #data or unknown.within(data)
   return effect.perform({ kind = "sql", operation = "copy_in", read = false,
     what = "change " .. title(self, statement), input = { sql = statement, data = size } }, run)
 end
 
+--- "idle" "busy" "transaction" "failed" or "closed".
+function Database:status()
+  local conn = of(self).conn
+  return conn and conn:status() or "closed"
+end
+
 --- What the server said beside its answers (NOTICE, WARNING) since last asked.
 function Database:notices()
-  return self.conn and self.conn:notices() or {}
+  local conn = of(self).conn
+  return conn and conn:notices() or {}
 end
 
 --- A name as PostgreSQL reads it back: "orders", "public"."Orders" for "public.Orders".
@@ -365,14 +419,15 @@ end
 
 --- Closes the connection; closing twice is fine.
 function Database:close()
-  if self.conn then self.conn:close() end
-  self.conn = nil
+  local own = of(self)
+  if own.conn then own.conn:close() end
+  own.conn = nil
 end
 
 Database.__close = Database.close
 
 function Database:__tostring()
-  return ("database %s%s"):format(self.place, self.conn and "" or " (closed)")
+  return ("database %s%s"):format(self.place, of(self).conn and "" or " (closed)")
 end
 
 --- Quotes a name for use in SQL; a dot parts schema and name.

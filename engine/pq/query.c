@@ -284,11 +284,12 @@ int query_exec_prepared(lua_State *L)
     return start(L, WHAT_PREPARED, COPY_NONE, 2, 0, 3);
 }
 
-/* conn:copy_out(sql) => true: then copy_read until it ends. */
+/* conn:copy_out(sql) => true: then copy_read until it ends. One statement only: it is
+ * counted as a read. */
 int query_copy_out(lua_State *L)
 {
     lua_settop(L, 2);
-    return start(L, WHAT_SIMPLE, COPY_OUT, 0, 2, 0);
+    return start(L, WHAT_PARAMS, COPY_OUT, 0, 2, 0);
 }
 
 /* conn:copy_in(sql) => true: then copy_write, and copy_end. */

@@ -18,10 +18,16 @@ local gate = {}
 -- The longest input that is kept word for word in an intent.
 local INPUT_LIMIT = 65536
 
+local closed = false
+
 local function handler(e, fn)
   local here = scope.current()
-  if not here then return fn() end
-  return here.session:gate(here, e, fn)
+  if here then return here.session:gate(here, e, fn) end
+  if closed then
+    control.misuse("%s outside of the run (in a finalizer, or where an error is turned into text): put it into a step",
+      e.what or e.kind)
+  end
+  return fn()
 end
 
 --- Puts the gate in front of every effect of this process. Code outside of any run
@@ -29,6 +35,9 @@ end
 function gate.install()
   effect.install(handler)
 end
+
+--- From here on nothing passes outside of the run: a playbook's code is at work.
+function gate.close() closed = true end
 
 --- "rds.PromoteReadReplica", "sql", ...: the name of an effect's operation.
 function gate.name(e)

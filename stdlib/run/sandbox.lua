@@ -7,6 +7,7 @@
 local clock = require "native.clock"
 local control = require "run.control"
 local errors = require "errors"
+local facade = require "run.facade"
 local fs = require "native.fs"
 local globals = require "run.globals"
 local nearest = require "nearest"
@@ -70,12 +71,28 @@ local function hand_on(ok, ...)
   return ok, ...
 end
 
+-- The metatables that playbooks made: only those are theirs to look at and to change.
+-- Through the library's own (of strings, of errors, of handles) a function of a playbook
+-- would be called by the library, outside of any step.
+local own_metatables = setmetatable({}, { __mode = "k" })
+
 -- A collector's finalizer may not be a way to be called outside of any run.
 local function safe_setmetatable(t, meta)
   if type(meta) == "table" and rawget(meta, "__gc") ~= nil then
     control.misuse("a finalizer (__gc) is not for playbooks: what must happen is a step")
   end
+  local former = getmetatable(t)
+  if former ~= nil and not own_metatables[former] then
+    control.misuse("the metatable of a %s of the library cannot be changed", type(t))
+  end
+  if type(meta) == "table" then own_metatables[meta] = true end
   return setmetatable(t, meta)
+end
+
+local function safe_getmetatable(value)
+  local meta = getmetatable(value)
+  if type(value) ~= "table" or type(meta) ~= "table" then return type(value) == "table" and meta or nil end
+  return own_metatables[meta] and meta or nil
 end
 
 local function protected_call(fn, ...) return hand_on(pcall(fn, ...)) end
@@ -94,7 +111,7 @@ end
 
 local function base(self)
   local env = {
-    assert = assert, error = error, getmetatable = getmetatable, ipairs = ipairs, next = next, pairs = pairs,
+    assert = assert, error = error, getmetatable = safe_getmetatable, ipairs = ipairs, next = next, pairs = pairs,
     rawequal = rawequal, rawget = rawget, rawlen = rawlen, rawset = rawset, select = select,
     setmetatable = safe_setmetatable, tonumber = tonumber, tostring = tostring, type = type, _VERSION = _VERSION,
     pcall = protected_call, xpcall = protected_call_with,
@@ -199,8 +216,8 @@ function sandbox:require(name)
   if open[name] or name:find("^toolbox%.") then
     local ok, module = pcall(require, name)
     if ok then
-      self.loaded[name] = module
-      return module
+      self.loaded[name] = name == "aws" and facade.aws(module) or facade.module(name, module)
+      return self.loaded[name]
     end
     if not tostring(module):find("module '" .. name .. "' not found", 1, true) then error(module, 0) end
   end

@@ -353,6 +353,7 @@ end
 --- Runs fn(params) as the run's main task; returns true and its values, or false
 -- and the error.
 function session:execute(fn)
+  gate.close()
   local root = scope.new(self, "run", "", nil)
   local main = task.spawn(function()
     return root:call(fn, control.handler, self.params)

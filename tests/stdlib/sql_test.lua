@@ -41,7 +41,7 @@ t.test("a query cannot write; exec can, and tells what it did", function()
   t.equal(db:exec "create table w (x int primary key); insert into w values (1)", 1)
   local e = t.raises("read%-only transaction %(SQLSTATE 25006%)", db.query, db, "insert into w values (2)")
   t.equal(e.kind, "readonly")
-  t.equal(db.conn:status(), "idle")
+  t.equal(db:status(), "idle")
   local affected, rows = db:exec("insert into w values ($1), ($2) returning x", 2, 3)
   t.equal({ affected, rows }, { 2, { { x = 2 }, { x = 3 } } })
   e = t.raises("duplicate key .* %(SQLSTATE 23505%): Key %(x%)=%(1%) already exists",
@@ -87,7 +87,7 @@ t.test("a connection serves one task at a time", function()
       end)
     end,
     function()
-      while not db.holder do task.sleep(0.001) end
+      while db:status() ~= "transaction" do task.sleep(0.001) end
       t.raises("is in use by another task", db.exec, db, "insert into shared values (2)")
       refused = 1
       t.raises("is in use by another task", db.query, db, "select 1")
@@ -95,6 +95,28 @@ t.test("a connection serves one task at a time", function()
     end,
   })
   t.equal(db:value "select count(*) from shared", 0)
+end)
+
+t.test("no read gets out of its READ ONLY transaction", function()
+  local db = connect()
+  db:exec "create table kept (x int)"
+  for _, statement in ipairs { "commit; insert into kept values (1); begin",
+    "select 1; commit; insert into kept values (1)",
+    "set transaction read write; insert into kept values (1)" } do
+    t.raises("42601", db.query, db, statement)
+    t.raises("42601", function() for _ in db:each(statement) do break end end)
+    t.raises("42601", db.copy_out, db, statement .. "; copy kept to stdout", print)
+  end
+  t.raises("COPY is no query", db.query, db, "/* x */ copy kept to program 'true'")
+  t.raises("DO is no query", db.query, db, "-- x\ndo $$ begin end $$")
+  t.raises("takes a COPY", db.copy_out, db, "copy kept to program 'true'", print)
+  t.raises("takes a COPY", db.copy_out, db, "delete from kept", print)
+  t.raises("read%-only", db.copy_out, db, "copy (insert into kept values (1) returning x) to stdout", print)
+  t.equal(db.conn, nil)
+  db.depth = 1
+  t.raises("read%-only", db.query, db, "insert into kept values (2)")
+  t.equal(db:value "select count(*) from kept", 0)
+  t.equal(db:status(), "idle")
 end)
 
 t.test("each reads any number of rows", function()
@@ -107,7 +129,7 @@ t.test("each reads any number of rows", function()
   end
   t.equal(db:value "select 1", 1)
   for _ in db:each "select 1 where false" do t.ok(false) end
-  t.equal(db.conn:status(), "idle")
+  t.equal(db:status(), "idle")
   t.raises("does not exist", function()
     for _ in db:each "select * from nowhere" do t.ok(false) end
   end)
