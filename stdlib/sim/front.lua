@@ -218,7 +218,6 @@ local function serve(sim, http)
   return send(http, answer, how)
 end
 
-
 --- Answers one request. Whatever goes wrong inside, the caller gets an answer and
 -- we a line in the log.
 function front.handle(sim, http)

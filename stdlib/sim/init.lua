@@ -74,9 +74,8 @@ function sim.start(options)
   local self = setmetatable({
     clock = clock.new(options.speed or 60), calls = calls.new(), state = state.new(), keys = auth.new(),
     default_account = auth.default_account, services = {}, dead_regions = {}, requests = {}, instances = {},
-    scheduled = {},
-    tasks = {}, writers = {}, sinks = {}, policies = {}, health = {}, seed = options.seed or os.time(),
-    write_log = options.log,
+    status_lag = 0, scheduled = {}, tasks = {}, writers = {}, sinks = {}, policies = {}, health = {},
+    seed = options.seed or os.time(), write_log = options.log,
   }, Sim)
   self.random = generator(self.seed)
   self.faults = faults.new(self.random)

@@ -19,6 +19,7 @@ local sections = {
   clusters = true,
   timeline = true, vaults = true, health_checks = true, zones = true, ecs = true, scaling = true, metrics = true,
   alarms = true, writers = true, health = true, faults = true, title = true,
+  status_lag = true,
 }
 
 -- Which sections are a service's own, handed to its load().
@@ -288,6 +289,7 @@ local function build(sim, description)
   if description.keys then sim.keys:clear() end
   for _, key in ipairs(description.keys or {}) do sim.keys:add(key) end
   sim.policies = description.policies or sim.policies
+  sim.status_lag = world.seconds(description.status_lag or sim.status_lag)
   groups(sim, description)
   each(description.instances, function(one) add_instance(sim, one) end)
   each(description.clusters, function(one) add_cluster(sim, one) end)

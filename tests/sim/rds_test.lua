@@ -192,6 +192,23 @@ t.test("a cross-region replica streams, is read-only, and promotes into a primar
   t.equal(second.ReadReplicaSourceDBInstanceIdentifier, "shop-dr")
 end)
 
+t.test("with status_lag a promoted replica looks available and unpromoted for a while", function()
+  local world = one()
+  world.replicas = { { id = "shop-dr", region = "us-west-2", source = "shop" } }
+  world.status_lag = 200
+  local s = started(world)
+  s.clock:set_speed(400)
+  local west = { region = "us-west-2" }
+  client.ok(s, "rds", "PromoteReadReplica", { DBInstanceIdentifier = "shop-dr", BackupRetentionPeriod = 1 }, west)
+  local shape = describe(s, "shop-dr", "us-west-2")
+  t.equal({ shape.DBInstanceStatus, shape.ReadReplicaSourceDBInstanceIdentifier ~= nil }, { "available", true })
+  client.fails(s, "InvalidDBInstanceState", "rds", "PromoteReadReplica", { DBInstanceIdentifier = "shop-dr" }, west)
+  client.instance(s, "shop-dr", "modifying", west)
+  t.equal(client.instance(s, "shop-dr", "available", west).ReadReplicaSourceDBInstanceIdentifier, nil)
+  local backups = client.ok(s, "rds", "DescribeDBInstanceAutomatedBackups", {}, west).DBInstanceAutomatedBackups
+  t.equal({ #backups, backups[1].Status, backups[1].BackupRetentionPeriod }, { 1, "active", 1 })
+end)
+
 t.test("a rename has a window in which neither identifier answers, and moves the endpoint", function()
   local s = started(one())
   s.clock:set_speed(100)

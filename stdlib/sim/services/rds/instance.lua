@@ -63,6 +63,23 @@ function Instance:status(status)
   self.shape.DBInstanceStatus = status
 end
 
+--- Announces what a call begins. AWS may go on showing the old status for a while
+-- (a world's status_lag): who waits for "available" at once is deceived.
+function Instance:begin(status)
+  if self.sim.status_lag > 0 and not self.sim.loading then
+    self.announced = status
+  else
+    self:status(status)
+  end
+end
+
+local function announce(self)
+  if not self.announced then return end
+  self:pause(self.sim.status_lag)
+  self:status(self.announced)
+  self.announced = nil
+end
+
 --- Whether it is there and neither busy nor broken.
 function Instance:available() return self.shape.DBInstanceStatus == "available" end
 
@@ -72,7 +89,10 @@ function Instance:transition(what, seconds, work, after)
   self.busy = true
   self.work = self.sim:background(("%s %s"):format(what, self.id), function()
     local began = self.sim.clock:elapsed()
-    local ok, e = pcall(work or function() end)
+    local ok, e = pcall(function()
+      announce(self)
+      if work then work() end
+    end)
     if not ok then
       self.busy = false
       if errors.from(e).kind == "cancelled" then error(e, 0) end

@@ -159,9 +159,9 @@ local function apply(ctx, instance, new_id)
   if new_id then
     store.reserved[new_id] = instance
     instance.shape.PendingModifiedValues.DBInstanceIdentifier = new_id
-    instance:status("renaming")
+    instance:begin("renaming")
   else
-    instance:status("modifying")
+    instance:begin("modifying")
   end
   instance:transition("modify", new_id and 0 or seconds.modify, function()
     apply_pending(instance)
@@ -214,7 +214,7 @@ function service.reboot_db_instance(ctx, input)
   if forced and not instance.shape.MultiAZ then
     ctx:fail("InvalidParameterCombination", "Cannot force failover of a DB instance that is not Multi-AZ.")
   end
-  instance:status("rebooting")
+  instance:begin("rebooting")
   instance:transition("reboot", forced and seconds.failover or seconds.reboot, function()
     settle_parameters(instance)
     -- The standby of a Multi-AZ pair has every block that was committed: what

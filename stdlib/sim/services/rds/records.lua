@@ -64,6 +64,23 @@ function service.describe_events(ctx, input)
   return output
 end
 
+--- The automated backups of instances that have them, with their restore windows.
+function service.describe_db_instance_automated_backups(ctx, input)
+  local list = {}
+  for _, instance in ipairs(lookup.ordered(ctx.store.instances)) do
+    local shape = instance.shape
+    local wanted = not input.DBInstanceIdentifier or lookup.name(input.DBInstanceIdentifier) == instance.id
+    if wanted and instance.backup then
+      table.insert(list, { DBInstanceArn = shape.DBInstanceArn, DbiResourceId = shape.DbiResourceId,
+        Region = ctx.region, DBInstanceIdentifier = instance.id, Status = "active", Engine = shape.Engine,
+        EngineVersion = shape.EngineVersion, AllocatedStorage = shape.AllocatedStorage, Encrypted =
+          shape.StorageEncrypted, BackupRetentionPeriod = shape.BackupRetentionPeriod, RestoreWindow = {
+          EarliestTime = instance.backup.time, LatestTime = instance:latest_restorable() } })
+    end
+  end
+  return lookup.page(ctx, input, list, "DBInstanceIdentifier", "DBInstanceAutomatedBackups")
+end
+
 local LOG_NAME = "error/postgresql.log"
 
 local function log_file(ctx, input)

@@ -68,7 +68,7 @@ function service.promote_read_replica(ctx, input)
     ctx:fail("InvalidDBInstanceState", "DB Instance is not a read replica.")
   end
   own.check_retention(ctx, input.BackupRetentionPeriod)
-  replica:status("modifying")
+  replica:begin("modifying")
   replica:transition("promote", seconds.promote, function()
     replica.cluster:promote()
     replica:detach()
