@@ -24,7 +24,11 @@ local options = { "method", "url", "headers", "query", "json", "form", "body", "
 local known = {}
 for _, name in ipairs(options) do known[name] = true end
 
-local passing = { resolve = true, connect = true, refused = true, timeout = true, reset = true, closed = true }
+-- Failures that pass. After the later ones the request may have had its effect: only
+-- what may be sent twice is tried again.
+local before_sending = { resolve = true, connect = true, refused = true }
+local while_sending = { timeout = true, reset = true, closed = true }
+local idempotent = { GET = true, HEAD = true, PUT = true, DELETE = true, OPTIONS = true }
 
 local Answer = {}
 Answer.__index = Answer
@@ -132,7 +136,8 @@ local function refuse(method, call, answer)
   local words = text.shorten(text.trim(answer.body:gsub("%s+", " ")), 200)
   if words:find("^<") then words = "" end
   errors.raise { kind = kind_of(answer.status), status = answer.status, body = answer.body,
-    retryable = answer.status == 429 or answer.status >= 500,
+    retryable = answer.status == 429 or answer.status == 503
+      or (answer.status >= 500 and (idempotent[method] or call.read or call.repeatable)) or false,
     message = ("%s to %s was answered %d%s"):format(method, place(call.url), answer.status,
       words ~= "" and ": " .. words or "") }
 end
@@ -160,7 +165,8 @@ local function send(method, call)
     max_body_bytes = call.max_body_bytes })
   if not answer then
     if kind == "cancelled" then errors.raise { kind = kind, message = message } end
-    errors.raise { kind = kind, message = message, retryable = passing[kind] or false }
+    errors.raise { kind = kind, message = message, retryable = before_sending[kind]
+      or (while_sending[kind] and (idempotent[method] or call.read or call.repeatable)) or false }
   end
   answer.headers = collect_headers(answer.headers)
   if not expected(answer.status, call.expect) then refuse(method, call, answer) end

@@ -20,6 +20,8 @@ local unknown = require "unknown"
 
 local sql = {}
 
+local READ_ONLY = "BEGIN READ ONLY"
+
 local Database = {}
 Database.__index = Database
 Database.__name = "drlua.database"
@@ -198,6 +200,17 @@ local function tidy(self)
   if own.conn and own.conn:status() ~= "closed" then raw(self, "ROLLBACK") end
 end
 
+-- Runs what changes something: when the connection is lost over it nobody knows
+-- whether it was done, so it is not to be tried again unseen.
+local function uncertain(self, fn)
+  local values = table.pack(pcall(fn))
+  if values[1] then return table.unpack(values, 2, values.n) end
+  local e = errors.from(values[2])
+  local conn = of(self).conn
+  if conn and conn:status() == "closed" then e.retryable, e.doubtful = false, true end
+  error(e, 0)
+end
+
 -- Runs fn in a transaction; on an error it is rolled back and the error raised.
 local function within(self, begin, fn, ...)
   claim(self)
@@ -209,7 +222,11 @@ local function within(self, begin, fn, ...)
   own.depth = own.depth - 1
   release(self)
   if values[1] then
-    raw(self, "COMMIT")
+    if begin == READ_ONLY then
+      raw(self, "COMMIT")
+    else
+      uncertain(self, function() return raw(self, "COMMIT") end)
+    end
     return table.unpack(values, 2, values.n)
   end
   -- What went wrong matters, not that the connection may be gone as well; a cancelled
@@ -245,7 +262,7 @@ local function read(self, statement, ...)
   end
   return effect.perform({ kind = "sql", operation = "query", read = true, what = "read from " .. title(self, statement),
     input = { sql = statement, params = params } }, function()
-    return within(self, "BEGIN READ ONLY", raw_one, self, statement, params)
+    return within(self, READ_ONLY, raw_one, self, statement, params)
   end)
 end
 
@@ -279,7 +296,7 @@ function Database:each(statement, ...)
   tidy(self)
   local own = of(self)
   if own.depth == 0 then
-    raw(self, "BEGIN READ ONLY")
+    raw(self, READ_ONLY)
     own.cursor = true
   end
   raw_one(self, "DECLARE drlua_rows NO SCROLL CURSOR FOR " .. statement, params)
@@ -306,8 +323,10 @@ function Database:exec(statement, ...)
   local params = params_of(...)
   local function run()
     claim(self)
-    if of(self).depth == 0 then tidy(self) end
-    local result = raw(self, statement, params)
+    local nested = of(self).depth > 0
+    if not nested then tidy(self) end
+    local result = nested and raw(self, statement, params)
+      or uncertain(self, function() return raw(self, statement, params) end)
     release(self)
     return result.affected, rows_of(result)
   end
@@ -368,7 +387,7 @@ function Database:copy_out(statement, fn)
   if of(self).depth > 0 then return run() end
   return effect.perform({ kind = "sql", operation = "copy_out", read = true,
     what = "read from " .. title(self, statement), input = { sql = statement } }, function()
-    return within(self, "BEGIN READ ONLY", run)
+    return within(self, READ_ONLY, run)
   end)
 end
 

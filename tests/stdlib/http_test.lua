@@ -72,6 +72,13 @@ t.test("a status that is not expected is an error", function()
   t.raises("answered 200", http.get, base .. "/200", { expect = 204 })
 end)
 
+t.test("what may have had its effect is not to be tried again", function()
+  local base = serve(function(req) req:reset() end)
+  t.equal(t.raises("without an answer", http.get, base).retryable, true)
+  t.equal(t.raises("without an answer", http.post, base).retryable, false)
+  t.equal(t.raises("without an answer", http.post, base, { repeatable = true }).retryable, true)
+end)
+
 t.test("failures on the way are errors, to be tried again", function()
   local srv = assert(server.listen {})
   local port = srv.port

@@ -119,6 +119,32 @@ t.test("no read gets out of its READ ONLY transaction", function()
   t.equal(db:status(), "idle")
 end)
 
+t.test("a change over which the connection was lost is in doubt, a read is not", function()
+  local admin, db = connect(), connect()
+  local function lose(fn)
+    local pid = db:value "select pg_backend_pid()"
+    local results = task.all {
+      function()
+        local _, e = require "errors".try(fn)
+        return e
+      end,
+      function()
+        while admin:value("select state from pg_stat_activity where pid = $1", pid) ~= "active" do task.sleep(0.002) end
+        admin:query("select pg_terminate_backend($1)", pid)
+      end,
+    }
+    return results[1]
+  end
+  local e = lose(function() db:exec "select pg_sleep(60)" end)
+  t.equal({ e.kind, e.retryable, e.doubtful }, { "closed", false, true })
+  db = connect()
+  e = lose(function() db:query "select pg_sleep(60)" end)
+  t.equal({ e.kind, e.retryable, e.doubtful }, { "closed", true, nil })
+  db = connect()
+  e = lose(function() db:transaction(function() db:exec "select pg_sleep(60)" end) end)
+  t.equal({ e.kind, e.retryable, e.doubtful }, { "closed", true, nil })
+end)
+
 t.test("each reads any number of rows", function()
   local db = connect()
   local sum = 0
