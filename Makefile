@@ -139,7 +139,7 @@ fuzz: setup-fuzz all
 	  CFLAGS='$(FUZZ_FLAGS) -fsanitize=fuzzer-no-link' LDFLAGS=-fsanitize=fuzzer,address,undefined
 	scripts/fuzz build/fuzz $(SECONDS) $(TARGETS)
 
-build/fuzz/%: tests/fuzz/%.c $(filter-out %/main.o,$(OBJECTS)) $(BUILD)/embed_data.o $(BUILD)/models_data.o
+build/fuzz/%: tests/fuzz/%.c $(filter-out %/main.o,$(OBJECTS)) $(BUILD)/embed_data.o $(BUILD)/no_chunks.o $(BUILD)/models_data.o
 	@$(CC) $(CFLAGS) $(shell cat $(BUILD)/flags) -Iengine $(LDFLAGS) -o $@ $^ $(PACKAGE_LIBS)
 
 install: all

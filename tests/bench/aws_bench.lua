@@ -87,7 +87,7 @@ local NONE = "<DescribeDBInstancesResponse><DescribeDBInstancesResult><DBInstanc
   .. "</DescribeDBInstancesResult></DescribeDBInstancesResponse>"
 
 local CONF = [[
-daemon off; worker_processes 1; pid %s/nginx.pid; error_log %s/error.log;
+daemon off; %sworker_processes 1; pid %s/nginx.pid; error_log %s/error.log;
 events { worker_connections 1024; }
 http {
   access_log off; keepalive_requests 1000000000; keepalive_timeout 600; default_type text/xml; tcp_nodelay on;
@@ -109,7 +109,8 @@ local function start_nginx()
   probe:close()
   assert(fs.write(work .. "/one.xml", page(1)))
   local w = work
-  assert(fs.write(w .. "/nginx.conf", CONF:format(w, w, w, w, w, w, w, port, w, IDENTITY, NONE)))
+  local user = sys.uid() == 0 and "user root; " or ""
+  assert(fs.write(w .. "/nginx.conf", CONF:format(user, w, w, w, w, w, w, w, port, w, IDENTITY, NONE)))
   local child = errors.check("start nginx", process.start { argv = { "nginx", "-c", work .. "/nginx.conf",
     "-p", work, "-e", work .. "/error.log" }, env = env, stdin = "null", stdout = "null", stderr = "null" })
   local url = ("http://127.0.0.1:%d"):format(port)
@@ -139,47 +140,70 @@ end
 local function cold_start(url)
   print("cold start: one signed STS call, whole process (median ms, peak RSS MiB)")
   env.AWS_ENDPOINT_URL = url
-  local function measure(name, times, argv)
+  local function measure(times, argv)
     local median, least, kib = numbers(run { work .. "/measure", tostring(times), table.unpack(argv) })
-    row(name, "%8.2f ms (least %.2f) %6.1f MiB", median, least, kib / 1024)
-    return median, kib / 1024
+    return { median = median, least = least, mib = kib / 1024 }
   end
-  local curl = measure("curl --aws-sigv4", 40, { "curl", "-s", "-o", "/dev/null", "--aws-sigv4",
-    "aws:amz:us-west-2:sts", "--user", "AKIDEXAMPLE:secret", "-d", "Action=GetCallerIdentity&Version=2011-06-15", url })
-  local ours, memory = measure("drlua script", 40, { DRLUA, "script", "tests/bench/cold.lua" })
-  verdict("times curl's wall time", ours / curl, 1.5, true)
-  verdict("peak RSS, MiB", memory, 16, true)
+  -- By turns, and the quietest turn of each counts: other work on the machine must not
+  -- decide who wins.
+  local function best(rounds, times, list)
+    local found = {}
+    for _ = 1, rounds do
+      for i, argv in ipairs(list) do
+        local figure = measure(times, argv)
+        if not found[i] or figure.median < found[i].median then found[i] = figure end
+      end
+    end
+    return table.unpack(found)
+  end
+  local function show(name, figure)
+    row(name, "%8.2f ms (least %.2f) %6.1f MiB", figure.median, figure.least, figure.mib)
+  end
+  local curl, ours = best(8, 10, {
+    { "curl", "-s", "-o", "/dev/null", "--aws-sigv4", "aws:amz:us-west-2:sts", "--user", "AKIDEXAMPLE:secret",
+      "-d", "Action=GetCallerIdentity&Version=2011-06-15", url },
+    { DRLUA, "script", "tests/bench/cold.lua" } })
+  show("curl --aws-sigv4", curl)
+  show("drlua script", ours)
+  verdict("times curl's wall time", ours.median / curl.median, 1.5, true)
+  verdict("peak RSS, MiB", ours.mib, 16, true)
   if has_peers() then
-    local cli = measure("aws sts get-caller-identity", 5, { VENV .. "/bin/aws", "sts", "get-caller-identity" })
-    verdict("times faster than the AWS CLI", cli / ours, 40)
+    local cli = best(2, 3, { { VENV .. "/bin/aws", "sts", "get-caller-identity" } })
+    show("aws sts get-caller-identity", cli)
+    verdict("times faster than the AWS CLI", cli.median / ours.median, 40)
   else
     print("  skipped: the AWS CLI (" .. VENV .. " is not there)")
   end
   env.AWS_ENDPOINT_URL = nil
 end
 
-local function calls(url, what)
-  print("calls a second, signed and parsed: DescribeDBInstances, " .. what)
-  local rates = {}
-  for _, in_flight in ipairs { 1, 64 } do
-    local count = in_flight == 1 and 10000 or 60000
-    local floor = numbers(run { work .. "/floor", url, tostring(count), tostring(in_flight),
-      "Action=DescribeDBInstances&Version=2014-10-31&DBInstanceIdentifier=app-dr" })
+-- Rates of each program at so many in flight, the best of three turns.
+local function rates_at(url, in_flight, count)
+  local best = { floor = 0, ours = 0, boto = has_peers() and 0 or nil }
+  for _ = 1, 3 do
+    best.floor = math.max(best.floor, numbers(run { work .. "/floor", url, tostring(count), tostring(in_flight),
+      "Action=DescribeDBInstances&Version=2014-10-31&DBInstanceIdentifier=app-dr" }))
     local ours, mib, cpu = numbers(run { DRLUA, "script", "tests/bench/calls.lua", url, tostring(count),
       tostring(in_flight) })
-    row(("libcurl in C, unsigned, %d in flight"):format(in_flight), "%8.0f/s", floor)
-    row(("drlua, %d in flight"):format(in_flight), "%8.0f/s   %.1f MiB, %.1f us of CPU a call", ours, mib,
-      cpu * 1e6 / count)
-    rates[in_flight] = { floor = floor, ours = ours }
-    if has_peers() then
-      local boto = numbers(run { PYTHON, "tests/bench/calls.py", url, "1500", tostring(in_flight) })
-      row(("boto3, %d in flight"):format(in_flight), "%8.0f/s", boto)
-      rates[in_flight].boto = boto
+    if ours > best.ours then best.ours, best.mib, best.cpu = ours, mib, cpu * 1e6 / count end
+    if best.boto then
+      best.boto = math.max(best.boto, (numbers(run { PYTHON, "tests/bench/calls.py", url, "1500",
+        tostring(in_flight) })))
     end
   end
-  for in_flight, r in pairs(rates) do
-    verdict(("share of unsigned libcurl at %d"):format(in_flight), r.ours / r.floor, 0.55)
-    if r.boto then verdict(("times boto3's rate at %d"):format(in_flight), r.ours / r.boto, 50) end
+  return best
+end
+
+local function calls(url, what)
+  print("calls a second, signed and parsed: DescribeDBInstances, " .. what)
+  for _, in_flight in ipairs { 1, 64 } do
+    local rates = rates_at(url, in_flight, in_flight == 1 and 8000 or 30000)
+    row(("libcurl in C, unsigned, %d in flight"):format(in_flight), "%8.0f/s", rates.floor)
+    row(("drlua, %d in flight"):format(in_flight), "%8.0f/s   %.1f MiB, %.1f us of CPU a call", rates.ours, rates.mib,
+      rates.cpu)
+    if rates.boto then row(("boto3, %d in flight"):format(in_flight), "%8.0f/s", rates.boto) end
+    verdict(("share of unsigned libcurl at %d"):format(in_flight), rates.ours / rates.floor, 0.55)
+    if rates.boto then verdict(("times boto3's rate at %d"):format(in_flight), rates.ours / rates.boto, 50) end
   end
 end
 
