@@ -7,6 +7,7 @@ local model = require "native.model"
 local names = require "aws.names"
 local nearest = require "nearest"
 local operations = require "aws.operations"
+local shorten = require("text").shorten
 local waits = require "aws.waits"
 
 local docs = {}
@@ -227,8 +228,8 @@ local function service_text(m, service)
   if text then table.insert(out, "\n" .. paragraphs(text, "  ")) end
   table.insert(out, "\nOperations")
   for _, name in ipairs(m:operations()) do
-    local said = documentation.text(service, name)
-    table.insert(out, said and ("  %-44s %s"):format(names.snake(name), first_sentence(said):sub(1, 100))
+    local said = documentation.summary(service, name)
+    table.insert(out, said and ("  %-44s %s"):format(names.snake(name), shorten(said, 100))
       or "  " .. names.snake(name))
   end
   local waiting = waits_on(m, service)

@@ -117,6 +117,20 @@ function documentation.plain(html)
   return (text:gsub("^%s+", ""):gsub("%s+$", ""))
 end
 
+-- AWS likes to begin with a remark about something else.
+local function without_remarks(html)
+  local rest = html:gsub("<note>.-</note>", ""):gsub("<important>.-</important>", "")
+  return rest:find("%w") and rest or html
+end
+
+--- The first sentence of the text, past remarks, on one line; nil when there is none.
+function documentation.summary(...)
+  local html = documentation.html(...)
+  if not html then return nil end
+  local flat = documentation.plain(without_remarks(html)):gsub("%s+", " ")
+  return flat:match("^(.-%.)%s") or flat
+end
+
 --- The same as html, as plain text.
 function documentation.text(...)
   local html, enum = documentation.html(...)

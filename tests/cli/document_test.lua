@@ -33,3 +33,8 @@ t.test("a name that is not there: exit 2 and the nearest", function()
   t.equal(r.code, 2)
   t.contains(r.err, "promote_read_replica")
 end)
+
+t.test("an operation's line is its own first sentence, not a remark before it", function()
+  local r = program.run { "doc", "s3" }
+  t.matches(r.out, "write_get_object_response +Passes transformed objects")
+end)

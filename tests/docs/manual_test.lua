@@ -174,3 +174,12 @@ for _, path in ipairs(manuals) do
     end
   end)
 end
+
+t.test("the links between the manuals lead somewhere", function()
+  for _, path in ipairs(manuals) do
+    local directory = path:match("^(.*/)") or ""
+    for target in assert(fs.read(path)):gmatch("%]%(([%w_/.-]+)%)") do
+      t.ok(fs.stat(directory .. target), ("%s names %s, which is not there"):format(path, target))
+    end
+  end
+end)
