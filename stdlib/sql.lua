@@ -181,7 +181,8 @@ end
 local function claim(self)
   local own, me = of(self), task.current()
   local holder = own.holder
-  if holder and holder ~= me and not holder.ended then
+  local taken = own.depth > 0 or own.cursor or (own.conn and own.conn:status() == "busy")
+  if taken and holder and holder ~= me and not holder.ended then
     errors.misuse(4, "the connection to %s is in use by another task: let each task connect for itself", self.place)
   end
   own.holder = me

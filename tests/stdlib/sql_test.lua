@@ -95,6 +95,10 @@ t.test("a connection serves one task at a time", function()
     end,
   })
   t.equal(db:value "select count(*) from shared", 0)
+  -- One after the other is fine, also after an error.
+  pcall(db.exec, db, "nonsense")
+  pcall(db.query, db, "nonsense")
+  t.equal(task.all { function() return db:value "select 1" end }, { 1 })
 end)
 
 t.test("no read gets out of its READ ONLY transaction", function()
