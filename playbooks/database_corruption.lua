@@ -46,7 +46,7 @@ local function command(words, options)
 end
 
 local function hook(p, name)
-  if p[name] then command(p[name], { timeout = "15m" }) end
+  if p[name] then command(p[name], { timeout = "15m", repeatable = true }) end
 end
 
 local function resource_ids(p)

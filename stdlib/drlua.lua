@@ -11,6 +11,7 @@ local nearest = require "nearest"
 local playbook = require "run.playbook"
 local scope = require "run.scope"
 local sys = require "native.sys"
+local unknown = require "unknown"
 
 local dr = {}
 
@@ -23,8 +24,9 @@ local function here(word)
   return current, current.session
 end
 
+-- Under plan a text may be unknown.
 local function expect(word, position, value, kind)
-  if type(value) ~= kind then
+  if type(value) ~= kind and not unknown.is(value) then
     control.misuse("dr.%s: argument %d is a %s, not a %s", word, position, kind, type(value))
   end
 end
@@ -63,7 +65,7 @@ end
 function dr.step(name, options, fn)
   local _, s = here("step")
   if fn == nil then options, fn = {}, options end
-  return s:step(name, options, fn)
+  return s:step(unknown.is(name) and tostring(name) or name, options, fn)
 end
 
 --- Runs functions together; returns their first values. The first failure lets the
@@ -97,7 +99,7 @@ function dr.check(name, fn)
   local _, s = here("check")
   expect("check", 1, name, "string")
   expect("check", 2, fn, "function")
-  return s:check(name, fn)
+  return s:check(unknown.is(name) and tostring(name) or name, fn)
 end
 
 --- Stops until a person has approved this text.

@@ -1,14 +1,19 @@
 --- The verbs that look ahead: plan and check. Neither changes anything.
 local duration = require "duration"
+local fs = require "native.fs"
 local iam = require "run.iam"
+local journal = require "run.journal"
 local life = require "run.life"
+local lift = require "run.lift"
 local options = require "cli.options"
 local planner = require "run.planner"
 local playbook = require "run.playbook"
 local readiness = require "run.readiness"
 local screen = require "cli.screen"
 local start = require "cli.start"
+local state = require "run.state"
 local sys = require "native.sys"
+local value = require "run.value"
 
 local preview = {}
 
@@ -31,10 +36,10 @@ local function head_line(s)
 end
 
 local function call_line(row)
+  if not row.service then return row.what or row.kind end
   local place = (row.account and "account " .. row.account .. ", " or "") .. (row.region or "")
-  local name = row.service and row.service .. "." .. row.operation or row.kind
-  return ("%s%s%s%s"):format(name, place ~= "" and " (" .. place .. ")" or "",
-    row.resource and "  " .. row.resource or "", row.what and "  — " .. row.what or "")
+  return ("%s.%s%s%s"):format(row.service, row.operation, place ~= "" and " (" .. place .. ")" or "",
+    row.resource and "  " .. row.resource or "")
 end
 
 local function step_lines(s, out)
@@ -90,8 +95,25 @@ local function print_json(view, s, plan, targets)
   return view
 end
 
+-- The calls that the last rehearsal of this playbook made; an empty list without one.
+local function rehearsed(parsed, loaded)
+  local kept = state.look(parsed.state)
+  local ids, wanted = kept:ids(), fs.realpath(loaded.path)
+  for i = #ids, 1, -1 do
+    local ok, actions = pcall(function()
+      local j = journal.open(kept:journal(ids[i]), { readonly = true })
+      local head, events = j:meta("run"), j:of_kind("rehearsal")
+      j:close()
+      return head.absolute_path == wanted and events[1] and value.decode(events[#events].data).actions or nil
+    end)
+    if ok and actions then return actions end
+  end
+  return {}
+end
+
 --- drlua plan PLAYBOOK.lua
 function preview.plan(parsed)
+  lift.install()
   local loaded, values = start.prepare(parsed)
   if not loaded.definition.run then options.usage("%s has no `run` to plan", loaded.path) end
   local view = screen.new(parsed.output)
@@ -105,7 +127,7 @@ function preview.plan(parsed)
   end
   local targets = playbook.targets(loaded.definition, loaded.environment)
   if parsed.iam then
-    io.stdout:write(iam.json(iam.policy(plan.actions)), "\n")
+    io.stdout:write(iam.json(iam.policy(iam.together(plan.actions, rehearsed(parsed, loaded)))), "\n")
   elseif view.json then
     print_json(view, s, plan, targets)
   else

@@ -3,7 +3,7 @@
 --
 -- An action is { service, operation, region, input }. Names of actions follow AWS's
 -- Service Authorization Reference: mostly prefix:Operation, with the exceptions below.
--- Resources are narrowed where the input names an ARN.
+-- Resources are narrowed where the input says which.
 local value = require "run.value"
 
 local iam = {}
@@ -49,18 +49,28 @@ function iam.actions(service, operation)
   return { ("%s:%s"):format(prefixes[service] or service, operation) }
 end
 
--- ARNs in an input: at its first level, and those that a list there holds.
-local function arns_of(input)
-  local found = {}
-  for key, v in pairs(type(input) == "table" and input or {}) do
-    if type(key) == "string" and key:find("[Aa][Rr][Nn]s?$") then
-      for _, one in pairs(type(v) == "table" and v or { v }) do
-        if type(one) == "string" and one:find("^arn:") then table.insert(found, one) end
-      end
-    end
-  end
-  return found
-end
+-- ARNs by the names in an input, where an operation works on just these: templates
+-- with fields of the input in braces.
+local resources = {
+  ["ecs.UpdateService"] = "arn:aws:ecs:{region}:*:service/{cluster}/{service}",
+  ["route53.ChangeResourceRecordSets"] = "arn:aws:route53:::hostedzone/{HostedZoneId}",
+  ["route53.ListResourceRecordSets"] = "arn:aws:route53:::hostedzone/{HostedZoneId}",
+  ["route53.UpdateHealthCheck"] = "arn:aws:route53:::healthcheck/{HealthCheckId}",
+  ["rds.PromoteReadReplica"] = "arn:aws:rds:{region}:*:db:{DBInstanceIdentifier}",
+  ["rds.RebootDBInstance"] = "arn:aws:rds:{region}:*:db:{DBInstanceIdentifier}",
+  ["dynamodb.DescribeTable"] = "arn:aws:dynamodb:{region}:*:table/{TableName}",
+  ["dynamodb.UpdateTable"] = "arn:aws:dynamodb:{region}:*:table/{TableName}",
+  ["dynamodb.UpdateContinuousBackups"] = "arn:aws:dynamodb:{region}:*:table/{TableName}",
+  ["lambda.UpdateFunctionConfiguration"] = "arn:aws:lambda:{region}:*:function:{FunctionName}",
+  ["backup.ListRecoveryPointsByBackupVault"] = "arn:aws:backup:{region}:*:backup-vault:{BackupVaultName}",
+  ["s3.GetObject"] = "arn:aws:s3:::{Bucket}/{Key}",
+  ["s3.PutObject"] = "arn:aws:s3:::{Bucket}/{Key}",
+  ["s3.ListObjectsV2"] = "arn:aws:s3:::{Bucket}",
+}
+
+-- Operations whose only ARN in the input is the resource they work on.
+local by_arn = { ["sns.Publish"] = true, ["secretsmanager.GetSecretValue"] = true, ["states.StartExecution"] = true,
+  ["elbv2.DescribeTargetHealth"] = false }
 
 local function sorted_keys(set)
   local list = {}
@@ -69,11 +79,45 @@ local function sorted_keys(set)
   return list
 end
 
-local function role_of(input)
-  for _, arn in ipairs(arns_of(input)) do if arn:find("^arn:[%w-]+:iam::") then return arn end end
+local function known(text)
+  return type(text) == "string" and text ~= "" and not text:find("known after run", 1, true)
 end
 
--- Adds action `name` on a resource; one call with no ARN opens the action to all.
+-- The role that an input hands over, for iam:PassRole.
+local function role_of(input)
+  for _, v in pairs(type(input) == "table" and input or {}) do
+    if known(v) and v:find("^arn:[%w-]+:iam::[^:]*:role/") then return v end
+  end
+end
+
+local function filled(template, action)
+  local complete = true
+  local arn = template:gsub("{(%w+)}", function(field)
+    local v = field == "region" and action.region or (type(action.input) == "table" and action.input[field])
+    if not known(v) then complete = false end
+    return known(v) and (v:match("^arn:.*[/:]([^/:]+)$") or v) or "*"
+  end)
+  return complete and arn or nil
+end
+
+local function only_arn(input)
+  local found
+  for key, v in pairs(type(input) == "table" and input or {}) do
+    if known(v) and tostring(key):find("[Aa][Rr][Nn]$") and v:find("^arn:") then
+      if found then return nil end
+      found = v
+    end
+  end
+  return found
+end
+
+-- What an action works on: an ARN, or "*" where that cannot be told.
+local function resource_of(action)
+  local name = action.service .. "." .. action.operation
+  if resources[name] then return filled(resources[name], action) or "*" end
+  return by_arn[name] and only_arn(action.input) or "*"
+end
+
 local function allow(rows, name, resource)
   rows[name] = rows[name] or {}
   rows[name][resource] = true
@@ -81,18 +125,23 @@ end
 
 local function add_action(rows, action)
   for _, name in ipairs(iam.actions(action.service, action.operation)) do
-    if name == "iam:PassRole" then
-      allow(rows, name, role_of(action.input) or "*")
-    else
-      local own = {}
-      for _, arn in ipairs(arns_of(action.input)) do
-        -- A role handed over is not what the action works on.
-        if not arn:find("^arn:[%w-]+:iam::") or action.service == "iam" then table.insert(own, arn) end
-      end
-      -- More than one ARN, or none: which is the action's resource cannot be told.
-      allow(rows, name, #own == 1 and own[1] or "*")
-    end
+    local role = name == "iam:PassRole" and (role_of(action.input) or "*")
+    allow(rows, name, role or resource_of(action))
   end
+end
+
+--- The actions of a plan together with those that a rehearsal made: of these only the
+-- ones that the plan has not seen, since a plan knows the inputs.
+function iam.together(planned, rehearsed)
+  local seen, list = {}, {}
+  for _, action in ipairs(planned) do
+    seen[action.service .. "." .. action.operation] = true
+    table.insert(list, action)
+  end
+  for _, action in ipairs(rehearsed or {}) do
+    if action.operation and not seen[action.service .. "." .. action.operation] then table.insert(list, action) end
+  end
+  return list
 end
 
 --- The policy document for a list of actions.
@@ -101,10 +150,10 @@ function iam.policy(list)
   for _, action in ipairs(list) do add_action(rows, action) end
   local by_resources, order = {}, {}
   for _, name in ipairs(sorted_keys(rows)) do
-    local resources = rows[name]["*"] and { "*" } or sorted_keys(rows[name])
-    local key = table.concat(resources, "\n")
+    local list_of = rows[name]["*"] and { "*" } or sorted_keys(rows[name])
+    local key = table.concat(list_of, "\n")
     if not by_resources[key] then
-      by_resources[key] = { actions = {}, resources = resources }
+      by_resources[key] = { actions = {}, resources = list_of }
       table.insert(order, key)
     end
     table.insert(by_resources[key].actions, name)

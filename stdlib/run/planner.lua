@@ -74,7 +74,7 @@ end
 local function row_of(e)
   local row = gate.describe(e)
   row.resource = resource_of(e.input)
-  row.what = e.what
+  row.what = e.what ~= nil and tostring(e.what) or nil
   return row
 end
 
@@ -123,7 +123,7 @@ function planner:gate(here, e, fn)
   add_plane(planned, e)
   if e.wait then
     act(self, e) -- not waited for, but a run asks it
-    table.insert(planned.waits, e.what or gate.name(e))
+    table.insert(planned.waits, tostring(e.what or gate.name(e)))
     return unknown.new(gate.name(e))
   end
   if e.read then return read_through(self, planned, e, fn) end
@@ -217,7 +217,7 @@ function planner:look_at(path)
   self:execute(self.playbook.run)
   local changes = {}
   for _, planned in ipairs(self.steps) do
-    for _, row in ipairs(planned.changes) do table.insert(changes, row.what or row.name) end
+    for _, row in ipairs(planned.changes) do table.insert(changes, tostring(row.what or row.name)) end
   end
   return changes
 end
@@ -256,7 +256,7 @@ function planner:check(name, fn)
   local here = scope.current()
   local planned = here:innermost_step() or self.outside
   planned.checks = planned.checks or {}
-  table.insert(planned.checks, name)
+  table.insert(planned.checks, tostring(name))
   local sc = scope.new(self, "check", here:join(here:unique("check " .. name)), here)
   local ok, e = sc:call(fn, control.handler)
   if not ok then
@@ -271,7 +271,7 @@ end
 function planner:wait_until(what, _, fn)
   local here = scope.current()
   local planned = here:innermost_step() or self.outside
-  table.insert(planned.waits, what)
+  table.insert(planned.waits, tostring(what))
   local poll = scope.new(self, "poll", here:join(here:unique("wait")), here)
   local result = table.pack(poll:call(fn, control.handler))
   if not result[1] then
@@ -296,7 +296,7 @@ function planner:note(text)
   local here = scope.current()
   local planned = here and here:innermost_step() or self.outside
   planned.notes = planned.notes or {}
-  table.insert(planned.notes, text)
+  table.insert(planned.notes, tostring(text))
 end
 
 local function add(planned, list, fn)

@@ -99,7 +99,12 @@ end
 
 rules["rds.RebootDBInstance"] = function(call, input)
   local found = instance(call, input.DBInstanceIdentifier)
-  if found and found.DBInstanceStatus == "rebooting" then return true, { DBInstance = found } end
+  if not found then return nil end
+  if found.DBInstanceStatus == "rebooting" then return true, { DBInstance = found } end
+  -- Parameters that still wait for a reboot say that there was none.
+  for _, group in ipairs(found.DBParameterGroups or {}) do
+    if group.ParameterApplyStatus == "pending-reboot" then return false end
+  end
   return nil
 end
 

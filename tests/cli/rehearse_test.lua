@@ -2,6 +2,8 @@
 local t = require "harness"
 local fs = require "native.fs"
 local program = require "program"
+local stage = require "cli.stage"
+local value = require "run.value"
 
 local PLAYBOOK = [[
 local aws, dr = require "aws", require "drlua"
@@ -98,4 +100,49 @@ t.test("a wrong rehearsal file is told before anything starts", function()
   local r = w.run { "rehearse", "move.lua" }
   t.equal(r.code, 2)
   t.contains(r.err, "unknown field wrld; did you mean world?")
+end)
+
+t.test("the policy of plan --iam is enough, and each of its actions is needed", function()
+  local w = workspace()
+  local path = w.directory .. "/move.lua"
+  local plan = stage.read(w.directory .. "/rehearsals/move.lua")
+  local function on_stage(policies, verb, more)
+    plan.world.policies = policies
+    local s = stage.set(plan, { seed = 1, state = program.directory(), log = function() end })
+    local arguments = s:arguments(path, { params = {} })
+    arguments[1] = verb
+    table.move(more or {}, 1, #(more or {}), #arguments + 1, arguments)
+    local run = s:play(arguments, { quiet = true, id = "none" })
+    s:strike()
+    return run
+  end
+  local policy = value.decode(on_stage(nil, "plan", { "--iam" }).out)
+  t.equal(policy.Version, "2012-10-17")
+  local actions = {}
+  for _, statement in ipairs(policy.Statement) do
+    for _, action in ipairs(statement.Action) do table.insert(actions, action) end
+  end
+  table.sort(actions)
+  t.equal(actions, { "ecs:DescribeServices", "ecs:UpdateService", "route53:ChangeResourceRecordSets",
+    "route53:GetChange" })
+  t.equal(on_stage({ { Statement = policy.Statement } }, "run").code, 0)
+  for _, left_out in ipairs(actions) do
+    local kept = {}
+    for _, action in ipairs(actions) do if action ~= left_out then table.insert(kept, action) end end
+    local run = on_stage({ { Statement = { { Effect = "Allow", Action = kept, Resource = { "*" } } } } }, "run")
+    t.equal(run.code, 1, left_out .. ": " .. run.out)
+    t.contains(run.out, "is not authorized to perform: " .. left_out)
+  end
+end)
+
+t.test("an approval says what the step is about to change", function()
+  local w = workspace()
+  local r = w.run { "rehearse", "move.lua", "--output", "json" }
+  t.equal(r.code, 0, r.out .. r.err)
+  local changes
+  for line in r.out:gmatch("[^\n]+") do
+    local e = value.decode(line)
+    if e.event == "approval_needed" then changes = e.changes end
+  end
+  t.equal(changes, { "ecs.update_service of c in us-west-2" })
 end)

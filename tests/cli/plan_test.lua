@@ -1,0 +1,70 @@
+-- Plan and check of every playbook that has a rehearsal: read in its whole world, and
+-- nothing changed: no mutating call, no row, no process.
+local t = require "harness"
+local fs = require "native.fs"
+local program = require "program"
+local stage = require "cli.stage"
+
+local function playbooks()
+  local found = {}
+  for _, name in ipairs(fs.list("playbooks")) do
+    local path = "playbooks/rehearsals/" .. name
+    if name:find("%.lua$") and fs.stat(path) then table.insert(found, name) end
+  end
+  table.sort(found)
+  return found
+end
+
+local TABLES = [[select string_agg(format('%s.%s=%s/%s/%s', schemaname, relname, n_tup_ins, n_tup_upd, n_tup_del), ' '
+  order by schemaname, relname) from pg_stat_user_tables]]
+
+local function databases(s)
+  local seen = {}
+  s.sim.state:each("rds", function(_, region, store)
+    for id, instance in pairs(store.instances) do
+      local ok, result = pcall(instance.sql, instance, TABLES)
+      seen[region .. "/" .. id] = ok and tostring(result.rows[1][1]) or nil
+    end
+  end)
+  return seen
+end
+
+-- The same world, without those who write in it.
+local function quiet(plan)
+  local copy = {}
+  for k, v in pairs(plan) do copy[k] = v end
+  local world = type(plan.world) == "function" and plan.world or { }
+  if type(plan.world) == "table" then
+    for k, v in pairs(plan.world) do world[k] = v end
+    world.writers = nil
+  end
+  copy.world, copy.disaster = world, nil
+  return copy
+end
+
+for _, name in ipairs(playbooks()) do
+  t.test(name .. ": plan and check change nothing", function()
+    local state = program.directory()
+    local plan = quiet(stage.read("playbooks/rehearsals/" .. name))
+    local s = stage.set(plan, { seed = 1, state = state, log = function() end })
+    t.cleanup(function() s:strike() end)
+    local before = databases(s)
+    for _, verb in ipairs { "plan", "check" } do
+      local arguments = s:arguments("playbooks/" .. name, { params = {} })
+      arguments[1] = verb
+      local run = s:play(arguments, { quiet = true, id = "none" })
+      t.ok(run.code == 0 or (verb == "check" and run.code == 3), verb .. ": " .. run.out)
+      for _, call in ipairs(s.sim.calls:list()) do
+        t.ok(not call.mutating, ("%s sent %s.%s"):format(verb, call.service, tostring(call.operation)))
+      end
+      if verb == "plan" then
+        t.contains(run.out, "Nothing was changed.")
+        t.contains(run.out, "change ")
+        t.contains(run.out, "Control planes needed")
+      end
+    end
+    t.ok(#s.sim.calls:list() > 0, "nothing was read")
+    t.equal(databases(s), before)
+    t.equal(#(fs.list(state .. "/runs") or {}), 0)
+  end)
+end
