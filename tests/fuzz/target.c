@@ -34,9 +34,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     lua_getglobal(fuzz.L, "package");
     lua_pushliteral(fuzz.L, "stdlib/?.lua;stdlib/?/init.lua;tests/fuzz/?.lua;tests/?.lua");
     lua_setfield(fuzz.L, -2, "path");
-    lua_getglobal(fuzz.L, "require");
-    lua_pushstring(fuzz.L, name);
-    if (lua_pcall(fuzz.L, 1, 1, 0) != LUA_OK)
+    /* By its path: a module of the library may bear the same name. */
+    lua_pushfstring(fuzz.L, "tests/fuzz/%s.lua", name);
+    if (luaL_loadfile(fuzz.L, lua_tostring(fuzz.L, -1)) != LUA_OK || lua_pcall(fuzz.L, 0, 1, 0) != LUA_OK)
         die(name);
     luaL_checktype(fuzz.L, -1, LUA_TFUNCTION);
     lua_replace(fuzz.L, 1);
