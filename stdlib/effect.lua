@@ -25,6 +25,7 @@ local kinds = { aws = true, sql = true, process = true, http = true, file = true
 --   call        function(operation, input): another AWS operation by the same client,
 --               for finding out whether an interrupted call had its effect
 --   check       function(): validates the input without sending it, raises when wrong
+-- A handler may set e.progress, function(text): what takes long tells by it how far it is.
 -- The token is a string that names this very call for good, or nil: then fn makes its own.
 function effect.perform(e, fn)
   if not kinds[e.kind] then errors.misuse(2, "effect of unknown kind %s", tostring(e.kind)) end

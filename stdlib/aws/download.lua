@@ -78,6 +78,7 @@ local function progress(job)
   local event = { event = "transfer", what = "download " .. name_of(job.request), done_bytes = job.done_bytes,
     total_bytes = job.size, elapsed = job.client.clock.monotonic() - job.started, resumed_bytes = job.resumed_bytes }
   observer.tell(event)
+  if job.effect.progress then job.effect.progress(observer.share(event)) end
   if job.request.on_progress then job.request.on_progress(event) end
 end
 
@@ -235,8 +236,9 @@ local function prepare(client, request)
   return job
 end
 
-local function transfer(client, request)
+local function transfer(client, request, e)
   local job = prepare(client, request)
+  job.effect = e
   job.file = open_part(job)
   local ok, result = pcall(function()
     progress(job)
@@ -253,10 +255,10 @@ end
 -- `{ path, bytes, etag, verified, metadata, resumed_bytes, seconds }`.
 function download.run(client, request)
   check(request)
-  return effect.perform({ kind = "file", read = false, repeatable = true, input = request, service = "s3",
+  local e = { kind = "file", read = false, repeatable = true, input = request, service = "s3",
     operation = "GetObject", region = client.region or nil,
-    what = ("download %s to %s"):format(name_of(request), request.path) },
-    function() return transfer(client, request) end)
+    what = ("download %s to %s"):format(name_of(request), request.path) }
+  return effect.perform(e, function() return transfer(client, request, e) end)
 end
 
 return download

@@ -17,6 +17,20 @@ end
 --- True when somebody watches: events need not be made otherwise.
 function observer.watched() return watcher ~= nil end
 
+local function size(bytes)
+  for _, unit in ipairs { { "GiB", 2 ^ 30 }, { "MiB", 2 ^ 20 }, { "KiB", 2 ^ 10 } } do
+    if bytes >= unit[2] then return ("%.1f %s"):format(bytes / unit[2], unit[1]) end
+  end
+  return ("%d bytes"):format(bytes)
+end
+
+--- How far a transfer is, in steps of 5%: "40% of 3.2 GiB".
+function observer.share(event)
+  if event.total_bytes == 0 then return "100%" end
+  local percent = event.done_bytes * 100 // event.total_bytes // 5 * 5
+  return ("%d%% of %s"):format(percent, size(event.total_bytes))
+end
+
 --- Tells the watcher. An error in it is its own affair, and ends no call.
 function observer.tell(event)
   if watcher then pcall(watcher, event) end

@@ -42,6 +42,7 @@ local function progress(job, bytes)
   local event = { event = "transfer", what = "upload " .. name_of(job.request), done_bytes = job.done_bytes,
     total_bytes = job.size, elapsed = job.client.clock.monotonic() - job.started }
   observer.tell(event)
+  if job.effect.progress then job.effect.progress(observer.share(event)) end
   if job.request.on_progress then job.request.on_progress(event) end
 end
 
@@ -106,11 +107,11 @@ local function send_in_parts(job)
   error(e, 0)
 end
 
-local function transfer(client, request)
+local function transfer(client, request, e)
   local stat = errors.check("read " .. request.path, fs.stat(request.path))
   local file, message = io.open(request.path, "rb")
   if not file then errors.raise { kind = "missing", message = "cannot read " .. message } end
-  local job = { client = client, request = request, size = stat.size, file = file, done_bytes = 0,
+  local job = { client = client, request = request, size = stat.size, file = file, done_bytes = 0, effect = e,
     started = client.clock.monotonic() }
   local whole = stat.size <= (request.part_bytes or PART_BYTES)
   local ok, result = pcall(whole and send_whole or send_in_parts, job)
@@ -125,10 +126,10 @@ end
 -- Returns `{ etag, version_id, bytes, parts, seconds }`.
 function upload.run(client, request)
   check(request)
-  return effect.perform({ kind = "aws", read = false, repeatable = true, input = request, service = "s3",
+  local e = { kind = "aws", read = false, repeatable = true, input = request, service = "s3",
     operation = "PutObject", region = client.region or nil,
-    what = ("upload %s to %s"):format(request.path, name_of(request)) },
-    function() return transfer(client, request) end)
+    what = ("upload %s to %s"):format(request.path, name_of(request)) }
+  return effect.perform(e, function() return transfer(client, request, e) end)
 end
 
 return upload

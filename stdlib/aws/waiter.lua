@@ -306,10 +306,12 @@ local function time_is_up(client, wait, w, timeout, failure)
 end
 
 local function progress(client, wait, w, output, elapsed, pause)
+  local share = output and wait.progress and text_of(wait.progress(output)) or nil
+  if w.effect.progress and w.state then w.effect.progress(share and w.state .. ", " .. share or w.state) end
   if not observer.watched() then return end
   observer.tell { event = "wait", service = client.service, region = client.region, operation = wait.operation,
     waiter = wait.name, resource = w.resource, state = w.state, elapsed = elapsed, next_poll = pause,
-    progress = output and wait.progress and text_of(wait.progress(output)) or nil }
+    progress = share }
 end
 
 local function seconds_of(timeout, otherwise)
@@ -352,11 +354,12 @@ function waiter.wait(client, name, input, options)
   local timeout = seconds_of(options and options.timeout, wait.limit)
   local w = { resource = failures.resource(input) }
   client:check(wait.operation, input)
-  return effect.perform({
+  w.effect = {
     kind = "aws", read = true, wait = true, service = client.service, operation = wait.operation,
     region = client.region, input = input, waiter = wait.name,
     what = "wait for " .. title(client, wait, w),
-  }, function()
+  }
+  return effect.perform(w.effect, function()
     local q = question(client, wait, input)
     local function pack(ok, ...)
       leave(q)

@@ -86,15 +86,31 @@ local function read_now(s, here, e, fn)
   return table.unpack(result, 2, result.n)
 end
 
+-- What takes long (a wait, a transfer) says how far it is: the step waits for it. Returns
+-- a function that ends that.
+local function follow(s, step, e)
+  local what, last = (e.what or gate.name(e)):gsub("^wait for ", ""), nil
+  if e.wait then s:waiting(step, what) end
+  e.progress = function(text)
+    if text ~= last then
+      last = text
+      s:waiting(step, what, text)
+    end
+  end
+  return function()
+    if e.wait or last then s:waiting(step, nil) end
+  end
+end
+
 local function read_inside(s, here, step, e, fn)
   count_read(step, e)
-  if e.wait then s:waiting(step, ((e.what or gate.name(e)):gsub("^wait for ", ""))) end
+  local done = follow(s, step, e)
   local before = s:now()
   local result, failed = perform(s, here, e, fn)
   if e.wait then
     step.waited = step.waited + (s:now() - before)
-    s:waiting(step, nil)
   end
+  done()
   if failed then error(failed, 0) end
   return table.unpack(result, 2, result.n)
 end
@@ -167,7 +183,9 @@ local function send(s, here, step, e, fn, key)
   s:record("intent", step.path, intent)
   local flight = { step = step, what = e.what or gate.name(e), token = token }
   s.inflight[flight] = true
+  local done = follow(s, step, e)
   local result, failed, seconds = perform(s, here, e, fn, token)
+  done()
   if failed and settle.doubtful(failed) then
     local stands, values = settle.look(s, e, intent)
     if stands == "stands" then

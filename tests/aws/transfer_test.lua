@@ -199,6 +199,19 @@ t.test("under a handler a download is one effect that plan can stop", function()
   t.equal(#server.requests, 0)
 end)
 
+t.test("a handler hears how far a download is", function()
+  local store = plain(bytes(40000))
+  local s3 = start(function(request) return object(store, request) end)
+  local heard = {}
+  local former = effect.install(function(e, fn)
+    e.progress = function(text) table.insert(heard, text) end
+    return fn()
+  end)
+  t.cleanup(function() effect.install(former) end)
+  s3:download { Bucket = "b", Key = "k", path = folder() .. "/x", part_bytes = 10000, together = 1 }
+  t.equal(heard, { "0% of 39.1 KiB", "25% of 39.1 KiB", "50% of 39.1 KiB", "75% of 39.1 KiB", "100% of 39.1 KiB" })
+end)
+
 -- Uploads
 
 local function receiver()

@@ -186,6 +186,19 @@ t.test("progress is told to whoever watches", function()
   t.ok(events[1].next_poll > 0)
 end)
 
+t.test("a handler hears how far a wait is", function()
+  local heard = {}
+  local former = effect.install(function(e, fn)
+    e.progress = function(text) table.insert(heard, text) end
+    return fn()
+  end)
+  t.cleanup(function() effect.install(former) end)
+  local client = fake({ { Status = "PENDING" }, { Status = "RUNNING", PercentDone = "40.0%" },
+    { Status = "COMPLETED" } }, { service = "backup" })
+  waiter.wait(client, "restore_job_completed", { RestoreJobId = "r-1" })
+  t.equal(heard, { "PENDING", "RUNNING, 40.0%" })
+end)
+
 t.test("every bad end of a restore job ends the wait", function()
   for _, state in ipairs { "ABORTED", "FAILED", "PARTIAL" } do
     local client = fake({ { Status = state, StatusMessage = "because" } }, { service = "backup" })
