@@ -2,13 +2,18 @@
 -- the same values.
 local values = {}
 
+-- Values in one value at most: shapes may refer to each other without end.
+local MOST = 5000
+
 local generator = {}
 generator.__index = generator
 
 --- @param m a model of aws.model; @param seed integer
 -- @param plain true: strings and blobs of small letters only
-function values.new(m, seed, plain)
-  return setmetatable({ model = m, state = seed % 2147483647 + 1, shapes = {}, plain = plain }, generator)
+-- @param most values in one value, 5000 by default
+function values.new(m, seed, plain, most)
+  return setmetatable({ model = m, state = seed % 2147483647 + 1, shapes = {}, plain = plain,
+    left = most or MOST }, generator)
 end
 
 -- Park and Miller's generator, so that a seed means the same everywhere.
@@ -63,6 +68,7 @@ function generator:structure(shape, depth)
   local result, members = {}, shape.members
   if shape.union then members = { members[self:number(#members)] } end
   for _, member in ipairs(members) do
+    if self.left < 0 then break end
     local wanted = member.required or member.location == "statusCode" or shape.union
       or (depth < 5 and self:number(3) > 1)
     if wanted then result[member.name] = self:member(member, depth) end
@@ -79,11 +85,12 @@ function generator:member(member, depth) return self:value(member.shape, depth +
 --- A value for the shape of that number.
 function generator:value(id, depth, member)
   depth = depth or 0
+  self.left = self.left - 1
   local shape = self:shape(id)
   local scalar = SCALARS[shape.type]
   if scalar then return scalar(self, member, shape.min) end
   if shape.document then return { note = self:text() } end
-  if depth > 12 then return {} end
+  if depth > 12 or self.left < 0 then return {} end
   if shape.type == "structure" then return self:structure(shape, depth) end
   local result = {}
   for i = 1, math.max(depth > 6 and 0 or self:number(2), shape.min or 0) do

@@ -170,7 +170,7 @@ static bool flexible_checksum(struct codec *c, struct operation *op, int input, 
                               int options)
 {
     enum algorithm algorithm = CRC32;
-    struct slot *slot = op->input.shape ? shape_member(op->input.shape, op->checksum_member) : NULL;
+    struct slot *slot = shape_member(op->input.shape, op->checksum_member);
     if (slot == NULL || header_begins(c, "x-amz-checksum-", false))
         return true;
     bool chosen = get_member(c, slot, input);

@@ -185,7 +185,7 @@ static bool read_event(struct codec *c, struct slot *slot, const struct frame *f
         if (ok)
             lua_rawset(c->L, -3);
     }
-    if (ok)
+    if (ok && lua_istable(c->L, -1))
         read_header_members(c, s, f, lua_gettop(c->L));
     return ok;
 }
@@ -216,6 +216,8 @@ static bool read_initial(struct codec *c, struct shape *s, const struct frame *f
     struct slot root = {.shape = s, .name = {"the answer", 10}};
     if (!read_structure(c, &root, f->payload))
         return false;
+    if (!lua_istable(c->L, -1))
+        return codec_fault(c, "an object is expected");
     lua_pushnil(c->L);
     while (lua_next(c->L, -2)) {
         lua_pushvalue(c->L, -2);

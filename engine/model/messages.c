@@ -43,6 +43,17 @@ static bool choose_protocol(lua_State *L, struct codec *c, int options)
     return known;
 }
 
+/* Inputs and outputs are structures. */
+static bool resolve_root(struct call *k, struct slot *root)
+{
+    if (root->shape_id == NO_SHAPE)
+        return true;
+    struct shape *s = slot_shape(k->c.m, root);
+    if (s != NULL && s->type == STRUCTURE)
+        return true;
+    return codec_fault(&k->c, "%s", s ? "the service model is damaged: message" : k->c.m->fault);
+}
+
 /* Arguments: model, operation, message, options (may be absent). */
 static bool begin(lua_State *L, struct call *k, bool server)
 {
@@ -71,11 +82,8 @@ static bool begin(lua_State *L, struct call *k, bool server)
     k->op = model_operation(m, (uint32_t)number);
     if (k->op == NULL)
         return codec_fault(&k->c, "%s", m->fault);
-    bool in = k->op->input.shape_id == NO_SHAPE || slot_shape(m, &k->op->input);
-    bool out = k->op->output.shape_id == NO_SHAPE || slot_shape(m, &k->op->output);
-    if (!in || !out)
-        return codec_fault(&k->c, "%s", m->fault);
-    return choose_protocol(L, &k->c, 4);
+    return resolve_root(k, &k->op->input) && resolve_root(k, &k->op->output) &&
+           choose_protocol(L, &k->c, 4);
 }
 
 /* RFC 9562 version 4, for a caller that brings no token of its own. */

@@ -188,7 +188,7 @@ static inline struct shape *slot_shape(struct model *m, struct slot *slot)
 /* The member whose name on the wire is `wire`. `before` is the number + 1 of the
  * member that stood before it in the message, 0 at first; it is moved on. */
 struct slot *shape_wire(struct model *m, struct shape *s, struct span wire, uint32_t *before);
-/* The member of that Lua name, or NULL. */
+/* The member of that Lua name, or NULL; also of no shape (NULL). */
 struct slot *shape_member(struct shape *s, struct span name);
 
 /* botocore's method name of an operation: DescribeDBInstances ->

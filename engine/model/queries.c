@@ -76,8 +76,9 @@ int push_packed(lua_State *L, enum cold which, const char *key)
     codec_loose(L, &c, s);
     bool ok = unpack_part(&c, part, &t) && read_packed(&c, t);
     scratch_give(L, at);
-    if (!ok)
-        return push_failed(L, c.fault, "corrupt");
+    if (!ok || !lua_istable(L, -1))
+        return push_failed(L, ok ? "the service model is damaged: a packed part" : c.fault,
+                           "corrupt");
     keep(L, key);
     return 1;
 }

@@ -125,7 +125,7 @@ static bool is_host_text(struct span t)
 static bool host_label(struct codec *c, struct operation *op, struct span name, int input)
 {
     static const char part[] = "it is a part of the host name";
-    struct slot *slot = op->input.shape ? shape_member(op->input.shape, name) : NULL;
+    struct slot *slot = shape_member(op->input.shape, name);
     if (slot == NULL || !get_member(c, slot, input))
         return codec_fault(c, "missing required member \"%.*s\": %s", (int)name.size, name.data, part);
     struct span label = get_text(c->L, -1);

@@ -193,6 +193,8 @@ static bool read_json_members(struct codec *c, struct shape *s, struct span body
     struct json in = {body.data, body.data, body.data + body.size};
     if (!json_read(c, &in, &root, true) || !json_end(c, &in))
         return false;
+    if (!lua_istable(c->L, -1))
+        return codec_fault(c, "an object is expected");
     lua_pushnil(c->L);
     while (lua_next(c->L, -2)) {
         lua_pushvalue(c->L, -2);

@@ -11,6 +11,13 @@ void set_header(struct codec *c, struct span name, struct span value)
     lua_rawset(c->L, c->headers);
 }
 
+/* A hostile model may bind anything anywhere. */
+static bool is_table(struct codec *c, const struct slot *slot, int at)
+{
+    return lua_istable(c->L, at) || codec_fault(c, "%.*s: a table is expected",
+                                                (int)slot->name.size, slot->name.data);
+}
+
 static struct slot *label_slot(struct shape *s, struct span label)
 {
     for (uint32_t i = 0; s != NULL && i < s->count; i++)
@@ -85,6 +92,8 @@ static bool add_query_value(struct codec *c, char *mark, struct slot *slot, stru
     if (is_null(c->L, at))
         return true;
     if (s->type == LIST) {
+        if (!is_table(c, slot, at))
+            return false;
         size_t n = lua_rawlen(c->L, at);
         for (size_t i = 1; i <= n; i++) {
             lua_rawgeti(c->L, at, (lua_Integer)i);
@@ -132,6 +141,8 @@ static bool add_query(struct codec *c, struct shape *s, int input, char *mark, b
         if ((inner->type == MAP) != maps || !get_member(c, slot, input))
             continue;
         int top = lua_gettop(c->L);
+        if (maps && !is_table(c, slot, top))
+            return false;
         bool ok = maps ? add_query_map(c, mark, s, inner, top)
                        : add_query_value(c, mark, slot, slot->wire, top);
         if (!ok)
@@ -229,7 +240,7 @@ static bool add_header(struct codec *c, struct slot *slot, struct shape *s, int 
     bool ok;
     buffer_clear(value);
     if (s->type == LIST) {
-        ok = add_header_list(c, value, s, at);
+        ok = is_table(c, slot, at) && add_header_list(c, value, s, at);
     } else if (slot->traits & SLOT_JSON_VALUE) {
         ok = add_json_header(c, value, at);
     } else {
@@ -247,6 +258,8 @@ static bool add_header(struct codec *c, struct slot *slot, struct shape *s, int 
 static bool add_header_map(struct codec *c, struct slot *slot, int at)
 {
     struct buffer *name = &c->s->text;
+    if (!is_table(c, slot, at))
+        return false;
     lua_pushnil(c->L);
     while (lua_next(c->L, at)) {
         struct span value = get_text(c->L, -1), key = get_text(c->L, -2);

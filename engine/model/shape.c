@@ -60,6 +60,32 @@ static void decode_slot(struct model *m, struct pack *r, struct slot *slot)
         r->bad = true;
 }
 
+static uint32_t hash_text(struct span t)
+{
+    uint32_t h = 2166136261u;
+    for (size_t i = 0; i < t.size; i++)
+        h = (h ^ (unsigned char)t.data[i]) * 16777619u;
+    return h ^ h >> 15;
+}
+
+/* Two members of one name would make every walk over a value exponential. */
+static bool distinct_names(const struct shape *s)
+{
+    uint32_t size = 8;
+    while (size < s->count * 2)
+        size *= 2;
+    uint16_t *seen = calloc(size, sizeof *seen);
+    bool distinct = seen != NULL;
+    for (uint32_t i = 0; i < s->count && distinct; i++) {
+        uint32_t at = hash_text(s->slots[i].name) & (size - 1);
+        for (; seen[at] != 0 && distinct; at = (at + 1) & (size - 1))
+            distinct = !text_eq(s->slots[seen[at] - 1].name, s->slots[i].name);
+        seen[at] = (uint16_t)(i + 1);
+    }
+    free(seen);
+    return distinct;
+}
+
 static void decode_slots(struct model *m, struct pack *r, struct shape *s)
 {
     s->count = s->type == LIST ? 1 : s->type == MAP ? 2 : pack_number(r);
@@ -79,6 +105,8 @@ static void decode_slots(struct model *m, struct pack *r, struct shape *s)
         s->slots[i].follower = (uint16_t)(i + 1);
         decode_slot(m, r, &s->slots[i]);
     }
+    if (s->type == STRUCTURE && s->count > 1 && !r->bad && !distinct_names(s))
+        r->bad = true;
 }
 
 static void decode_shape(struct model *m, struct pack *r, struct shape *s)
@@ -86,7 +114,7 @@ static void decode_shape(struct model *m, struct pack *r, struct shape *s)
     uint32_t payload = 0;
     s->type = (uint8_t)pack_byte(r);
     s->traits = pack_number(r);
-    if (s->type >= SHAPE_TYPES)
+    if (s->type >= SHAPE_TYPES || ((s->traits & SHAPE_DOCUMENT) && s->type != STRUCTURE))
         r->bad = true;
     if (s->traits & SHAPE_MIN) {
         uint32_t zigzag = pack_number(r);
@@ -143,14 +171,6 @@ struct shape *model_shape(struct model *m, uint32_t id)
     return m->shapes[id] = s;
 }
 
-static uint32_t hash_text(struct span t)
-{
-    uint32_t h = 2166136261u;
-    for (size_t i = 0; i < t.size; i++)
-        h = (h ^ (unsigned char)t.data[i]) * 16777619u;
-    return h ^ h >> 15;
-}
-
 static bool index_shape(struct model *m, struct shape *s)
 {
     uint32_t size = 8;
@@ -194,7 +214,7 @@ struct slot *shape_wire(struct model *m, struct shape *s, struct span wire, uint
 
 struct slot *shape_member(struct shape *s, struct span name)
 {
-    for (uint32_t i = 0; i < s->count; i++)
+    for (uint32_t i = 0; s != NULL && i < s->count; i++)
         if (text_eq(s->slots[i].name, name))
             return &s->slots[i];
     return NULL;

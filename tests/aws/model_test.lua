@@ -350,6 +350,19 @@ t.test("a damaged compiled model is refused", function()
   end
 end)
 
+t.test("a model that binds a value where it cannot stand makes an error", function()
+  for _, ref in ipairs { { shape = "S", location = "headers" }, { shape = "Map", location = "header" },
+    { shape = "Tree", location = "querystring" }, { shape = "Trees", location = "header" } } do
+    local m = make("rest-json", structure { v = ref }, structure { v = ref })
+    for _, value in ipairs { "x", { a = "x" }, { { name = "x" } }, {} } do
+      pcall(m.serialize, m, "DoIt", { v = value })
+      m:serialize_response("DoIt", { v = value })
+    end
+  end
+  local m = make("rest-json", { type = "list", member = { shape = "S" } })
+  t.raises("damaged", m.serialize, m, "DoIt", { "a" })
+end)
+
 t.test("a model that contradicts itself is not compiled", function()
   t.raises("no shape", model.from_table, { metadata = { protocol = "json" },
     operations = { A = { input = { shape = "X" } } } })
