@@ -311,6 +311,11 @@ static void read_limits(lua_State *L, struct transfer *transfer)
     }
     if (!option_bool(L, 1, "http2", true))
         curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    if (option_bool(L, 1, "fresh", false)) {
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+        curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+        curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
+    }
     if (option_bool(L, 1, "follow", false)) {
         curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
         curl_easy_setopt(easy, CURLOPT_MAXREDIRS, 10L);
@@ -336,14 +341,14 @@ static int refuse(lua_State *L, struct exchange *exchange, int error, const char
  * map_headers=false, body=string or {file=, offset=, length=}, sign={region=, service=,
  * credentials=, time=, payload_hash=, normalize_path=, double_encode=,
  * sign_body_header=, asymmetric=} (see aws.sigv4; no other headers are added), sink={file=, append=}, connect_timeout=3, timeout=0 (none),
- * ca_file=, verify=true, http2=true, follow=false, max_body_bytes=}
+ * ca_file=, verify=true, http2=true, follow=false, fresh=false, max_body_bytes=}
  * => {status=, headers={{name, value}...}, body=, seconds=, sink_bytes=} */
 static int http_request(lua_State *L)
 {
     static const char *const known[] = {
         "method", "url",     "headers", "body",  "sink",   "connect_timeout", "timeout",
         "ca_file", "verify", "http2",   "follow", "max_body_bytes", "more_headers",
-        "map_headers", "sign", NULL};
+        "map_headers", "sign", "fresh", NULL};
     lua_settop(L, 1);
     luaL_checktype(L, 1, LUA_TTABLE);
     option_check(L, 1, known);

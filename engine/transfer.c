@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 enum { POOL_LIMIT = 64, KEEP_BYTES = 1 << 20, CONNECTIONS_KEPT = 128 };
@@ -177,7 +178,7 @@ static bool is_loopback(const char *host, size_t size)
 bool transfer_set_place(struct transfer *transfer, const char *url)
 {
     const char *host = strstr(url, "://");
-    if (!host || (strncmp(url, "http:", 5) != 0 && strncmp(url, "https:", 6) != 0))
+    if (!host || (strncasecmp(url, "http:", 5) != 0 && strncasecmp(url, "https:", 6) != 0))
         return false;
     host += 3;
     size_t size = strcspn(host, "/?#");

@@ -20,7 +20,7 @@ local unknown = require "unknown"
 local http = {}
 
 local options = { "method", "url", "headers", "query", "json", "form", "body", "timeout", "connect_timeout", "expect",
-  "follow", "verify", "ca_file", "save_to", "max_body_bytes", "what", "repeatable", "read" }
+  "follow", "reuse", "verify", "ca_file", "save_to", "max_body_bytes", "what", "repeatable", "read" }
 local known = {}
 for _, name in ipairs(options) do known[name] = true end
 
@@ -162,7 +162,7 @@ local function send(method, call)
     body = body_of(call, headers), headers = headers, timeout = seconds(call.timeout, "timeout", "30s"),
     connect_timeout = seconds(call.connect_timeout, "connect_timeout", "3s"), follow = call.follow,
     verify = call.verify, ca_file = call.ca_file, sink = call.save_to and { file = call.save_to },
-    max_body_bytes = call.max_body_bytes })
+    max_body_bytes = call.max_body_bytes, fresh = not call.reuse })
   if not answer then
     if kind == "cancelled" then errors.raise { kind = kind, message = message } end
     errors.raise { kind = kind, message = message, retryable = before_sending[kind]
@@ -187,6 +187,9 @@ end
 --   timeout ("30s"), connect_timeout ("3s")
 --   expect       the status that is fine: 204, "2xx" (the default), a list, or false: any
 --   follow       true: redirects are followed
+--   reuse        true: a connection of an earlier request may be used again. By itself
+--                every request resolves the name and connects anew, so that a check
+--                after a move of DNS sees where the name leads now
 --   save_to      path of a file for the body
 --   ca_file, verify = false, max_body_bytes
 --   read         true: this request changes nothing, whatever its method (without save_to)

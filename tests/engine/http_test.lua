@@ -93,6 +93,14 @@ t.test("connections are used again, and pooled transfers carry nothing over", fu
   t.equal(count, 1)
 end)
 
+t.test("a fresh request uses no kept connection, and keeps none", function()
+  local base = serve(function(req) req:respond { body = req.remote } end)
+  local first = request { url = base }.body
+  local fresh = request { url = base, fresh = true }.body
+  t.ok(fresh ~= first)
+  t.equal(request { url = base }.body, first)
+end)
+
 t.test("many at once, out of order", function()
   local base = serve(function(req)
     local n = tonumber(req.target:sub(2))
