@@ -1,8 +1,8 @@
 --- The HTTP front: one port for every service and region. The credential scope
 -- of a request's signature says which service and region are meant.
 --
--- A call's course: claim, route, region alive?, faults before, signature, policy,
--- input, handler, faults after, answer. Each ends in one line of the call log.
+-- A call's course: claim, route, region alive?, faults before, signature, input,
+-- policy, handler, faults after, answer. Each ends in one line of the call log.
 local auth = require "sim.auth"
 local context = require "sim.context"
 local crypto = require "native.crypto"
@@ -112,14 +112,16 @@ local function perform(sim, call, service, key, input)
   return nil, internal_error(sim, call, output)
 end
 
--- The key's account, checked; nil and an error otherwise.
-local function authorize(sim, call, request)
+-- Signature, input, policy, handler: the output, or nil and the error.
+local function answered(sim, call, service, request)
   local key, e = sim.keys:check(request, sim.clock:now())
   if not key then return nil, e end
   call.account = key.account
-  local denied = policy.denies(sim.policies, key, call)
+  local input, message = service.model:parse_request(call.operation, request, { protocol = call.protocol })
+  if not input then return nil, { status = 400, code = "ValidationError", message = message } end
+  local denied = policy.denies(sim.policies, key, call, input)
   if denied then return nil, denied end
-  return key
+  return perform(sim, call, service, key, input)
 end
 
 local function serialize(sim, call, service, output)
@@ -138,16 +140,7 @@ local function course(sim, call, service, request)
     if type(instead) == "table" then return error_answer(service, call, instead), instead.code end
     if instead then return nil, instead, instead end
   end
-  local key, e = authorize(sim, call, request)
-  local output
-  if key then
-    local input, message = service.model:parse_request(call.operation, request, { protocol = call.protocol })
-    if input then
-      output, e = perform(sim, call, service, key, input)
-    else
-      e = { status = 400, code = "ValidationError", message = message }
-    end
-  end
+  local output, e = answered(sim, call, service, request)
   local answer
   if output then
     answer, e = serialize(sim, call, service, output)

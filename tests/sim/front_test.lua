@@ -112,6 +112,24 @@ t.test("policies decide on actions, deny before allow", function()
   client.ok(s, "sts", "GetCallerIdentity")
 end)
 
+t.test("policies decide on resources, and a role that is handed over must be passable", function()
+  local role = "arn:aws:iam::123456789012:role/backup"
+  local s = started { world = { vaults = { { name = "nightly" } }, policies = { { Statement = {
+    { Effect = "Allow", Action = "backup:StartBackupJob", Resource = "*:backup-vault:nightly" },
+    { Effect = "Allow", Action = "rds:DescribeDBInstances", Resource = "arn:aws:rds:*:*:db:shop" } } } } } }
+  local job = { BackupVaultName = "nightly", IamRoleArn = role,
+    ResourceArn = "arn:aws:rds:us-east-1:123456789012:db:shop" }
+  t.contains(client.fails(s, "AccessDenied", "backup", "StartBackupJob", job).message,
+    "iam:PassRole on resource: " .. role)
+  table.insert(s.policies[1].Statement, { Effect = "Allow", Action = "iam:PassRole", Resource = role })
+  client.fails(s, "ResourceNotFoundException", "backup", "StartBackupJob", job)
+  job.BackupVaultName = "other"
+  client.fails(s, "AccessDenied", "backup", "StartBackupJob", job)
+  client.fails(s, "DBInstanceNotFound", "rds", "DescribeDBInstances", { DBInstanceIdentifier = "shop" })
+  client.fails(s, "AccessDenied", "rds", "DescribeDBInstances", { DBInstanceIdentifier = "other" })
+  client.fails(s, "AccessDenied", "rds", "DescribeDBInstances")
+end)
+
 t.test("sinks keep what is posted", function()
   local s = started()
   client.admin(s, "POST", "sink/slack", { text = "down" })
