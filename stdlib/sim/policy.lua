@@ -61,6 +61,22 @@ local vault, point = named("backup", "backup-vault:", "BackupVaultName"), member
 local instance = named("rds", "db:", "DBInstanceIdentifier")
 local function all() return "*" end
 
+local function last(text) return text:match("[^/:]+$") end
+
+local function ecs_service(call, input)
+  if not input.service then return "*" end
+  return ("arn:aws:ecs:%s:%s:service/%s/%s"):format(call.region, call.account, last(input.cluster or "default"),
+    last(input.service))
+end
+
+local function route53(kind, name)
+  return function(_, input)
+    return input[name] and ("arn:aws:route53:::%s/%s"):format(kind, last(input[name])) or "*"
+  end
+end
+
+local zone, check = route53("hostedzone", "HostedZoneId"), route53("healthcheck", "HealthCheckId")
+
 -- The resource of an action, for those whose resource is not simply any.
 local resources = {
   ["backup:StartBackupJob"] = vault, ["backup:ListRecoveryPointsByBackupVault"] = vault,
@@ -70,6 +86,9 @@ local resources = {
   ["rds:DescribeDBInstances"] = instance, ["rds:ModifyDBInstance"] = instance, ["rds:RebootDBInstance"] = instance,
   ["rds:DeleteDBInstance"] = instance, ["rds:PromoteReadReplica"] = instance, ["rds:StartDBInstance"] = instance,
   ["rds:StopDBInstance"] = instance, ["sts:AssumeRole"] = member "RoleArn",
+  ["ecs:UpdateService"] = ecs_service, ["ecs:DeleteService"] = ecs_service,
+  ["route53:ChangeResourceRecordSets"] = zone, ["route53:ListResourceRecordSets"] = zone,
+  ["route53:UpdateHealthCheck"] = check, ["route53:GetHealthCheck"] = check, ["route53:DeleteHealthCheck"] = check,
 }
 
 local function denial(key, action, resource, explicit)
