@@ -119,10 +119,14 @@ function globals.undefined(chunk, known)
   reader:skip(#HEADER + 16 + 1) -- the two check numbers; the count of upvalues
   local found, undefined = {}, {}
   read_function(reader, found)
-  for _, access in ipairs(found) do
+  for i, access in ipairs(found) do
+    access.position = i
     if access.name and (access.written or not known[access.name]) then table.insert(undefined, access) end
   end
-  table.sort(undefined, function(x, y) return x.line < y.line end)
+  table.sort(undefined, function(x, y)
+    if x.line == y.line then return x.position < y.position end
+    return x.line < y.line
+  end)
   return undefined
 end
 

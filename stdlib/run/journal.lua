@@ -53,13 +53,16 @@ function journal.create(path)
   return self
 end
 
---- Opens an existing one. options.readonly: for looking only.
+--- Opens an existing one. options: readonly (for looking only), busy_timeout (seconds
+-- to wait for another program; 10).
 function journal.open(path, options)
+  options = options or {}
   if not fs.stat(path) then unusable(path, "it does not exist") end
-  local self = connect(path, { busy_timeout = 10, readonly = options and options.readonly })
-  if not (options and options.readonly) then must(self, self.db:exec("PRAGMA synchronous=FULL")) end
+  local self = connect(path, { busy_timeout = options.busy_timeout or 10, readonly = options.readonly })
+  if not options.readonly then must(self, self.db:exec("PRAGMA synchronous=FULL")) end
   local rows = must(self, self.db:rows("PRAGMA user_version"))
   if rows[1].user_version ~= VERSION then
+    self.db:close()
     unusable(path, ("it has format %d, and this drlua writes format %d"):format(rows[1].user_version, VERSION))
   end
   return self

@@ -7,7 +7,7 @@
 --
 -- A rule is named "service.Operation". It gets `call` (another operation by the same
 -- client, reads only), the input, the answer when an earlier attempt had one, and the
--- seconds since the call; it returns true and the answer that the call
+-- time of the call; it returns true and the answer that the call
 -- would have had when its effect is there, false when it is not, nil when it cannot
 -- tell.
 local clock = require "native.clock"
@@ -49,8 +49,8 @@ end
 -- one that has not changed within this many seconds of the call was not told.
 local PROMOTION_LAG = 30
 
-rules["rds.PromoteReadReplica"] = function(call, input, _, age)
-  local give_up = clock.monotonic() + math.max(0, PROMOTION_LAG - age)
+rules["rds.PromoteReadReplica"] = function(call, input, _, sent)
+  local give_up = clock.monotonic() + math.max(0, PROMOTION_LAG - (clock.now() - sent))
   while true do
     local found = instance(call, input.DBInstanceIdentifier)
     if not found then return nil end
@@ -65,9 +65,18 @@ rules["rds.PromoteReadReplica"] = function(call, input, _, age)
   end
 end
 
+-- One that is clearly older than the call was not made by it: sending the call again
+-- then gets AWS's own refusal.
+local CLOCKS_APART = 300
+
+local function older(made, sent)
+  return type(made) == "number" and made < sent - CLOCKS_APART
+end
+
 local function instance_there(member)
-  return function(call, input)
+  return function(call, input, _, sent)
     local found = instance(call, input[member])
+    if found and older(found.InstanceCreateTime, sent) then return false end
     return found ~= nil, found and { DBInstance = found }
   end
 end
@@ -218,7 +227,7 @@ local unanswered = { timeout = true, reset = true, closed = true, io = true }
 
 --- True for an error that leaves open whether the call had its effect.
 function settle.doubtful(e)
-  return unanswered[e.kind] or e.doubtful or (e.attempts or 1) > 1 or false
+  return unanswered[e.kind] or e.in_doubt or e.retried_in_doubt or false
 end
 
 --- Looks for the effect of a call. Returns "stands" and the answer, "absent", or nil
@@ -227,7 +236,7 @@ function settle.look(s, e, intent, answer)
   local rule = e.kind == "aws" and rules[e.service .. "." .. e.operation]
   if not rule or not e.call or not intent.input then return nil end
   local ok, there, found = pcall(rule, e.call, s.secrets:reveal(intent.input), answer,
-    math.max(0, s:now() - (intent.at or 0)))
+    intent.at or s:now())
   if not ok or there == nil then return nil end
   return there and "stands" or "absent", there and (found or {}) or nil
 end
