@@ -202,8 +202,6 @@ end
 local repeatable = { "^Put", "^Tag", "^Untag", "^AddTags", "^RemoveTags", "^Enable", "^Disable", "^Update",
   "^Modify", "^Set", "^Register", "^Deregister", "^Associate", "^Disassociate", "^Suspend", "^Resume",
   "^Delete", "^Attach", "^Detach", "^Upsert" }
--- Where the pattern above is wrong: these add, count, or replace by a lock token.
-local not_repeatable = { ["lambda.UpdateFunctionCode"] = false, ["sqs.DeleteMessage"] = false }
 
 -- Statements that state what shall be.
 local function says_what_shall_be(e)
@@ -215,7 +213,7 @@ end
 
 local function is_repeatable(step, e)
   if e.repeatable or step.repeatable or says_what_shall_be(e) then return true end
-  if e.kind ~= "aws" or not_repeatable[e.service .. "." .. e.operation] then return false end
+  if e.kind ~= "aws" then return false end
   for _, pattern in ipairs(repeatable) do
     if e.operation:find(pattern) then return true end
   end

@@ -12,7 +12,7 @@ end
 
 t.test("reads and writes, at the top and in nested functions", function()
   t.equal(names "print(1)\nlocal a = foo\nlocal function f()\n  return function() bar.x = baz(1) end\nend",
-    { "foo:2", "baz:4", "bar:4" })
+    { "foo:2", "bar:4", "baz:4" })
   t.equal(names "x = 1\nprint(x)", { "x:1=", "x:2" })
   t.equal(names "local print = 1\nreturn print", {})
 end)

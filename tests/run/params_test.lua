@@ -71,7 +71,8 @@ t.test("faults of declarations", function()
 end)
 
 t.test("required unless a default, required = false or optional = true", function()
-  local declared = declare { { "a" }, { "b", required = false }, { "c", optional = true }, { "d", default = 1, type = "int" } }
+  local declared = declare { { "a" }, { "b", required = false }, { "c", optional = true },
+    { "d", default = 1, type = "int" } }
   local e = t.raises("a is missing: give %-%-a$", params.resolve, declared, {})
   t.equal(#e.faults, 1)
   t.equal(params.resolve(declared, { a = "1" }), { a = "1", d = 1 })

@@ -21,8 +21,8 @@ t.test("refused, with what to write", function()
 end)
 
 t.test("shown in its two greatest units", function()
-  for seconds, text in pairs { [0] = "0s", [0.4] = "0.4s", [9.96] = "10s", [59.6] = "1m", [80] = "1m 20s", [3600] = "1h",
-    [5400] = "1h 30m", [90061] = "1d 1h", [604800] = "7d" } do
+  for seconds, text in pairs { [0] = "0s", [0.4] = "0.4s", [9.96] = "10s", [59.6] = "1m", [80] = "1m 20s",
+    [3600] = "1h", [5400] = "1h 30m", [90061] = "1d 1h", [604800] = "7d" } do
     t.equal(duration.format(seconds), text)
   end
   t.equal(duration.format(-90), "-1m 30s")
