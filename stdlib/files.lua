@@ -10,9 +10,23 @@ local function check_path(path)
   if type(path) ~= "string" or path == "" then errors.misuse(3, "a path expected, got %s", tostring(path)) end
 end
 
+-- The directories of files.temporary that are there now.
+local temporary = {}
+
+--- True for a path inside of a directory of files.temporary: what happens there is no
+-- change, since nothing of it stays, and on a replay it must happen again.
+function files.is_temporary(path)
+  if type(path) ~= "string" or (path .. "/"):find("/../", 1, true) then return false end
+  for directory in pairs(temporary) do
+    if path:sub(1, #directory + 1) == directory .. "/" then return true end
+  end
+  return false
+end
+
 local function perform(operation, read, path, details, fn)
   local what = ("%s %s"):format(operation, tostring(path))
   details.path = path
+  read = read or (files.is_temporary(path) and (details.to == nil or files.is_temporary(details.to)))
   return effect.perform({ kind = "file", operation = operation, read = read, what = what, input = details,
     repeatable = true }, function()
     check_path(path)
@@ -104,7 +118,9 @@ end
 -- stays.
 function files.temporary(fn)
   local directory = errors.check("make a temporary directory", fs.tempdir("drlua."))
+  temporary[directory] = true
   local values = table.pack(pcall(fn, directory))
+  temporary[directory] = nil
   local removed, message, kind = fs.remove_tree(directory)
   if not values[1] then error(values[2], 0) end
   if not removed then errors.raise { kind = kind, message = message } end

@@ -10,6 +10,7 @@ local caller = require "aws.caller"
 local crypto = require "native.crypto"
 local effect = require "effect"
 local errors = require "errors"
+local files = require "files"
 local fs = require "native.fs"
 local json = require "native.json"
 local nearest = require "nearest"
@@ -255,7 +256,8 @@ end
 -- `{ path, bytes, etag, verified, metadata, resumed_bytes, seconds }`.
 function download.run(client, request)
   check(request)
-  local e = { kind = "file", read = false, repeatable = true, input = request, service = "s3",
+  local e = { kind = "file", read = files.is_temporary(request.path), repeatable = true, input = request,
+    service = "s3",
     operation = "GetObject", region = client.region or nil,
     what = ("download %s to %s"):format(name_of(request), request.path) }
   return effect.perform(e, function() return transfer(client, request, e) end)

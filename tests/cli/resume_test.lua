@@ -56,6 +56,24 @@ t.test("kill -9 after an effect, before its answer: found by its name, not done 
   t.ok(not r.out:find('"step":"Before"', 1, true), "a finished step ran again")
 end)
 
+t.test("kill -9 in a step with a temporary directory: what was in it is written again", function()
+  local w = program.workspace { ["a.lua"] = hanging [[
+    local files = require "files"
+    dr.step("Create", function()
+      return files.temporary(function(directory)
+        files.write(directory .. "/x", "kept for a moment")
+        files.rename(directory .. "/x", directory .. "/y")
+        probe.create("db")
+        return files.read(directory .. "/y")
+      end)
+    end)]] }
+  t.equal(killed_after(w, 1).signal, "KILL")
+  local r = resume(w, { "--output", "json" })
+  t.equal(r.code, 0, r.out .. r.err)
+  t.equal(w.effects(), { "create db" })
+  t.contains(r.out, "kept for a moment")
+end)
+
 t.test("kill -9 before the effect: a look shows its absence, it is sent once", function()
   local w = program.workspace { ["a.lua"] = hanging [[
     dr.step("Create", function()
