@@ -199,7 +199,8 @@ end
 function http.request(call)
   if type(call) ~= "table" then errors.misuse(2, "http.request: a table expected, got %s", type(call)) end
   local method = (call.method or "GET"):upper()
-  local read = (not call.save_to or files.is_temporary(call.save_to)) and (call.read or method == "GET" or method == "HEAD")
+  local keeps = call.save_to and not files.is_temporary(call.save_to)
+  local read = not keeps and (call.read or method == "GET" or method == "HEAD")
   local answer = effect.perform({ kind = "http", operation = method, read = read, repeatable = call.repeatable,
     what = call.what or ("%s to %s"):format(method, place(call.url)), input = input_of(method, call) }, function()
     return send(method, call)

@@ -257,8 +257,7 @@ end
 function download.run(client, request)
   check(request)
   local e = { kind = "file", read = files.is_temporary(request.path), repeatable = true, input = request,
-    service = "s3",
-    operation = "GetObject", region = client.region or nil,
+    service = "s3", operation = "GetObject", region = client.region or nil,
     what = ("download %s to %s"):format(name_of(request), request.path) }
   return effect.perform(e, function() return transfer(client, request, e) end)
 end
