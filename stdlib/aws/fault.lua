@@ -117,6 +117,7 @@ local function final(c, problem)
   settle_breaker(c, problem)
   local class = problem.class
   problem.in_doubt = c.doubt and c.class == "once" or nil
+  problem.doubtful = c.doubt -- by which a run knows that it must look
   if not problem.status then return failure.unanswered(problem) end
   problem.retryable = class ~= nil
   problem.throttled = class == "throttle" or nil

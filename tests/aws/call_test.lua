@@ -125,6 +125,7 @@ t.test("what may have been carried out and cannot be repeated is in doubt, not s
     function() aws.rds(options):promote_read_replica { DBInstanceIdentifier = "app-dr" } end)
   t.equal(#server.requests, 1)
   t.equal(e.in_doubt, true)
+  t.equal(e.doubtful, true)
   server, options = start(BROKEN)
   e = t.raises("sorry", function() aws.rds(options):promote_read_replica { DBInstanceIdentifier = "app-dr" } end)
   t.equal(#server.requests, 1)
