@@ -39,10 +39,23 @@ local function newest_bin()
   }
 end
 
-local function base_dir()
+-- Whether other accounts than root get through to a directory.
+local function reachable(path)
+  local real = fs.realpath(path)
+  while real and real ~= "" do
+    local stat = fs.stat(real)
+    if not stat or stat.mode & 1 == 0 then return false end
+    real = real:match("^(.*)/[^/]*$")
+  end
+  return real ~= nil
+end
+
+local function base_dir(user)
   local shm = fs.statfs("/dev/shm")
   if shm and shm.free >= ROOMY_BYTES and exists("/dev/shm/.") then return "/dev/shm" end
-  return sys.getenv("TMPDIR") or "/tmp"
+  local tmp = sys.getenv("TMPDIR")
+  if tmp and tmp ~= "" and (not user or reachable(tmp)) then return tmp end
+  return "/tmp"
 end
 
 -- The account that PostgreSQL runs as: nil when we are not root.
@@ -75,7 +88,11 @@ end
 --- Opens a root of its own. options.data_dir: the directory to make it in.
 function host.open(options)
   local self = setmetatable({ user = unprivileged(), serial = 0, clusters = {} }, Host)
-  self.base = options.data_dir or base_dir()
+  self.base = options.data_dir or base_dir(self.user)
+  if self.user and not reachable(self.base) then
+    errors.raise { kind = "denied", message = ("%s is closed to the account %s, as which PostgreSQL runs: name another "
+      .. "directory"):format(self.base, self.user.name or self.user.uid) }
+  end
   self.root = ("%s/%s%d-%s"):format(self.base, PREFIX, sys.pid(), crypto.hex(crypto.random(3)))
   self:mkdir(self.root)
   local owner = ("%d %s\n"):format(sys.pid(), tostring(sys.start_time(sys.pid())))

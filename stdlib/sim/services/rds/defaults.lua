@@ -92,7 +92,8 @@ function defaults.fill(ctx, shape, input)
   shape.PendingModifiedValues = {}
   shape.DBSecurityGroups, shape.AssociatedRoles, shape.DomainMemberships = {}, {}, {}
   shape.ReadReplicaDBInstanceIdentifiers = {}
-  shape.OptionGroupMemberships = { { OptionGroupName = "default:postgres-15", Status = "in-sync" } }
+  shape.OptionGroupMemberships = { { Status = "in-sync", OptionGroupName =
+    ("default:%s-%s"):format(shape.Engine, tostring(shape.EngineVersion):match("^%d+")) } }
   shape.DBSubnetGroup = defaults.subnet_group(ctx, input.DBSubnetGroupName)
   shape.VpcSecurityGroups = memberships(input.VpcSecurityGroupIds
     or { defaults.security_group(ctx.region, ctx.account) })

@@ -233,7 +233,7 @@ function Instance:snapshot_shape(id, kind)
     StorageType = s.StorageType, Encrypted = s.StorageEncrypted, KmsKeyId = s.KmsKeyId,
     DBSnapshotArn = ("arn:aws:rds:%s:%s:snapshot:%s"):format(self.region, self.account, id),
     IAMDatabaseAuthenticationEnabled = s.IAMDatabaseAuthenticationEnabled, DbiResourceId = s.DbiResourceId,
-    TagList = s.CopyTagsToSnapshot and s.TagList or {}, OptionGroupName = "default:postgres-15",
+    TagList = s.CopyTagsToSnapshot and s.TagList or {}, OptionGroupName = s.OptionGroupMemberships[1].OptionGroupName,
     SnapshotTarget = "region", DedicatedLogVolume = false, BackupRetentionPeriod = s.BackupRetentionPeriod,
   }
 end
