@@ -6,6 +6,12 @@ local fs = require "native.fs"
 
 local files = {}
 
+-- Raises what a native answered instead of a value; its message names the path.
+local function must(value, message, kind)
+  if value ~= nil then return value end
+  errors.raise { kind = kind, message = message }
+end
+
 local function check_path(path)
   if type(path) ~= "string" or path == "" then errors.misuse(3, "a path expected, got %s", tostring(path)) end
 end
@@ -36,7 +42,7 @@ end
 
 --- The contents of a file.
 function files.read(path)
-  return perform("read", true, path, {}, function() return (errors.check("read a file", fs.read(path))) end)
+  return perform("read", true, path, {}, function() return must(fs.read(path)) end)
 end
 
 --- Writes a file: a crash leaves the old contents or the new. options: `mode` (of a
@@ -44,7 +50,7 @@ end
 function files.write(path, data, options)
   options = options or {}
   return perform("write", false, path, { bytes = type(data) == "string" and #data or data }, function()
-    return (errors.check("write a file", fs.write(path, data, { mode = options.mode, append = options.append })))
+    return must(fs.write(path, data, { mode = options.mode, append = options.append }))
   end)
 end
 
@@ -68,13 +74,13 @@ end
 
 --- The names in a directory, sorted.
 function files.list(path)
-  return perform("list", true, path, {}, function() return (errors.check("list a directory", fs.list(path))) end)
+  return perform("list", true, path, {}, function() return must(fs.list(path)) end)
 end
 
 --- The paths that match a shell pattern ("/etc/*.conf"), sorted.
 function files.glob(pattern)
   return perform("look for", true, pattern, {}, function()
-    return (errors.check("look for files", fs.glob(pattern)))
+    return must(fs.glob(pattern))
   end)
 end
 
@@ -83,7 +89,7 @@ local function make_all(path, mode)
   if made then return true end
   if kind == "missing" then
     make_all(path:match("^(.*)/[^/]+/*$"), mode)
-    return (errors.check("make a directory", fs.mkdir(path, mode)))
+    return must(fs.mkdir(path, mode))
   end
   local found = fs.stat(path)
   if found and found.type == "directory" then return true end
@@ -99,7 +105,7 @@ end
 -- Nothing there is no failure.
 function files.remove(path, all)
   return perform("remove", false, path, { all = all }, function()
-    if all then return (errors.check("remove a directory", fs.remove_tree(path))) end
+    if all then return must(fs.remove_tree(path)) end
     local done, message, kind = fs.remove(path)
     if done or kind == "missing" then return true end
     errors.raise { kind = kind, message = message }
@@ -109,7 +115,7 @@ end
 --- Renames within one file system; what had the new name is replaced.
 function files.rename(from, to)
   return perform("rename", false, from, { to = to }, function()
-    return (errors.check("rename a file", fs.rename(from, to)))
+    return must(fs.rename(from, to))
   end)
 end
 
@@ -117,7 +123,7 @@ end
 -- afterwards, whatever happens; returns fn's values. It is no effect: nothing of it
 -- stays.
 function files.temporary(fn)
-  local directory = errors.check("make a temporary directory", fs.tempdir("drlua."))
+  local directory = must(fs.tempdir("drlua."))
   temporary[directory] = true
   local values = table.pack(pcall(fn, directory))
   temporary[directory] = nil

@@ -115,7 +115,7 @@ local function run(call)
   local began = clock.monotonic()
   local proc = errors.check("run " .. name_of(call), native.start { argv = table.move(call, 1, #call, 1, {}),
     env = call.env, clear_env = call.clear_env, cwd = call.cwd, user = call.user,
-    stdin = call.stdin and "pipe" or "null", die_with_parent = true })
+    stdin = call.stdin and "pipe" or "null", die_with_parent = "TERM" })
   local result, e
   if limit then
     result, e = errors.try(task.timeout, limit, collect, proc, call)
@@ -128,7 +128,11 @@ local function run(call)
       errors.raise { kind = "timeout", message = ("%s did not end within %s and was stopped"):format(title(call),
         duration.format(limit)) }
     end
-    proc:close()
+    if e.kind == "cancelled" then
+      task.spawn(stop, proc) -- a cancelled task cannot wait
+    else
+      proc:close()
+    end
     error(e, 0)
   end
   proc:close()
@@ -169,8 +173,10 @@ local function input_of(call)
   return input
 end
 
---- Runs a program and returns { code =, stdout =, stderr =, seconds = } (signal =
--- instead of code when a signal ended it).
+--- Runs a program in a process group of its own and returns { code =, stdout =,
+-- stderr =, seconds = } (signal = instead of code when a signal ended it). One that
+-- takes too long, or whose task is cancelled, is asked to end (SIGTERM), and forced to
+-- after 5 s; one whose drlua is killed is asked to end as well.
 --
 -- call: a list of the program and its arguments, and
 --   env        variables, added to ours; false takes one away; clear_env: only these
