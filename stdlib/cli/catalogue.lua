@@ -67,7 +67,7 @@ local VERBS = {
   show = "drlua show RUN\n\nShows a run's steps and what is in doubt.\n",
   report = "drlua report RUN\n\nPrints the run's report (Markdown).\n",
   list = "drlua list\n\nLists the playbooks of ./playbooks and of the installation.\n",
-  new = "drlua new NAME\n\nWrites playbooks/NAME.lua, a playbook to start from.\n",
+  new = "drlua new NAME\n\nWrites playbooks/NAME.lua, a playbook to start from, and its rehearsal.\n",
   sim = "drlua sim [--listen HOST:PORT] [--world FILE] [--speed N] [--seed N]\n\nServes the simulator to any AWS "
     .. "client (AWS_ENDPOINT_URL).\n",
   doc = "drlua doc [SERVICE[.OPERATION]]\n\nShows AWS's own documentation: the services, one with its "
@@ -163,17 +163,40 @@ return dr.playbook {
 }
 ]]
 
---- drlua new NAME
+local REHEARSAL = [[
+-- The rehearsal of playbooks/%s.lua: drlua rehearse playbooks/%s.lua
+return {
+  title = "An empty world",
+  world = {}, -- instances, replicas, zones ...: what there is before the disaster
+  -- disaster = { kind = "region_down", region = "us-east-1" },
+
+  -- What must be true in the end.
+  expect = function(state)
+    state.expect("it looked at what is there", state.count("sts", "GetCallerIdentity") > 0)
+  end,
+}
+]]
+
+local function write(path, text)
+  local directory = path:match("^(.*)/")
+  if not fs.stat(directory) then errors.check("make " .. directory, fs.mkdir(directory, 493)) end -- 0755
+  errors.check("write " .. path, fs.write(path, text, { mode = 420 })) -- 0644
+  io.stdout:write(path, "\n")
+end
+
+--- drlua new NAME: a playbook and its rehearsal.
 function catalogue.new(parsed)
   local name = parsed.words[1]
   if not name or not name:find("^[%w_-]+$") then options.usage("drlua new NAME: letters, digits, - and _") end
   local stem = name:gsub("-", "_")
   local path = ("playbooks/%s.lua"):format(stem)
-  if fs.stat(path) then options.usage("%s exists already", path) end
-  if not fs.stat("playbooks") then errors.check("make playbooks", fs.mkdir("playbooks", 493)) end
+  local rehearsal = ("playbooks/rehearsals/%s.lua"):format(stem)
+  for _, one in ipairs { path, rehearsal } do
+    if fs.stat(one) then options.usage("%s exists already", one) end
+  end
   local title = stem:gsub("_", " "):gsub("^%l", string.upper)
-  errors.check("write " .. path, fs.write(path, TEMPLATE:format(title, stem, stem, title), { mode = 420 }))
-  io.stdout:write(path, "\n")
+  write(path, TEMPLATE:format(title, stem, stem, title))
+  write(rehearsal, REHEARSAL:format(stem, stem))
   return 0
 end
 
