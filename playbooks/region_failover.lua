@@ -35,7 +35,11 @@ local function signs_of_life(p)
   local page, e = dr.try(function()
     return aws.rds { region = p.primary_region }:describe_db_instances { DBInstanceIdentifier = p.primary }
   end)
-  if page then table.insert(alive, "RDS answers in " .. p.primary_region) end
+  -- A refusal is an answer too: of a living region, to a wrong name or wrong credentials.
+  local refused_by_aws = e and e.kind == "aws" and e.status and e.status < 500
+  if page or refused_by_aws then
+    table.insert(alive, "RDS answers in " .. p.primary_region .. (e and " (" .. tostring(e.code) .. ")" or ""))
+  end
   dr.note(page and "the RDS API answers in " .. p.primary_region or "RDS: " .. tostring(e))
   local instance = page and page.DBInstances[1]
   if instance and p.db_user then

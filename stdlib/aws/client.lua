@@ -131,8 +131,8 @@ end
 
 local function subject(self, op, input)
   local resource = require("aws.failure").resource(input)
-  return ("%s.%s%s in %s"):format(self.service, names.snake(op.name), resource and " of " .. resource or "",
-    self.region or "no region")
+  return ("%s.%s%s%s"):format(self.service, names.snake(op.name), resource and " of " .. resource or "",
+    require("aws.failure").place(self.region))
 end
 
 -- A call under a run's handler: it may be journaled, replayed, or stopped.

@@ -85,9 +85,14 @@ function failure.resource(input)
   return best and input[best]
 end
 
+--- " in us-west-2", or nothing for a service that is the same everywhere.
+function failure.place(region)
+  return region == "aws-global" and "" or " in " .. (region or "no region")
+end
+
 local function subject(e)
   local resource = e.resource and (" of %s"):format(e.resource) or ""
-  return ("%s.%s%s in %s"):format(e.service, e.operation, resource, e.region or "no region")
+  return ("%s.%s%s%s"):format(e.service, e.operation, resource, failure.place(e.region))
 end
 
 local function sentence_end(text)
@@ -127,9 +132,11 @@ local WIRE_WORDS = {
 
 --- Why no answer came: "region us-east-1 does not answer (rds at HOST: timed out)".
 function failure.silence(service, region, host, kind, message)
-  local where = region and "region " .. region or service
-  return ("%s %s (%s at %s: %s)"):format(where, WIRE_WORDS[kind] or "does not answer", service, host,
-    message or kind)
+  local where = region and region ~= "aws-global" and "region " .. region or service
+  local detail = message or kind
+  -- The wire's own sentence begins with the place too: once is enough.
+  if detail:sub(1, #host + 1) == host .. " " then detail = detail:sub(#host + 2) end
+  return ("%s %s (%s at %s: %s)"):format(where, WIRE_WORDS[kind] or "does not answer", service, host, detail)
 end
 
 --- The error object of a call that got no answer. e: service, operation, region,

@@ -60,7 +60,8 @@ function operator:ask_approval(q, seconds)
 end
 
 function operator:wait_for_others(q)
-  self.screen:say(("Waiting for another person: drlua approve RUN '%s' from their own account."):format(q.path))
+  self.screen:say(("Waiting for another person: drlua approve %s \"%s\" from their own account."):format(q.run,
+    q.path))
 end
 
 --- What to do after a failed step: "retry", "skip" and the reason, "undo", "stop".

@@ -1,4 +1,5 @@
 --- The verbs that look ahead: plan and check. Neither changes anything.
+local account = require "cli.account"
 local duration = require "duration"
 local fs = require "native.fs"
 local iam = require "run.iam"
@@ -35,9 +36,10 @@ local function head_line(s)
   return ("%3d. %s%s"):format(s.number, s.path or s.step, #tags > 0 and "  [" .. table.concat(tags, ", ") .. "]" or "")
 end
 
+-- A call of AWS by its name, resource and place; anything else in its own words.
 local function call_line(row)
-  if not row.service then return row.what or row.kind end
-  local place = (row.account and "account " .. row.account .. ", " or "") .. (row.region or "")
+  if not row.service then return tostring(row.what or row.kind) end
+  local place = (row.account and "account " .. row.account .. ", " or "") .. (row.region or ""):gsub("^aws%-global$", "")
   return ("%s.%s%s%s"):format(row.service, row.operation, place ~= "" and " (" .. place .. ")" or "",
     row.resource and "  " .. row.resource or "")
 end
@@ -71,10 +73,26 @@ local function plane_lines(plan, out)
   end
 end
 
+-- Whose account: asked in a region that is not declared failed.
+local function identity(plan)
+  for _, action in ipairs(plan.actions) do
+    if action.region and action.region ~= plan.failed_region then return account.of(action.region) end
+  end
+end
+
+local function account_line(plan)
+  if #plan.actions == 0 then return nil end
+  local number, arn = identity(plan)
+  return number and ("Account %s, as %s."):format(number, arn)
+    or "Account unknown: STS gave no answer to the credentials at hand."
+end
+
 local function print_plan(loaded, plan, targets)
   local function out(text) io.stdout:write(text, "\n") end
   out(("Plan of %s (%s%s). Nothing was changed."):format(loaded.definition.title, loaded.path,
     loaded.environment_name and ", environment " .. loaded.environment_name or ""))
+  local whose = account_line(plan)
+  if whose then out(whose) end
   out("")
   for _, s in ipairs(plan.steps) do step_lines(s, out) end
   plane_lines(plan, out)
@@ -89,7 +107,7 @@ local function print_json(view, s, plan, targets)
   for _, planned in ipairs(plan.steps) do
     s:emit("note", { step = planned.step, path = planned.path, plan = planned })
   end
-  s:emit("run_succeeded", { result = { steps = #plan.steps, expected = plan.expected, critical_path = plan.critical,
+  s:emit("run_succeeded", { account = #plan.actions > 0 and identity(plan) or nil, result = { steps = #plan.steps, expected = plan.expected, critical_path = plan.critical,
     open_ended = plan.open_ended, control_planes = plan.planes, failed_region = plan.failed_region,
     targets = targets } })
   return view

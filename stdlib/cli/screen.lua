@@ -101,7 +101,7 @@ local show = {}
 
 function show.run_started(self, e)
   self:say(("%s · run %s%s%s"):format(e.title, e.run, e.environment and " · environment " .. e.environment or "",
-    e.resumed and " · resumed" or ""))
+    e.resumed and " · resumed" or e.rolling_back and " · rolling back" or ""))
   local targets = {}
   if e.targets and e.targets.rto then table.insert(targets, "RTO " .. duration.format(e.targets.rto)) end
   if e.targets and e.targets.rpo then table.insert(targets, "RPO " .. duration.format(e.targets.rpo)) end

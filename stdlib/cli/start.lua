@@ -1,4 +1,5 @@
 --- The verbs that run playbooks: run, resume, rollback.
+local account = require "cli.account"
 local duration = require "duration"
 local fs = require "native.fs"
 local journal = require "run.journal"
@@ -36,8 +37,12 @@ local function summary(s, result)
       rows and (", %d rows lost"):format(rows) or "", target and "  (target " .. duration.format(target) .. ")" or "",
       achieved and target and achieved > target and "  MISSED" or "")
   end
-  line("RTO", result.outcome == "succeeded" and result.rto or nil, nil, s.targets.rto)
-  line("RPO", rpo and rpo.seconds, rpo and rpo.rows, s.targets.rpo)
+  if result.outcome == "succeeded" then
+    line("RTO", result.rto, nil, s.targets.rto)
+  elseif s.targets.rto and result.outcome ~= "rolled back" then
+    say("RTO not recovered yet, %s so far  (target %s)", duration.format(result.rto), duration.format(s.targets.rto))
+  end
+  if good or rpo then line("RPO", rpo and rpo.seconds, rpo and rpo.rows, s.targets.rpo) end
   local counts, total = { passed = 0, failed = 0, skipped = 0 }, 0
   for _, c in ipairs(result.facts and result.facts.checks or {}) do
     counts[c.outcome], total = counts[c.outcome] + 1, total + 1
@@ -88,7 +93,7 @@ local function previewer(path, environment_name, values)
     local loaded = library.load(path, environment_name)
     local look = planner.new { id = s.id, playbook = loaded.definition, params = values, secrets = s.secrets,
       out = function() end, user = s.user, host = s.host, environment_name = environment_name, path = path,
-      history = s.history:copy(), started = s.started }
+      history = s.history:copy(), started = s.started, account_of = account.of }
     return look:look_at(step_path)
   end
 end

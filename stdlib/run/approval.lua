@@ -71,6 +71,9 @@ local function fetch(s, path)
   return people(s.history.approvals[path]), s.history.refusals[path]
 end
 
+-- A path as a word of the shell.
+local function quoted(path) return "'" .. path:gsub("'", "'\\''") .. "'" end
+
 local function grant(s, path, how)
   local given = { by = s.user, host = s.host, how = how, here = true }
   s:record("approved", path, given)
@@ -86,7 +89,7 @@ local function refuse(s, name, path, by)
 end
 
 local function question(s, st, wish)
-  local q = { step = st.name, path = st.path, people = wish.people, given = people(s.history.approvals[st.path]),
+  local q = { run = s.id, step = st.name, path = st.path, people = wish.people, given = people(s.history.approvals[st.path]),
     text = wish.text or ("step \"%s\" cannot be taken back"):format(st.name),
     risk = st.options and st.options.risk, undo = st.options and st.options.undo ~= nil,
     changes = s:preview(st), deadline = wish.deadline }
@@ -124,8 +127,8 @@ function approval.ask(s, st, wish)
     return
   end
   if not s.operator then
-    control.raise("pause", ("step \"%s\" waits for approval: drlua approve %s '%s', then drlua resume %s"):format(
-      st.name, s.id, st.path, s.id), { reason = "approval", step = st.name, path = st.path })
+    control.raise("pause", ("step \"%s\" waits for approval: drlua approve %s %s, then drlua resume %s"):format(
+      st.name, s.id, quoted(st.path), s.id), { reason = "approval", step = st.name, path = st.path })
   end
   s:waiting(st, "approval")
   local ok, e = xpcall(wait, control.handler, s, st, wish, q, asked)

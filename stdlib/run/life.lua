@@ -164,7 +164,8 @@ function life.reopen(state, id, loaded, values, options)
   s:record(options.rewinding and "rollback_started" or "run_resumed", "", { user = s.user, host = s.host })
   s.history.refusals = {}
   s:emit("run_started", { title = loaded.definition.title, playbook = loaded.path, targets = s.targets,
-    environment = loaded.environment_name, resumed = true })
+    environment = loaded.environment_name, resumed = not options.rewinding or nil,
+    rolling_back = options.rewinding })
   return s
 end
 

@@ -195,6 +195,11 @@ local function failed(self, planned, e)
   -- Behind an effect that was stopped, or a step that failed, it may come otherwise.
   planned.unsure = self.stopped or self.blurred or nil
   self.blurred = true
+  -- A function of Lua's own that was handed something unknown.
+  if e.kind == "lua" and e.message:find("unknown", 1, true) then
+    planned.notes = planned.notes or {}
+    return table.insert(planned.notes, "what follows in this step depends on values that only the run will know")
+  end
   planned.stop = (e.where or e.at) and ("%s (%s)"):format(e.message, e.where or e.at) or e.message
 end
 
@@ -210,6 +215,13 @@ local function beside_target(self, path, name)
   return true, unknown.new("the result of step " .. name)
 end
 
+-- account_of(region), which the command line may give, says whose account it is.
+local function change_of(self, row)
+  local text = row.what or row.name
+  local account = row.account or (row.kind == "aws" and self.account_of and self.account_of(row.region)) or nil
+  return account and ("%s, account %s"):format(text, account) or text
+end
+
 --- What the step at `path` would change, as sentences. The session has the run's
 -- history, and a playbook loaded afresh: nothing of the run itself is touched.
 function planner:look_at(path)
@@ -217,7 +229,7 @@ function planner:look_at(path)
   self:execute(self.playbook.run)
   local changes = {}
   for _, planned in ipairs(self.steps) do
-    for _, row in ipairs(planned.changes) do table.insert(changes, tostring(row.what or row.name)) end
+    for _, row in ipairs(planned.changes) do table.insert(changes, change_of(self, row)) end
   end
   return changes
 end

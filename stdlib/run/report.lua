@@ -153,6 +153,11 @@ local function head(facts, out)
   out("")
 end
 
+-- A recovery time was reached only by a run that came to its end.
+local function recovery_time(facts)
+  if facts.outcome == "succeeded" then return facts.rto end
+end
+
 local function targets(facts, out)
   local rpo = facts.measures.rpo
   local wanted = facts.head.targets or {}
@@ -160,7 +165,7 @@ local function targets(facts, out)
   out("")
   out("| | Achieved | Target | |")
   out("|---|---|---|---|")
-  out("%s", target_line("RTO", facts.rto, wanted.rto))
+  out("%s", target_line("RTO", recovery_time(facts), wanted.rto))
   out("%s", target_line("RPO", rpo and rpo.seconds, wanted.rpo))
   out("")
   if rpo and rpo.rows then

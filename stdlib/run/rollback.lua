@@ -48,6 +48,19 @@ local function left_by_hand(order, from)
   return table.concat(names, ", ")
 end
 
+-- Finished steps that changed something and have no undo: what a rollback leaves.
+local function not_undoable(s, order)
+  local undone, left = {}, {}
+  for _, undo in ipairs(order) do undone[undo.path] = true end
+  for path, past in pairs(s.history.steps) do
+    if past.status == "succeeded" and next(past.effects or {}) and not undone[path] and not path:find("^Undo: ") then
+      table.insert(left, ("\"%s\""):format(path))
+    end
+  end
+  table.sort(left)
+  return left
+end
+
 --- Undoes one step at once: for an operator who chose so after a failure.
 function rollback.one(s, undo)
   return undo_one(s, undo)
@@ -70,6 +83,8 @@ function rollback.run(s, definition, p)
       error(e, 0)
     end
   end
+  local left = not_undoable(s, order)
+  if #left > 0 then s:note("left as it is, having no undo: " .. table.concat(left, ", ")) end
   s.rolled_back = true
 end
 

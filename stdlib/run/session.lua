@@ -281,7 +281,7 @@ function session:sleep(seconds)
   local until_time = seen and seen.values or self:now() + seconds
   if not seen then self:record("seen", here.path, { key = key, values = until_time }) end
   local st = here:innermost_step()
-  self:waiting(st, "the end of " .. duration.format(seconds))
+  self:waiting(st, duration.format(seconds) .. " to pass")
   self:sleep_until(until_time)
   self:waiting(st, nil)
 end
