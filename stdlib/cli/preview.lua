@@ -39,7 +39,8 @@ end
 -- A call of AWS by its name, resource and place; anything else in its own words.
 local function call_line(row)
   if not row.service then return tostring(row.what or row.kind) end
-  local place = (row.account and "account " .. row.account .. ", " or "") .. (row.region or ""):gsub("^aws%-global$", "")
+  local region = row.region ~= "aws-global" and row.region or ""
+  local place = (row.account and "account " .. row.account .. ", " or "") .. region
   return ("%s.%s%s%s"):format(row.service, row.operation, place ~= "" and " (" .. place .. ")" or "",
     row.resource and "  " .. row.resource or "")
 end
@@ -107,7 +108,8 @@ local function print_json(view, s, plan, targets)
   for _, planned in ipairs(plan.steps) do
     s:emit("note", { step = planned.step, path = planned.path, plan = planned })
   end
-  s:emit("run_succeeded", { account = #plan.actions > 0 and identity(plan) or nil, result = { steps = #plan.steps, expected = plan.expected, critical_path = plan.critical,
+  s:emit("run_succeeded", { account = #plan.actions > 0 and identity(plan) or nil, result = {
+    steps = #plan.steps, expected = plan.expected, critical_path = plan.critical,
     open_ended = plan.open_ended, control_planes = plan.planes, failed_region = plan.failed_region,
     targets = targets } })
   return view

@@ -89,7 +89,8 @@ local function refuse(s, name, path, by)
 end
 
 local function question(s, st, wish)
-  local q = { run = s.id, step = st.name, path = st.path, people = wish.people, given = people(s.history.approvals[st.path]),
+  local q = { run = s.id, step = st.name, path = st.path, people = wish.people,
+    given = people(s.history.approvals[st.path]),
     text = wish.text or ("step \"%s\" cannot be taken back"):format(st.name),
     risk = st.options and st.options.risk, undo = st.options and st.options.undo ~= nil,
     changes = s:preview(st), deadline = wish.deadline }

@@ -59,7 +59,7 @@ t.test("a rehearsal plays the run in the simulator and judges its end", function
   local path = r.out:match("Report: ([^\n]+)\n$")
   local report = assert(fs.read(path))
   t.contains(report, "## Rehearsal")
-  t.contains(report, "ecs.update_service of c in us-west-2, account 123456789012")
+  t.contains(report, "ecs.update_service of c in us-west-2")
   local pipe = io.popen("grep -rl canary-rehearsal " .. w.directory .. "/state; true")
   t.equal(pipe:read("a"), "")
   pipe:close()
