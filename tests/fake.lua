@@ -1,6 +1,7 @@
 --- A scripted HTTP server inside the test's own process: real sockets, and an answer,
 -- a reset or silence for each request as the script says.
 local native = require "native.server"
+local sys = require "native.sys"
 local task = require "task"
 
 local fake = {}
@@ -57,6 +58,15 @@ function Fake:close()
   for _, request in ipairs(self.held) do pcall(request.reset, request) end
   self.held = {}
   self.server:close()
+end
+
+--- Takes the settings of whoever runs the tests out of this process.
+function fake.own_settings()
+  for _, name in ipairs { "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL",
+    "AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE", "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT", "AWS_CA_BUNDLE",
+    "AWS_SDK_UA_APP_ID" } do sys.setenv(name, "") end
+  sys.setenv("AWS_CONFIG_FILE", "/nonexistent")
+  sys.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
 end
 
 --- The value of a request's header, or nil.

@@ -118,6 +118,8 @@ local function attempt(c)
   lane.breaker:answered()
   lane.answered_at = clock.monotonic()
   if c.op.fix_answer then answer = c.op.fix_answer(answer) end
+  -- The body is in a file, not here: to the codec it is a part, whose checksum is unknown.
+  if answer.sink_bytes and answer.status == 200 then answer.status = 206 end
   local output, err = c.client.model:parse(c.op.name, answer)
   if output ~= nil then
     if c.op.fix_output then output = c.op.fix_output(output, answer, c.known) end

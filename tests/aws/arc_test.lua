@@ -6,6 +6,8 @@ local fake = require "fake"
 local lane = require "aws.lane"
 local task = require "task"
 
+fake.own_settings()
+
 local KEYS = { access_key_id = "AKIDEXAMPLE", secret_access_key = "secret" }
 local ARN = "arn:aws:route53-recovery-control::123456789012:controlpanel/p/routingcontrol/c"
 local ON = { body = '{"RoutingControlArn":"' .. ARN .. '","RoutingControlState":"On"}' }

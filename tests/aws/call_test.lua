@@ -8,6 +8,8 @@ local lane = require "aws.lane"
 local observer = require "aws.observer"
 local task = require "task"
 
+fake.own_settings()
+
 local KEYS = { access_key_id = "AKIDEXAMPLE", secret_access_key = "secret" }
 
 -- Real time for sockets; sleeps are noted and cost next to nothing, so that a test of
@@ -400,4 +402,61 @@ t.test("a bucket in another region is followed there, and found at once the next
   t.equal(#server.requests, 2)
   t.equal(s3:get_object({ Bucket = "dumps", Key = "k" }).Body, "data")
   t.equal(#server.requests, 3)
+end)
+
+t.test("a body can go to a file", function()
+  local data = ("0123456789"):rep(100000)
+  local _, options = start { body = data, headers = { { "x-amz-checksum-crc32", "AAAAAA==" } } }
+  local path = os.tmpname()
+  t.cleanup(function() os.remove(path) end)
+  local answer = aws.s3(options):get_object({ Bucket = "b", Key = "k" }, { sink = { file = path } })
+  t.equal(answer.ContentLength, #data)
+  local file = assert(io.open(path, "rb"))
+  t.equal(file:read("a"), data)
+  file:close()
+end)
+
+t.test("an error's text does not go to the file", function()
+  local _, options = start { status = 404, body = "<Error><Code>NoSuchKey</Code><Message>none</Message></Error>" }
+  local path = os.tmpname()
+  t.cleanup(function() os.remove(path) end)
+  t.raises("NoSuchKey", function()
+    aws.s3(options):get_object({ Bucket = "b", Key = "k" }, { sink = { file = path } })
+  end)
+end)
+
+t.test("a body can come from a file", function()
+  local server, options = start {}
+  local path = os.tmpname()
+  t.cleanup(function() os.remove(path) end)
+  local file = assert(io.open(path, "wb"))
+  file:write("0123456789")
+  file:close()
+  aws.s3(options):put_object { Bucket = "b", Key = "k", Body = { file = path, offset = 2, length = 5 } }
+  t.equal(server.requests[1].body, "23456")
+  t.equal(fake.header(server.requests[1], "x-amz-content-sha256"), "UNSIGNED-PAYLOAD")
+end)
+
+t.test("in adaptive mode throttles slow the calls that follow", function()
+  local _, options, time = start({ THROTTLED, OK }, { retry_mode = "adaptive" })
+  local sts = aws.sts(options)
+  for _ = 1, 5 do sts:get_caller_identity {} end
+  t.ok(lane.list()[1].limiter.enabled)
+  t.ok(#time.slept >= 4, "calls waited for their turn: " .. #time.slept)
+end)
+
+t.test("a cancelled call leaves nothing behind and tells the breaker nothing", function()
+  local _, options = start { silent = true }
+  local calling = task.spawn(function() aws.sts(options):get_caller_identity {} end)
+  for _ = 1, 3 do task.sleep(0.01) end
+  calling:cancel()
+  t.equal(t.raises("cancelled", calling.wait, calling).kind, "cancelled")
+  t.equal(lane.list()[1].breaker.reason, nil)
+end)
+
+t.test("no region is an error with the ways to give one", function()
+  local e = t.raises("aws.rds: no region: give region =, or set AWS_REGION", function()
+    aws.rds { credentials = KEYS }
+  end)
+  t.contains(e.where, "call_test.lua")
 end)

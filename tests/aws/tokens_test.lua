@@ -7,6 +7,8 @@ local json = require "native.json"
 local lane = require "aws.lane"
 local sigv4 = require "aws.sigv4"
 
+fake.own_settings()
+
 local KEYS = { access_key_id = "AKIDEXAMPLE", secret_access_key = "secret", session_token = "session/token" }
 local AT = clock.parse "2026-01-31T12:00:00Z"
 local TIME = { now = function() return AT end, monotonic = clock.monotonic, sleep = function() end,

@@ -9,6 +9,8 @@ local fs = require "native.fs"
 local lane = require "aws.lane"
 local task = require "task"
 
+fake.own_settings()
+
 local KEYS = { access_key_id = "AKIDEXAMPLE", secret_access_key = "secret" }
 
 local function bytes(count)

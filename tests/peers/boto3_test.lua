@@ -5,10 +5,13 @@ local aws = require "aws"
 local errors = require "errors"
 local fs = require "native.fs"
 local json = require "native.json"
+local fake = require "fake"
 local moto = require "moto"
 local process = require "native.process"
 local sys = require "native.sys"
 local task = require "task"
+
+fake.own_settings()
 
 local PYTHON = (sys.getenv "DRLUA_VENV" or "build/venv") .. "/bin/python"
 local KEYS = { access_key_id = "test", secret_access_key = "test" }

@@ -2,7 +2,10 @@
 -- moto's own checks of signatures and IAM permissions.
 local t = require "harness"
 local aws = require "aws"
+local fake = require "fake"
 local moto = require "moto"
+
+fake.own_settings()
 
 local ROOT = { access_key_id = "root", secret_access_key = "root" } -- before the checks are on
 
