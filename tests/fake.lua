@@ -64,7 +64,7 @@ end
 function fake.own_settings()
   for _, name in ipairs { "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL",
     "AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE", "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT", "AWS_CA_BUNDLE",
-    "AWS_SDK_UA_APP_ID" } do sys.setenv(name, "") end
+    "AWS_SDK_UA_APP_ID" } do sys.setenv(name, nil) end
   sys.setenv("AWS_CONFIG_FILE", "/nonexistent")
   sys.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
 end
