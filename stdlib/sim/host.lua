@@ -93,10 +93,14 @@ function host.open(options)
     errors.raise { kind = "denied", message = ("%s is closed to the account %s, as which PostgreSQL runs: name another "
       .. "directory"):format(self.base, self.user.name or self.user.uid) }
   end
-  self.root = ("%s/%s%d-%s"):format(self.base, PREFIX, sys.pid(), crypto.hex(crypto.random(3)))
-  self:mkdir(self.root)
+  local name = ("%s%d-%s"):format(PREFIX, sys.pid(), crypto.hex(crypto.random(3)))
+  self.root = self.base .. "/" .. name
+  -- It gets its name when it has its owner: another simulator's sweep must not see
+  -- it without.
+  local unfinished = self:mkdir(self.base .. "/." .. name)
   local owner = ("%d %s\n"):format(sys.pid(), tostring(sys.start_time(sys.pid())))
-  errors.check("write owner", fs.write(self.root .. "/owner", owner, { atomic = false }))
+  errors.check("write owner", fs.write(unfinished .. "/owner", owner, { atomic = false }))
+  errors.check("rename " .. unfinished, fs.rename(unfinished, self.root))
   return self
 end
 
