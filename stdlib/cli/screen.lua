@@ -46,7 +46,7 @@ function screen:paint(word, text)
 end
 
 local function clip(text, width)
-  text = text:gsub("%s+", " ")
+  text = text:gsub("[\r\n\t]+", " ")
   if utf8.len(text) and utf8.len(text) > width then
     return text:sub(1, utf8.offset(text, width) - 1) .. "…"
   end
@@ -151,6 +151,7 @@ end
 function show.approval_needed(self, e)
   local lines = { ("approval needed for \"%s\""):format(e.step), e.text }
   for _, change in ipairs(e.changes or {}) do table.insert(lines, "- " .. change) end
+  table.insert(lines, e.undo and "it can be taken back with drlua rollback" or "no undo is known for it")
   if e.people > 1 then table.insert(lines, ("%d people must agree; %d have"):format(e.people, e.given)) end
   self:line(e.time, "ask", table.concat(lines, "\n"))
 end

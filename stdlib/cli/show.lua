@@ -161,7 +161,7 @@ function show.approve(parsed)
   end
   local path = asked_step(j, text)
   local person = who()
-  if parsed.as then person.by = parsed.as end
+  if parsed.as then person.by, person.user = parsed.as, person.by end
   approval.give(j, path, person, parsed.no and "no" or "yes")
   j:close()
   local line = ("%s \"%s\" of run %s"):format(parsed.no and "refused" or "approved", path, id)

@@ -196,7 +196,7 @@ local function operators_wishes(s, parsed)
     end
     for _, path in ipairs(paths) do
       s:record("operator", path, { again = true, by = s.user })
-      s.history.steps[path].status = "again"
+      s.history:again(path)
     end
   end
 end

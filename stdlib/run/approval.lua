@@ -139,10 +139,11 @@ function approval.ask(s, st, wish)
 end
 
 --- Writes an approval or a refusal into the journal of a run that waits (or will
--- wait) for it. who: { by, host }.
+-- wait) for it. who: { by, host, user }, user being who typed it for `by`.
 function approval.give(journal, path, who, answer)
   journal:add(answer == "no" and "refused" or "approved", path,
-    { by = who.by, host = who.host, how = "drlua approve", at = clock.now() })
+    { by = who.by, host = who.host, how = who.user and "drlua approve, typed by " .. who.user or "drlua approve",
+      at = clock.now() })
 end
 
 return approval

@@ -86,13 +86,22 @@ function read.run_resumed(self)
   self.refusals = {}
 end
 
+-- The playbook was changed: what people agreed to is no longer what will be done.
+function read.changes_accepted(self)
+  self.approvals = {}
+end
+
+--- A step that is to be done again asks for its approval again.
+function history:again(path)
+  local step = self.steps[path]
+  if step then step.status = "again" end
+  self.approvals[path] = nil
+end
+
 function read.operator(self, event)
   local data = value.decode(event.data)
   if data.skip then self.skips[event.path] = data end
-  if data.again then
-    local step = self.steps[event.path]
-    if step then step.status = "again" end
-  end
+  if data.again then self:again(event.path) end
 end
 
 function read.check(self, event)

@@ -160,7 +160,11 @@ function life.reopen(state, id, loaded, values, options)
   s.approvals_seen = { approved = s.history.last, refused = s.history.last }
   s.journal:meta("status", "running")
   s.journal:meta("process", { pid = sys.pid(), start_time = sys.start_time(sys.pid()), host = s.host })
-  if options.accept_changes then keep_sources(j, loaded) end
+  if options.accept_changes then
+    keep_sources(j, loaded)
+    s:record("changes_accepted", "", { by = s.user })
+    s.history.approvals = {}
+  end
   s:record(options.rewinding and "rollback_started" or "run_resumed", "", { user = s.user, host = s.host })
   s.history.refusals = {}
   s:emit("run_started", { title = loaded.definition.title, playbook = loaded.path, targets = s.targets,

@@ -77,7 +77,7 @@ local function typed(w, arguments, answers)
     if answer and stop then
       from = stop
       table.remove(answers, 1)
-      task.await(proc:write(answer[2] .. "\n"))
+      if type(answer[2]) == "function" then answer[2]() else task.await(proc:write(answer[2] .. "\n")) end
     end
   end
   return text, task.await(proc:wait()).code
@@ -315,4 +315,40 @@ t.test("Ctrl-C during a change waits for its answer; twice stops at once", funct
   t.equal(r.code, 130)
   t.contains(r.err, "stopped at once")
   t.contains(w.run({ "show", "last" }).out, "in doubt: run x")
+end)
+
+t.test("a step over its budget is handed to the playbook's escalation, once", function()
+  local w = program.workspace { ["a.lua"] = playbook([[
+    dr.step("Slow", { budget = "0.05s" }, function() probe.block(0.4) end)]], [[
+    escalate = function(p, what) probe.opaque("page for " .. what.step) end,]]) }
+  local r = w.run { "a.lua" }
+  t.equal(r.code, 0, r.out .. r.err)
+  t.equal(w.effects(), { "opaque page for Slow" })
+end)
+
+t.test("at a terminal the answer may come from another one", function()
+  local w = program.workspace { ["a.lua"] = irreversible }
+  local given
+  local text, code = typed(w, { "a.lua" }, { { "Type yes", function()
+    given = w.run { "approve", "last", "Burn", "--as", "ann" }
+  end } })
+  t.equal(given.code, 0, given.err)
+  t.equal(code, 0, text)
+  t.equal(w.effects(), { "opaque burn" })
+  t.contains(w.run({ "report", "last" }).out, "approved by ann")
+end)
+
+t.test("an approval is for what was shown: done again, or changed, it is asked for again", function()
+  local text = irreversible:gsub('probe.opaque%("burn"%)', '%0 if not os.getenv("GO") then dr.fail("wet wood") end')
+  local w = program.workspace { ["a.lua"] = text }
+  local id = program.events(w.run({ "a.lua", "--output", "json" }).out)[1].run
+  w.run { "approve", id, "Burn" }
+  t.equal(w.run({ "resume", id }).code, 1)
+  t.equal(#w.effects(), 1)
+  -- A new attempt of the same step needs no new yes; an edited playbook does.
+  w.write("a.lua", text .. "-- edited\n")
+  t.equal(w.run({ "resume", id, "--accept-changes" }, { env = { GO = "1" } }).code, 4)
+  t.equal(#w.effects(), 1)
+  w.run { "approve", id, "Burn" }
+  t.equal(w.run({ "resume", id }, { env = { GO = "1" } }).code, 0)
 end)
