@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 static const char SERVER_META[] = "drlua.server";
-enum { CONNECTION_LIMIT = 8192 };
+enum { CONNECTION_LIMIT = 8192, IDLE_SECONDS = 300 };
 
 struct server *server_check(lua_State *L) { return luaL_checkudata(L, 1, SERVER_META); }
 
@@ -272,7 +272,8 @@ static bool start_daemon(struct server *server, int fd, bool ipv6)
         flags, 0, NULL, NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_NOTIFY_CONNECTION,
         on_connection, server, MHD_OPTION_URI_LOG_CALLBACK, on_target, server,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTION_LIMIT, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTION_LIMIT, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)IDLE_SECONDS, MHD_OPTION_END);
     const union MHD_DaemonInfo *info =
         server->daemon ? MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     if (info)

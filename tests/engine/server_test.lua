@@ -111,6 +111,45 @@ t.test("a body over the limit is refused, announced or not", function()
   t.equal(task.await(srv:accept()).body, "0123456789")
 end)
 
+t.test("what is no HTTP is refused, and the server goes on", function()
+  local srv = listen()
+  for _, bad in ipairs { "\1\2\3\r\n\r\n", "GET\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: h\r\nX: " .. ("x"):rep(100000) .. "\r\n\r\n",
+    "GET /" .. ("y"):rep(100000) .. " HTTP/1.1\r\nHost: h\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: -5\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999999999999999\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" } do
+    local c = client(srv)
+    pcall(c.send, c, bad)
+    local answer = c:read_all()
+    t.ok(answer == "" or answer:find("^HTTP/1%.[01] [45]%d%d "), answer:sub(1, 80))
+  end
+  local c = client(srv)
+  c:send("GET /fine HTTP/1.1\r\nHost: h\r\n\r\n")
+  local req = task.await(srv:accept())
+  t.equal(req.target, "/fine")
+  req:respond {}
+  t.ok(c:read_until("\r\n\r\n"))
+end)
+
+t.test("a client that leaves in the middle of its request", function()
+  local srv = listen()
+  local c = client(srv)
+  c:send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nhalf")
+  task.sleep(0.01)
+  c:close()
+  c = client(srv)
+  c:send("GET /next HTTP/1.1\r\nHost: h\r\n\r\n")
+  local req = task.await(srv:accept())
+  t.equal(req.target, "/next")
+  -- And one that leaves while Lua thinks.
+  c:close()
+  req:respond { body = ("x"):rep(1000000) }
+  c = client(srv)
+  c:send("GET /last HTTP/1.1\r\nHost: h\r\n\r\n")
+  t.equal(task.await(srv:accept()).target, "/last")
+end)
+
 t.test("an answer in chunks", function()
   local srv = listen()
   local c = client(srv)
