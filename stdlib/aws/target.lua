@@ -60,7 +60,8 @@ local function make(client, op, found)
   local auth = AUTH[chosen.name] or "sigv4"
   local signing_region = auth == "sigv4a" and region_set(chosen) or chosen.signing_region or client.region
   if unsigned(op) then auth = "none" end
-  local shown = client.region or chosen.signing_region
+  -- The region that is asked: of services without regions that of their only one.
+  local shown = auth ~= "sigv4a" and chosen.signing_region or client.region
   return {
     origin = scheme .. "://" .. authority, path = path, host = host_header(scheme, authority), scheme = scheme,
     is_local = is_local(authority), headers = headers_of(found), auth = auth,

@@ -460,3 +460,16 @@ t.test("no region is an error with the ways to give one", function()
   end)
   t.contains(e.where, "call_test.lua")
 end)
+
+t.test("a service without regions is told by the region that it lives in", function()
+  lane.reset()
+  local time = test_clock()
+  local route53 = aws.route53 { region = "us-west-2", credentials = KEYS, clock = time }
+  local found = route53:target(route53:operation "ListHostedZones", {})
+  t.equal(found.host, "route53.amazonaws.com")
+  t.equal(found.signing_region, "us-east-1")
+  t.equal(found.region, "us-east-1")
+  t.equal(aws.route53 { credentials = KEYS }:target(route53:operation "ListHostedZones", {}).region, "us-east-1")
+  local rds = aws.rds { region = "eu-west-1", credentials = KEYS }
+  t.equal(rds:target(rds:operation "DescribeDBInstances", {}).region, "eu-west-1")
+end)
