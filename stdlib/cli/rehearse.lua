@@ -63,7 +63,7 @@ local function pass_signals(s)
   return task.spawn(function()
     pcall(function()
       while true do
-        local name = task.await(signal.next { "INT", "TERM" })
+        local name = task.await(signal.next { "INT", "TERM", "HUP" })
         if not name then return end
         if s.child then s.child:kill(name) else return end
       end

@@ -61,7 +61,7 @@ local function watch_signals(s, view)
   return task.spawn(function()
     pcall(function()
       while true do
-        local name = task.await(signal.next { "INT", "TERM" })
+        local name = task.await(signal.next { "INT", "TERM", "HUP" })
         if not name then return end
         if s.stopping then
           view:say("stopped at once; drlua resume " .. s.id)

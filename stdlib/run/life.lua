@@ -67,6 +67,14 @@ local function head_of(s, loaded, values)
   return head
 end
 
+-- The names of the locks, and the run's own: whatever a playbook locks, a run has one
+-- process at a time.
+local function with_own(names, id)
+  local all = table.move(names, 1, #names, 1, {})
+  table.insert(all, lock.of_run(id))
+  return all
+end
+
 local function make_journal(state, id, locks)
   local ok, j = pcall(journal.create, state:journal(id))
   if ok then return j end
@@ -81,8 +89,9 @@ function life.begin(state, loaded, values, options)
   options.secrets = life.secrets(loaded, values)
   local names = playbook.locks(loaded.definition, values, loaded.path, loaded.environment_name)
   local id = state:new_run()
-  local ok, locks = pcall(lock.take, state:locks(), names, id)
+  local ok, locks = pcall(lock.take, state:locks(), with_own(names, id), id)
   if not ok then
+    for _, name in ipairs(fs.list(state:run(id)) or {}) do fs.remove(state:run(id) .. "/" .. name) end
     fs.remove(state:run(id))
     error(locks, 0)
   end
@@ -149,7 +158,7 @@ function life.reopen(state, id, loaded, values, options)
   local j = journal.open(state:journal(id))
   local head = j:meta("run")
   if not options.accept_changes then refuse_edited(j, loaded, id) end
-  local locks = lock.take(state:locks(), j:meta("locks") or {}, id)
+  local locks = lock.take(state:locks(), with_own(j:meta("locks") or {}, id), id)
   local fields = fields_of(loaded, values, options)
   fields.id, fields.nonce, fields.journal, fields.started = id, head.nonce, j, head.started
   fields.history = history.read(j)

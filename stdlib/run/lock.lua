@@ -34,8 +34,19 @@ local function write_owner(path, owner)
   fs.write(path .. ".owner", value.encode(owner), { mode = 384, atomic = true })
 end
 
+--- The name of a run's own lock, which lies beside its journal.
+function lock.of_run(id)
+  return "run " .. id
+end
+
+local function path_of(directory, name)
+  local id = name:match("^run (%d%S+)$")
+  if id then return ("%s/../runs/%s/lock"):format(directory, id) end
+  return directory .. "/" .. file_name(name)
+end
+
 local function take(directory, name, owner)
-  local path = directory .. "/" .. file_name(name)
+  local path = path_of(directory, name)
   local handle, message, kind = fs.lock(path)
   if not handle then
     if kind == "busy" then return nil, owner_of(path) end

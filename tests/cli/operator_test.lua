@@ -352,3 +352,17 @@ t.test("an approval is for what was shown: done again, or changed, it is asked f
   w.run { "approve", id, "Burn" }
   t.equal(w.run({ "resume", id }, { env = { GO = "1" } }).code, 0)
 end)
+
+t.test("a run has one process at a time, whatever its playbook locks", function()
+  local w = program.workspace { ["a.lua"] = playbook(
+    'dr.step("Hold", function() for i = 1, 500 do dr.note("tick") probe.block(0.02) end end)',
+    "lock = function() return {} end,") }
+  local second
+  w.run({ "a.lua", "--output", "json" }, { on_line = function(line, proc)
+    if line:find('"tick"', 1, true) and not second then
+      second = w.run { "resume", "last" }
+      proc:kill("KILL")
+    end
+  end })
+  t.equal(second.code, 5, second.out .. second.err)
+end)

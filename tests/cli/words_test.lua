@@ -80,7 +80,7 @@ t.test("a new playbook loads, plans, checks and is listed", function()
   local s, w = simulator(), program.workspace {}
   local made = w.run { "new", "shop-failover" }
   t.equal(made.code, 0, made.err)
-  t.equal(made.out, "playbooks/shop_failover.lua\n")
+  t.equal(made.out, "playbooks/shop_failover.lua\nplaybooks/rehearsals/shop_failover.lua\n")
   t.equal(w.run({ "new", "shop-failover" }).code, 2)
   for _, arguments in ipairs { { "plan", "shop_failover" }, { "check", "playbooks/shop_failover.lua" },
     { "shop_failover.lua" }, { "help", "shop_failover" } } do
