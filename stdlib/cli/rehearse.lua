@@ -108,6 +108,10 @@ function rehearse.rehearse(parsed)
       errors.raise { kind = "failed", message = ("drlua ended with code %s before a run began"):format(
         tostring(run.code or run.signal)) }
     end
+    if run.code == 130 then
+      code = 130
+      return say("the rehearsal was interrupted (seed %d)", settings.seed)
+    end
     local expectations = s:judge(run)
     local good = print_verdict(parsed, run, expectations, s:record(run, expectations), settings.seed)
     code = good and 0 or (run.code ~= 0 and run.code or 1)
