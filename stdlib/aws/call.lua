@@ -67,12 +67,12 @@ end
 local function sign(c, wire, body)
   local target, sign_with = c.target, c.target.sign
   if target.auth == "none" then return end
-  local credentials = c.client.credentials:get()
-  c.credentials = credentials
   if not sign_with then
-    c.request.headers.Authorization = "Bearer " .. credentials.token
+    c.request.headers.Authorization = "Bearer " .. c.client:bearer_token()
     return
   end
+  local credentials = c.client.credentials:get()
+  c.credentials = credentials
   sign_with.credentials = credentials
   sign_with.time = c.client.clock.now() + c.lane.skew
   sign_with.sign_body_header = sign_with.always_hashed or body == nil or body == ""

@@ -100,6 +100,7 @@ end
 
 Client.credentials_for = session.methods.credentials_for
 Client.renew_credentials = session.methods.renew_credentials
+Client.bearer_token = session.methods.bearer_token
 
 -- One call
 

@@ -143,6 +143,18 @@ function Parts.renew_credentials(self, used)
   return ok and renewed
 end
 
+--- The token of services that take one: AWS_BEARER_TOKEN_SERVICE, or the profile's SSO
+-- session.
+function Parts.bearer_token(self)
+  local name = "AWS_BEARER_TOKEN_" .. self.signing_name:upper():gsub("[^%w]", "_")
+  local given = config.environment[name]
+  if given and given ~= "" then return given end
+  local found = credentials.token(self.token_source)
+  if found then return found.token end
+  caller.misuse(nil, "aws.%s takes a token of IAM Identity Center: name an sso_session in the profile, or set %s",
+    self.service, name)
+end
+
 session.methods = Parts
 
 local function seconds(options)
@@ -184,7 +196,8 @@ function session.parts(service, model, options)
     cluster = cluster_of(service, model, options),
     service = service, model = model, region = name, endpoint_url = url or false,
     endpoint_params = endpoint_params(loaded, options, url), serialize_options = serialize_options(loaded, service),
-    credentials = provider, clock = options.clock or session.clock, targets = {}, timeout = seconds(options),
+    credentials = provider, token_source = { profile = options.profile, config = cfg },
+    clock = options.clock or session.clock, targets = {}, timeout = seconds(options),
     retry_mode = mode_of(options.retry_mode or loaded.retry_mode),
     attempts = quota.attempts(service, options.max_attempts or loaded.max_attempts),
     use_fips = options.use_fips or loaded.fips,

@@ -46,6 +46,13 @@ local function unsigned(op)
   return op.model.authtype == "none" or type(auth) == "table" and #auth > 0 and auth[1] == "smithy.api#noAuth"
 end
 
+-- Services that take a token of IAM Identity Center in place of a signature.
+local function by_token(client, op)
+  local auth = op.model.auth
+  if type(auth) == "table" then return auth[1] == "smithy.api#httpBearerAuth" end
+  return op.model.authtype == "bearer" or client.model:metadata().signature_version == "bearer"
+end
+
 local function headers_of(found)
   local list = {}
   for name, values in pairs(found.headers or {}) do
@@ -59,7 +66,7 @@ local function make(client, op, found)
   local chosen = choose(found.auth_schemes)
   local auth = AUTH[chosen.name] or "sigv4"
   local signing_region = auth == "sigv4a" and region_set(chosen) or chosen.signing_region or client.region
-  if unsigned(op) then auth = "none" end
+  if unsigned(op) then auth = "none" elseif by_token(client, op) then auth = "bearer" end
   -- The region that is asked: of services without regions that of their only one.
   local shown = auth ~= "sigv4a" and chosen.signing_region or client.region
   return {

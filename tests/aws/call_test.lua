@@ -6,6 +6,7 @@ local errors = require "errors"
 local fake = require "fake"
 local lane = require "aws.lane"
 local observer = require "aws.observer"
+local sys = require "native.sys"
 local task = require "task"
 
 fake.own_settings()
@@ -472,4 +473,17 @@ t.test("a service without regions is told by the region that it lives in", funct
   t.equal(aws.route53 { credentials = KEYS }:target(route53:operation "ListHostedZones", {}).region, "us-east-1")
   local rds = aws.rds { region = "eu-west-1", credentials = KEYS }
   t.equal(rds:target(rds:operation "DescribeDBInstances", {}).region, "eu-west-1")
+end)
+
+t.test("services that take a token get it", function()
+  local server, options = start { body = '{"displayName":"me"}' }
+  local client = aws.codecatalyst(options)
+  t.raises("takes a token of IAM Identity Center: name an sso_session in the profile, or set AWS_BEARER_TOKEN_",
+    function() client:verify_session {} end)
+  t.equal(#server.requests, 0)
+  local name = "AWS_BEARER_TOKEN_" .. client.signing_name:upper():gsub("[^%w]", "_")
+  sys.setenv(name, "secret-token")
+  t.cleanup(function() sys.setenv(name, nil) end)
+  client:verify_session {}
+  t.equal(fake.header(server.requests[1], "Authorization"), "Bearer secret-token")
 end)
