@@ -139,12 +139,14 @@ function task.sleep(seconds)
 end
 
 -- Runs every ready task once; then one turn of the loop.
-local function turn()
+local function turn(main)
   for _ = head, tail do
     local t = dequeue()
     if not t then break end
     if not t.ended then resume(t) end
   end
+  -- What others still wait for need not come.
+  if main.ended then return true end
   local idle = head > tail
   if idle and loop.pending() == 0 then return false end
   for _, op in ipairs(loop.wait(idle and math.huge or 0)) do
@@ -163,7 +165,7 @@ function task.run(fn, ...)
   if current then return fn(...) end
   local main = task.spawn(fn, ...)
   while not main.ended do
-    if not turn() and not main.ended and head > tail then
+    if not turn(main) and not main.ended and head > tail then
       errors.raise { kind = "invalid", message = "deadlock: every task waits, and nothing is under way" }
     end
   end

@@ -11,9 +11,11 @@ local catalogue = {}
 
 --- drlua list
 function catalogue.list(parsed)
+  local found = 0
   for _, directory in ipairs(library.directories()) do
     for _, path in ipairs(library.paths(directory)) do
       local loaded, e = errors.try(library.load, path)
+      found = found + 1
       if parsed.output == "json" then
         io.stdout:write(value.encode { path = path, title = loaded and loaded.definition.title,
           summary = loaded and loaded.definition.summary, error = e and tostring(e) }, "\n")
@@ -23,6 +25,9 @@ function catalogue.list(parsed)
         io.stdout:write(("%-44s cannot be loaded: %s\n"):format(path, tostring(e)))
       end
     end
+  end
+  if found == 0 and parsed.output ~= "json" then
+    io.stdout:write("no playbooks in ", table.concat(library.directories(), " or "), "\n")
   end
   return 0
 end
@@ -187,7 +192,9 @@ end
 --- drlua new NAME: a playbook and its rehearsal.
 function catalogue.new(parsed)
   local name = parsed.words[1]
-  if not name or not name:find("^[%w_-]+$") then options.usage("drlua new NAME: letters, digits, - and _") end
+  if not name or not name:find("^[%w_-]+$") then
+    options.usage("new: give the playbook a name of letters, digits, - and _")
+  end
   local stem = name:gsub("-", "_")
   local path = ("playbooks/%s.lua"):format(stem)
   local rehearsal = ("playbooks/rehearsals/%s.lua"):format(stem)

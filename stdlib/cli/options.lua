@@ -89,7 +89,9 @@ local function read_option(parsed, verb, known, words, i)
       table.insert(parsed.lists[name], value)
     end
   else
-    parsed.params[name:gsub("-", "_")] = value or "true"
+    local parameter = name:gsub("-", "_")
+    parsed.params[parameter] = value or "true"
+    parsed.switches[parameter] = value == nil or nil
   end
   return i + 1
 end
@@ -132,7 +134,7 @@ end
 function options.parse(words)
   local name, rest = verb_of(words)
   local verb = options.verbs[name]
-  local parsed = { verb = name, words = {}, params = {}, lists = {} }
+  local parsed = { verb = name, words = {}, params = {}, switches = {}, lists = {} }
   if verb.raw then
     parsed.words = rest
     return parsed

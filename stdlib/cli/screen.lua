@@ -54,7 +54,7 @@ local function clip(text, width)
 end
 
 function screen:erase()
-  if self.drawn > 0 then io.stderr:write(("\27[%dA\27[J"):format(self.drawn)) end
+  if self.drawn > 0 then io.stderr:write(("\r\27[%dA\27[J"):format(self.drawn)) end
   self.drawn = 0
 end
 

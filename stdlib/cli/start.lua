@@ -28,7 +28,7 @@ local function summary(s, result)
     say("%s: %s. Run %s.", title, result.outcome == "succeeded" and "done" or result.outcome, s.id)
   else
     say("%s: %s. Run %s.", title, result.outcome, s.id)
-    if result.message then say("  %s", result.message) end
+    if result.message and result.message ~= result.outcome then say("  %s", result.message) end
   end
   local rpo = result.facts and result.facts.measures.rpo
   local function line(name, achieved, rows, target)
@@ -126,7 +126,7 @@ function start.prepare(parsed)
   end
   local loaded = library.load(path, parsed.env)
   local values, exposed = params.resolve(loaded.definition.params, parsed.params,
-    loaded.environment and loaded.environment.params, parsed.env)
+    loaded.environment and loaded.environment.params, parsed.env, parsed.switches)
   warn_exposed(exposed)
   return loaded, values
 end

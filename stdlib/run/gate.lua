@@ -259,9 +259,23 @@ function gate.keep_promise(options, name, e)
   end
 end
 
+--- Refuses a program that would have a secret among its arguments, which everybody on
+-- the machine can read.
+function gate.guard_arguments(s, e)
+  if e.kind ~= "process" or not s.secrets or type(e.input) ~= "table" then return end
+  for _, word in ipairs(type(e.input.argv) == "table" and e.input.argv or {}) do
+    local name = type(word) == "string" and s.secrets:within(word)
+    if name then
+      control.misuse("%s: the secret %s is among the arguments, which every user of this machine can read: hand it "
+        .. "over by env or stdin", e.what or "process.run", name)
+    end
+  end
+end
+
 --- The gate of `run`, `resume` and `rollback`.
 function gate.run(s, here, e, fn)
   if s.stopping then control.raise("interrupt", "interrupted") end
+  gate.guard_arguments(s, e)
   local step = here:innermost_step()
   if e.read then
     -- A probe asks how things stand now.

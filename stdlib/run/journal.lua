@@ -25,9 +25,19 @@ CREATE TABLE events (
 CREATE TABLE sources (path TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
 ]]
 
+-- SQLite tells little of what the disk said.
+local LITTLE_BYTES = 300000
+
+local function disk_full(path)
+  local space = fs.statfs(path:match("^(.*)/[^/]*$") or ".")
+  return space and space.free < LITTLE_BYTES
+end
+
 local function unusable(path, message, kind)
   local why = kind == "busy" and "it is locked by another program"
-    or kind == "full" and "the disk is full"
+    or (kind == "full" or disk_full(path)) and "the disk is full"
+    or tostring(message):find("unable to open", 1, true)
+      and "it cannot be opened for writing, as looking into it needs too (a read-only disk, or another user's?)"
     or (kind == "corrupt" or kind == "invalid") and "it is damaged (" .. tostring(message) .. ")"
     or tostring(message)
   control.raise("journal", ("the journal %s cannot be used: %s"):format(path, why), { cause = kind })
@@ -63,6 +73,7 @@ function journal.open(path, options)
   local rows = must(self, self.db:rows("PRAGMA user_version"))
   if rows[1].user_version ~= VERSION then
     self.db:close()
+    if rows[1].user_version == 0 then unusable(path, "it is empty: its run had not begun, so start a new one") end
     unusable(path, ("it has format %d, and this drlua writes format %d"):format(rows[1].user_version, VERSION))
   end
   return self

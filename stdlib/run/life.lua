@@ -79,6 +79,7 @@ local function make_journal(state, id, locks)
   local ok, j = pcall(journal.create, state:journal(id))
   if ok then return j end
   lock.release(locks)
+  fs.remove_tree(state:run(id))
   local e = errors.from(j)
   errors.raise { kind = "state", message = e.message }
 end

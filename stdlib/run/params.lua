@@ -188,6 +188,13 @@ local function from_process(p)
   return nonempty(own or "") or p.env and nonempty(sys.getenv(p.env) or "") or nil
 end
 
+-- A secret that came by the environment is taken out of it: no program that a playbook
+-- starts needs it there, and those that do are given it by name.
+local function forget_in_process(p)
+  sys.setenv("DRLUA_PARAM_" .. p.name:upper(), nil)
+  if p.env then sys.setenv(p.env, nil) end
+end
+
 local function option(name)
   return "--" .. name:gsub("_", "-")
 end
@@ -208,17 +215,22 @@ local function unknown_names(declared, given, faults)
       local near = nearest.to(name, names)
       table.insert(faults, ("unknown parameter %s%s"):format(option(name),
         near and ("; did you mean %s?"):format(option(near))
-        or #names == 0 and "; this playbook has none" or ""))
+        or #names == 0 and "; this playbook has none" or "; `drlua help PLAYBOOK` lists them"))
     end
   end
 end
 
 --- The values of a run. given: from the command line, name -> text;
--- environment: the environment's `params`, or nil. Raises one error of kind "usage"
+-- environment: the environment's `params`, or nil; switches: name -> true for those
+-- that the command line named without a value, as only a bool may be. Raises one error of kind "usage"
 -- that names every fault. Returns values, and the names of secrets given in argv.
-function params.resolve(declared, given, environment, environment_name)
+function params.resolve(declared, given, environment, environment_name, switches)
   local faults, values, exposed = {}, {}, {}
   unknown_names(declared, given, faults)
+  for name in pairs(switches or {}) do
+    local p = declared.by_name[name]
+    if p and p.type ~= "bool" then table.insert(faults, ("%s needs a value"):format(option(name))) end
+  end
   for _, p in ipairs(declared) do
     local source = given[p.name]
     if p.secret and source ~= nil then table.insert(exposed, p.name) end
@@ -232,6 +244,7 @@ function params.resolve(declared, given, environment, environment_name)
       if v == nil then table.insert(faults, why) else values[p.name] = v end
     end
   end
+  for _, p in ipairs(declared) do if p.secret then forget_in_process(p) end end
   if #faults > 0 then
     table.sort(faults)
     errors.raise { kind = "usage", message = table.concat(faults, "; "), faults = faults }

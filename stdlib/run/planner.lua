@@ -116,6 +116,7 @@ end
 --- The gate of plan and check.
 function planner:gate(here, e, fn)
   if self.stopping then control.raise("interrupt", "interrupted") end
+  gate.guard_arguments(self, e)
   local planned = here:innermost_step() or self.outside
   if not planned.planes then planned = self.outside end -- a check under `drlua check`
   local seen = seen_before(self, here, e)

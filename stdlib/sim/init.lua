@@ -56,12 +56,14 @@ end
 
 local function listen(where)
   local address, port = (where or "127.0.0.1:0"):match("^%[?([^%]]-)%]?:(%d+)$")
-  if not address then
-    errors.raise { kind = "invalid", message = ("--listen wants HOST:PORT, not %s"):format(tostring(where)) }
+  if not address or tonumber(port) > 65535 then
+    errors.raise { kind = "invalid",
+      message = ("--listen wants HOST:PORT (port 0 to 65535), not %s"):format(tostring(where)) }
   end
   if address == "localhost" then address = "127.0.0.1" end
   local srv, message, kind = server.listen { host = address, port = math.tointeger(tonumber(port)) }
-  return errors.check("listen on " .. address .. ":" .. port, srv, message, kind), address
+  if not srv then errors.raise { kind = kind, message = ("cannot %s"):format(message) } end
+  return srv, address
 end
 
 --- Starts a simulator; must be called in a task. options (all optional): listen

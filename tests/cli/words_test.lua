@@ -103,3 +103,22 @@ t.test("a region that refuses a wrong name is not down", function()
   r = w.run({ playbook_path, "--yes", "--primary", "app", "--replica", "app-dr" }, { env = env })
   t.contains(r.out, "us-east-1 is not down: RDS answers in us-east-1 (SignatureDoesNotMatch)")
 end)
+
+t.test("a simulator that cannot listen says so and ends", function()
+  local s, w = simulator(), program.workspace {}
+  for listen, message in pairs { ["127.0.0.1:99999"] = "--listen wants HOST:PORT", ["999.1.1.1:80"] = "not an address",
+    [("127.0.0.1:%d"):format(s.port)] = "Address already in use" } do
+    local r = w.run { "sim", "--listen", listen }
+    t.equal(r.code, 2)
+    t.contains(r.err, message)
+  end
+end)
+
+t.test("a parameter without its value is refused, unless it is a switch", function()
+  local w = program.workspace { ["a.lua"] = playbook('dr.step("s", function() return { p.name, p.on } end)',
+    'params = { { "name" }, { "on", type = "bool", default = false } },') }
+  local r = w.run { "a.lua", "--name" }
+  t.equal(r.code, 2)
+  t.contains(r.err, "--name needs a value")
+  t.equal(w.run({ "a.lua", "--name", "x", "--on" }).code, 0)
+end)
