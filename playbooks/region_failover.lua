@@ -19,8 +19,13 @@ local function login(p)
 end
 
 local function cluster(p)
+  if p.eks_cluster then
+    return { eks = aws.eks { region = p.dr_region }, name = p.eks_cluster, namespace = p.namespace }
+  end
   return { kubeconfig = p.kubeconfig, context = p.kube_context, namespace = p.namespace }
 end
+
+local function has_cluster(p) return p.eks_cluster ~= nil or p.kube_context ~= nil end
 
 -- The writes that the application saw acknowledged, from a place that outlives the
 -- region: { rows =, last_at = }.
@@ -170,6 +175,7 @@ return dr.playbook {
     { "checks", type = "list", required = false, help = "SQL checks: { { name=, sql= } }; each must answer true" },
 
     { "terraform_dir", required = false, help = "applied with region and environment=dr" },
+    { "eks_cluster", required = false, help = "EKS cluster of the recovery region; or kube_context" },
     { "kubeconfig", required = false },
     { "kube_context", required = false, help = "context of the recovery cluster" },
     { "namespace", required = false },
@@ -235,7 +241,7 @@ return dr.playbook {
         services.describe(aws.ecs { region = p.dr_region }, p.ecs_cluster, names)
       end)
     end
-    if p.kube_context then
+    if has_cluster(p) then
       dr.check("The recovery cluster answers", function() kubernetes.read(cluster(p), { "get", "nodes" }) end)
     end
   end,
@@ -284,10 +290,11 @@ return dr.playbook {
       end,
       function()
         dr.step("Apply the recovery infrastructure", { budget = "30m", when = p.terraform_dir ~= nil }, function()
+          local variables = { region = p.dr_region, environment = "dr" }
           terraform.init(p.terraform_dir)
-          terraform.apply(p.terraform_dir, { region = p.dr_region, environment = "dr" })
+          if terraform.has_changes(p.terraform_dir, variables) then terraform.apply(p.terraform_dir, variables) end
         end)
-        dr.step("Deploy to the recovery cluster", { budget = "45m", when = p.kube_context ~= nil },
+        dr.step("Deploy to the recovery cluster", { budget = "45m", when = has_cluster(p) },
           function() deploy_kubernetes(p) end)
         dr.step("Start the services", { budget = "15m", when = p.ecs_cluster ~= nil },
           function() return deploy_services(p) end)

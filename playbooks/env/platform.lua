@@ -19,7 +19,7 @@ return {
       { name = "Audit logs are there", sql = "select count(*) > 0 from audit_logs" },
     },
 
-    kube_context = "platform-prod-dr",
+    eks_cluster = "platform-prod-dr",
     namespace = "platform-prod",
     helm_release = "platform",
     helm_chart = "./helm-charts/platform",

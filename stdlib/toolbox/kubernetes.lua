@@ -1,8 +1,11 @@
 --- kubectl and helm, called with arguments and never through a shell.
 --
--- `cluster` is a table { kubeconfig, context, namespace }, each optional: what is
--- absent is left to kubectl's own configuration.
+-- `cluster` is a table, every field optional: kubeconfig (a path), context, namespace;
+-- what is absent is left to kubectl's own configuration. Or { eks = client, name =,
+-- namespace = }: an EKS cluster by name, with a kubeconfig and a token of AWS made for
+-- each command, so that none is too old and no AWS CLI is needed.
 local dr = require "drlua"
+local files = require "files"
 local process = require "process"
 
 local kubernetes = {}
@@ -22,18 +25,28 @@ local function command(program, cluster, arguments)
   return table.move(arguments, 1, #arguments, #argv + 1, argv)
 end
 
+local function run(program, cluster, arguments, options)
+  local function with(target)
+    local call = command(program, target, arguments)
+    call.read, call.timeout = options.read, options.timeout
+    return process.run(call).stdout
+  end
+  if not cluster.eks then return with(cluster) end
+  return files.temporary(function(directory)
+    local path = directory .. "/kubeconfig"
+    files.write(path, (cluster.eks:kubeconfig(cluster.name)))
+    return with { kubeconfig = path, namespace = cluster.namespace }
+  end)
+end
+
 --- Runs kubectl for reading only and returns its output.
 function kubernetes.read(cluster, arguments, timeout)
-  local call = command("kubectl", cluster, arguments)
-  call.read, call.timeout = true, timeout or "1m"
-  return process.run(call).stdout
+  return run("kubectl", cluster, arguments, { read = true, timeout = timeout or "1m" })
 end
 
 --- Runs kubectl for a change.
 function kubernetes.change(cluster, arguments, timeout)
-  local call = command("kubectl", cluster, arguments)
-  call.timeout = timeout or "5m"
-  return process.run(call).stdout
+  return run("kubectl", cluster, arguments, { timeout = timeout or "5m" })
 end
 
 --- kubectl apply -f PATH.
@@ -54,6 +67,7 @@ function kubernetes.wait_rollout(cluster, deployment, timeout)
 end
 
 --- Installs or upgrades a helm release: `install` alone fails where one exists.
+-- options: values (list of files), timeout (default "13m": an EKS token lives for 14).
 function kubernetes.helm_release(cluster, release, chart, options)
   options = options or {}
   local arguments = { "upgrade", release, chart, "--install", "--wait" }
@@ -61,9 +75,7 @@ function kubernetes.helm_release(cluster, release, chart, options)
     table.insert(arguments, "--values")
     table.insert(arguments, file)
   end
-  local call = command("helm", cluster, arguments)
-  call.timeout = options.timeout or "15m"
-  return process.run(call).stdout
+  return run("helm", cluster, arguments, { timeout = options.timeout or "13m" })
 end
 
 return kubernetes

@@ -107,3 +107,17 @@ t.test("an object that is not there is an error with kubectl's words", function(
   local e = t.raises("kubectl", kubernetes.read, cluster, { "get", "deployment", "nothing" })
   t.contains(tostring(e), "NotFound")
 end)
+
+t.test("an EKS cluster by its name, with a kubeconfig of its own for each command", function()
+  local cluster, state = started()
+  local made = 0
+  local eks = { kubeconfig = function(_, name)
+    t.equal(name, "platform-dr")
+    made = made + 1
+    return (fs.read(cluster.kubeconfig):gsub('"current%-context":"other"', '"current-context":"dr"'))
+  end }
+  local target = { eks = eks, name = "platform-dr", namespace = "production" }
+  t.contains(kubernetes.read(target, { "get", "nodes", "-o", "name" }), "node/node-1")
+  kubernetes.scale(target, "api", 4)
+  t.equal({ state.replicas, made }, { 4, 2 })
+end)
