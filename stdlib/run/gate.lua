@@ -244,7 +244,9 @@ local function change(s, here, step, e, fn)
   if former and not former.result.error and former.intent.fingerprint == fingerprint(s, e) then
     -- A new attempt: what an earlier one did and still stands is not done twice.
     local answer = hand_back(s, former.result)
-    if settle.look(s, e, former.intent, answer) == "stands" then
+    local verdict, _, blind = settle.look(s, e, former.intent, answer)
+    if blind then error(blind, 0) end
+    if verdict == "stands" then
       s:note(("%s was done by an earlier attempt and still stands"):format(e.what or gate.name(e)), step)
       return settled(s, step, key, answer)
     end

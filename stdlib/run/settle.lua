@@ -229,13 +229,14 @@ function settle.doubtful(e)
 end
 
 --- Looks for the effect of a call. Returns "stands" and the answer, "absent", or nil
--- when no rule can tell.
+-- when no rule can tell; with an error in third place when the look itself failed.
 function settle.look(s, e, intent, answer)
   local rule = e.kind == "aws" and rules[e.service .. "." .. e.operation]
   if not rule or not e.call or not intent.input then return nil end
   local ok, there, found = pcall(rule, e.call, s.secrets:reveal(intent.input), answer,
     intent.at or s:now())
-  if not ok or there == nil then return nil end
+  if not ok then return nil, nil, errors.from(there) end
+  if there == nil then return nil end
   return there and "stands" or "absent", there and (found or {}) or nil
 end
 
@@ -243,10 +244,13 @@ end
 -- Raises a pause when only the operator can know and nobody is there to ask.
 function settle.decide(s, step, e, intent)
   if e.token_member then return "again", nil, "sent again under the same idempotency token" end
-  local verdict, answer = settle.look(s, e, intent)
+  local verdict, answer, failed = settle.look(s, e, intent)
   if verdict == "stands" then return "stands", answer, "a look shows that it had its effect" end
   if verdict == "absent" then return "again", nil, "a look shows that it had no effect; sent again" end
   if is_repeatable(step, e) then return "again", nil, "sent again, which does no more than once" end
+  -- Nobody can be asked sensibly while AWS does not answer: the step fails, and a
+  -- resume looks again.
+  if failed then error(failed, 0) end
   local word = s:ask_settled(step, e, intent)
   if word == "done" then return "stands", {}, "the operator says that it had its effect" end
   return "again", nil, "the operator says that it had no effect; sent again"

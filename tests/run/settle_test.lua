@@ -70,11 +70,13 @@ t.test("a reboot can be told only while it lasts, or where parameters still wait
   t.equal((look("rds.RebootDBInstance", input, { instance { DBInstanceStatus = "available" } })), nil)
 end)
 
-t.test("a look that fails tells nothing", function()
-  t.equal((look("rds.CreateDBInstance", { DBInstanceIdentifier = "x" }, { {}, nil })), "absent")
+t.test("a look that fails tells nothing, and nothing is sent on its account", function()
   local e = { kind = "aws", service = "rds", operation = "CreateDBInstance",
     call = function() errors.raise { kind = "timeout", message = "region does not answer" } end }
-  t.equal((settle.look(session(), e, { input = { DBInstanceIdentifier = "x" } })), nil)
+  local verdict, _, failed = settle.look(session(), e, { input = { DBInstanceIdentifier = "x" } })
+  t.equal(verdict, nil)
+  t.equal(failed.kind, "timeout")
+  t.raises("does not answer", settle.decide, session("again"), {}, e, { input = { DBInstanceIdentifier = "x" } })
 end)
 
 local function decide(e, step, answer)
