@@ -38,7 +38,8 @@ end
 local function signs_of_life(p)
   local alive = {}
   local page, e = dr.try(function()
-    return aws.rds { region = p.primary_region }:describe_db_instances { DBInstanceIdentifier = p.primary }
+    return aws.rds { region = p.primary_region, timeout = p.probe_timeout }
+      :describe_db_instances { DBInstanceIdentifier = p.primary }
   end)
   -- A refusal is an answer too: of a living region, to a wrong name or wrong credentials.
   local refused_by_aws = e and e.kind == "aws" and e.status and e.status < 500
@@ -46,9 +47,11 @@ local function signs_of_life(p)
     table.insert(alive, "RDS answers in " .. p.primary_region .. (e and " (" .. tostring(e.code) .. ")" or ""))
   end
   dr.note(page and "the RDS API answers in " .. p.primary_region or "RDS: " .. tostring(e))
-  local instance = page and page.DBInstances[1]
-  if instance and p.db_user then
-    local db, refused = dr.try(databases.connect, instance, login(p))
+  -- A silent API is not a dead database: its address, where we have it, is tried too.
+  local endpoint = p.primary_host and { Address = p.primary_host, Port = p.primary_port }
+    or page and page.DBInstances[1].Endpoint
+  if endpoint and p.db_user then
+    local db, refused = dr.try(databases.connect, { Endpoint = endpoint }, login(p), p.probe_timeout)
     dr.note(db and "the primary database accepts connections" or "primary database: " .. tostring(refused))
     if db then
       table.insert(alive, "the primary database accepts connections")
@@ -56,7 +59,7 @@ local function signs_of_life(p)
     end
   end
   if p.health_url then
-    local answer, silent = dr.try(http.get, p.health_url, { timeout = "10s" })
+    local answer, silent = dr.try(http.get, p.health_url, { timeout = p.probe_timeout })
     if answer then table.insert(alive, p.health_url .. " is healthy") end
     dr.note(answer and p.health_url .. " is healthy" or "health: " .. tostring(silent))
   end
@@ -160,6 +163,10 @@ return dr.playbook {
     { "backup_window", pattern = "^%d%d:%d%d%-%d%d:%d%d$", required = false, help = "UTC, as 03:00-04:00" },
     { "promotion_grace", type = "duration", default = "5m",
       help = "how long AWS may leave the replica as it is after it accepted the promotion" },
+    { "primary_host", required = false,
+      help = "the primary database's address: tried although the region's API is silent" },
+    { "primary_port", type = "int", default = 5432 },
+    { "probe_timeout", type = "duration", default = "10s", help = "how long a sign of life may take" },
     { "drill", type = "bool", default = false, help = "go on although the primary region answers" },
     { "outage_started", type = "time", required = false, help = "RTO counts from here; default: the start of the run" },
     { "health_url", type = "url", required = false, help = "the service's health check in the primary region" },

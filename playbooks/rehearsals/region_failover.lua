@@ -31,6 +31,7 @@ return {
     return {
       primary_region = "us-east-1", dr_region = "us-west-2",
       primary = "platform-prod", replica = "platform-prod-replica-dr",
+      primary_host = stage.sim:instance("platform-prod").shape.Endpoint.Address, probe_timeout = "2s",
       health_url = stage.url .. "/_sim/health/platform",
       db_name = "platform", db_user = "platform",
       rpo_table = "data_points", rpo_column = "created_at",

@@ -132,6 +132,20 @@ t.test("a living region is not failed over by accident", function()
   t.equal(succeeded(s, "PromoteReadReplica"), 0)
 end)
 
+t.test("an API that is down is no dead database", function()
+  local s = started()
+  local directory = program.directory()
+  s:fault { kind = "unavailable", service = "rds", region = "us-east-1" }
+  local arguments = { table.unpack(ARGUMENTS) }
+  for _, word in ipairs { "--primary-host", s:instance("shop").shape.Endpoint.Address, "--probe-timeout", "2s" } do
+    table.insert(arguments, word)
+  end
+  local r = program.run(arguments, { env = keys(s.url, directory) })
+  t.equal(r.code, 1, r.out .. r.err)
+  t.contains(r.err .. r.out, "us-east-1 is not down: the primary database accepts connections")
+  t.equal(succeeded(s, "PromoteReadReplica"), 0)
+end)
+
 local function moto_world(server, env)
   local script = program.directory() .. "/world.lua"
   assert(fs.write(script, [[
