@@ -160,6 +160,23 @@ t.test("a failed step that is tried again does not do again what stands", functi
   t.contains(r.err, "was done by an earlier attempt and still stands")
 end)
 
+t.test("while nobody answers whether it stands, nothing is sent", function()
+  local w = program.workspace { ["a.lua"] = playbook [[
+    dr.step("Make", function()
+      local made = probe.create("db").DBInstance.Port
+      if not os.getenv("GO") then dr.fail("not yet") end
+      return made
+    end)]] }
+  t.equal(w.run({ "a.lua" }).code, 1)
+  fs.write(w.world .. ".blind", "")
+  local r = w.run({ "resume", "last" }, { env = { GO = "1" } })
+  t.equal(r.code, 1)
+  t.contains(r.out, "nobody answers")
+  fs.remove(w.world .. ".blind")
+  t.equal(w.run({ "resume", "last" }, { env = { GO = "1" } }).code, 0)
+  t.equal(w.effects(), { "create db" })
+end)
+
 t.test("reads outside of steps, the clock and waits are the same on a replay", function()
   local w = program.workspace { ["a.lua"] = playbook [[
     local count, at = probe.count(), dr.now()
