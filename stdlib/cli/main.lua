@@ -58,7 +58,8 @@ local function complain(e, trace, json)
   if json then
     local value = require "run.value"
     local clock = require "native.clock"
-    local event = { time = clock.format(clock.now(), "rfc3339"), event = "run_failed", error = text }
+    local event = { time = clock.format(clock.now(), "rfc3339"), event = "run_failed", run = value.null,
+      error = text }
     io.stdout:write(value.encode(event), "\n")
   end
   io.stderr:write("drlua: ", text, "\n")
