@@ -1,5 +1,6 @@
 --- drlua rehearse: a playbook run in the simulator, through a disaster, and judged.
 local clock = require "native.clock"
+local duration = require "duration"
 local errors = require "errors"
 local fs = require "native.fs"
 local library = require "cli.library"
@@ -71,7 +72,7 @@ local function pass_signals(s)
   end)
 end
 
-local function print_verdict(parsed, run, expectations, report_path, seed)
+local function print_verdict(parsed, run, expectations, report_path, seed, speed)
   local good = true
   for _, e in ipairs(expectations) do good = good and e.passed end
   if parsed.output == "json" then
@@ -85,6 +86,10 @@ local function print_verdict(parsed, run, expectations, report_path, seed)
     io.stdout:write(("%s  %s%s\n"):format(e.passed and "ok  " or "FAIL", e.name, e.detail and ": " .. e.detail or ""))
   end
   io.stdout:write(("Rehearsal %s. Seed %d.\n"):format(good and "passed" or "failed", seed))
+  if speed ~= 1 then
+    io.stdout:write(("What takes AWS a minute took %s here: the RTO above is no forecast.\n"):format(
+      duration.format(60 / speed)))
+  end
   io.stdout:write(("Report: %s\n"):format(report_path))
   return good
 end
@@ -105,15 +110,16 @@ function rehearse.rehearse(parsed)
     local run = s:play(arguments, { with_disasters = true })
     signals:cancel()
     if not run.id then
-      errors.raise { kind = "failed", message = ("drlua ended with code %s before a run began"):format(
-        tostring(run.code or run.signal)) }
+      errors.raise { kind = "failed", exit_code = run.code,
+        message = ("drlua ended with code %s before a run began"):format(tostring(run.code or run.signal)) }
     end
     if run.code == 130 then
       code = 130
       return say("the rehearsal was interrupted (seed %d)", settings.seed)
     end
     local expectations = s:judge(run)
-    local good = print_verdict(parsed, run, expectations, s:record(run, expectations), settings.seed)
+    local good = print_verdict(parsed, run, expectations, s:record(run, expectations), settings.seed,
+      s.speed)
     code = good and 0 or (run.code ~= 0 and run.code or 1)
   end, function(raised)
     raised = errors.from(raised)
@@ -124,7 +130,7 @@ function rehearse.rehearse(parsed)
   if not ok then
     if parsed.trace then io.stderr:write(e.traceback, "\n") end
     say("drlua rehearse: %s (seed %d)", tostring(e), settings.seed)
-    return 1
+    return e.exit_code or 1
   end
   return code
 end

@@ -80,10 +80,39 @@ function screen:draw()
   io.stderr:flush()
 end
 
+local function columns(text) return utf8.len(text) or #text end
+
+-- A line too long for `width` columns, broken between words.
+local function broken(text, width)
+  local lines, line = {}, nil
+  local indent = text:match("^ *")
+  for word in text:gmatch("%S+") do
+    if line and columns(line) + 1 + columns(word) > width then
+      table.insert(lines, line)
+      line = nil
+    end
+    line = line and line .. " " .. word or indent .. (#lines > 0 and "  " or "") .. word
+  end
+  table.insert(lines, line)
+  return lines
+end
+
+local function wrapped(text, width)
+  local lines = {}
+  for piece in (text .. "\n"):gmatch("(.-)\n") do
+    local parts = columns(piece) > width and broken(piece, width) or { piece }
+    table.move(parts, 1, #parts, #lines + 1, lines)
+  end
+  return lines
+end
+
+local MARGIN = 15 -- the time and the word before every line
+
 function screen:line(at, word, text)
   self:erase()
   local head = os.date("%H:%M:%S", math.floor(at))
-  for piece in (text .. "\n"):gmatch("(.-)\n") do
+  local width = self.tty and math.max((sys.winsize(2) or 80) - MARGIN, 30) or math.huge
+  for _, piece in ipairs(wrapped(text, width)) do
     io.stderr:write(("%s %s %s\n"):format(head, self:paint(word, ("%-5s"):format(word)), piece))
     head, word = (" "):rep(8), ""
   end

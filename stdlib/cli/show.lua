@@ -5,6 +5,7 @@ local duration = require "duration"
 local fs = require "native.fs"
 local journal = require "run.journal"
 local life = require "run.life"
+local native_json = require "native.json"
 local options = require "cli.options"
 local report = require "run.report"
 local state = require "run.state"
@@ -14,6 +15,8 @@ local value = require "run.value"
 local show = {}
 
 local function at(t) return clock.format(math.floor(t), "rfc3339") end
+
+local json_array = native_json.array
 
 local function json(data)
   io.stdout:write(value.encode(data), "\n")
@@ -35,7 +38,7 @@ local function one(kept, id)
     j:close()
     return { run = id, status = status, title = head.title, playbook = head.path, environment = head.environment,
       started = at(head.started), ended = ended and at(ended.time), user = head.user, host = head.host,
-      seconds = ended and ended.time - head.started }
+      seconds = ended and ended.time - head.started, rehearsal = head.rehearsal and true or nil }
   end)
   return ok and row or { run = id, status = "unreadable", title = tostring(row), started = "" }
 end
@@ -53,7 +56,7 @@ function show.runs(parsed)
   for _, row in ipairs(rows) do
     io.stdout:write(("%-24s %-12s %-20s %-8s %s%s\n"):format(row.run, row.status, row.started,
       row.seconds and duration.format(row.seconds) or "", row.title,
-      row.environment and " (" .. row.environment .. ")" or ""))
+      (row.environment and " (" .. row.environment .. ")" or "") .. (row.rehearsal and " · rehearsal" or "")))
   end
   return 0
 end
@@ -70,9 +73,9 @@ local function plain_step(s)
 end
 
 local function show_json(facts, status)
-  local steps = {}
+  local steps = json_array {}
   for _, s in ipairs(facts.steps) do table.insert(steps, plain_step(s)) end
-  local calls = {}
+  local calls = json_array {}
   for _, c in ipairs(facts.calls) do
     table.insert(calls, { step = c.path, what = c.what, name = c.name, region = c.region, outcome = c.outcome,
       token = c.token, time = at(c.time) })
@@ -80,7 +83,7 @@ local function show_json(facts, status)
   json { run = facts.head.id, status = status, title = facts.head.title, playbook = facts.head.path,
     environment = facts.head.environment, params = facts.head.params, started = at(facts.head.started),
     ended = facts.ended and at(facts.ended), message = facts.message, rto = facts.rto, measures = facts.measures,
-    targets = facts.head.targets, steps = steps, calls = calls, checks = facts.checks }
+    targets = facts.head.targets, steps = steps, calls = calls, checks = json_array(facts.checks) }
 end
 
 --- drlua show RUN

@@ -70,7 +70,8 @@ end
 -- state (path of the state directory), log.
 function stage.set(plan, options)
   local self = setmetatable({ plan = plan, seed = options.seed, state = options.state, runs = {} }, stage)
-  self.sim = sim.start { speed = options.speed or plan.speed or 60, seed = options.seed, log = options.log }
+  self.speed = options.speed or plan.speed or 60
+  self.sim = sim.start { speed = self.speed, seed = options.seed, log = options.log }
   self.url = self.sim.url
   local ok, e = xpcall(function()
     self.sim:load(value_of(plan.world, self))

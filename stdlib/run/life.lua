@@ -84,11 +84,21 @@ local function make_journal(state, id, locks)
   errors.raise { kind = "state", message = e.message }
 end
 
+-- A rehearsal changes nothing but its own simulator: it may not keep a real recovery
+-- from its lock, nor another rehearsal.
+local function lock_names(loaded, values)
+  local names = playbook.locks(loaded.definition, values, loaded.path, loaded.environment_name)
+  if not sys.getenv("DRLUA_REHEARSAL") then return names end
+  local stage = sys.getenv("AWS_ENDPOINT_URL") or ""
+  for i, name in ipairs(names) do names[i] = ("rehearsal at %s: %s"):format(stage, name) end
+  return names
+end
+
 --- Begins a run: returns its session. options: out, operator, assume_yes. Raises
 -- before anything is started when the locks are held or nothing can be written.
 function life.begin(state, loaded, values, options)
   options.secrets = life.secrets(loaded, values)
-  local names = playbook.locks(loaded.definition, values, loaded.path, loaded.environment_name)
+  local names = lock_names(loaded, values)
   local id = state:new_run()
   local ok, locks = pcall(lock.take, state:locks(), with_own(names, id), id)
   if not ok then

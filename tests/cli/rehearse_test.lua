@@ -3,6 +3,7 @@ local t = require "harness"
 local fs = require "native.fs"
 local program = require "program"
 local stage = require "cli.stage"
+local task = require "task"
 local value = require "run.value"
 
 local PLAYBOOK = [[
@@ -145,4 +146,31 @@ t.test("an approval says what the step is about to change", function()
     if e.event == "approval_needed" then changes = e.changes end
   end
   t.equal(changes, { "ecs.update_service of c in us-west-2, account 123456789012" })
+end)
+
+t.test("a rehearsal keeps no real run from its lock, nor another rehearsal", function()
+  local w = program.workspace { ["a.lua"] = program.playbook [[
+    dr.step("Wait", function()
+      probe.opaque("began")
+      while require("files").exists(os.getenv("PROBE_WORLD") .. ".hold") do dr.sleep("0.05s") end
+    end)]], ["world.hold"] = "" }
+  local rehearsal = { DRLUA_REHEARSAL = "1", AWS_ENDPOINT_URL = "http://127.0.0.1:1" }
+  local results = task.all {
+    function() return w.run({ "a.lua" }, { env = rehearsal }) end,
+    function()
+      while #w.effects() < 1 do task.sleep(0.02) end
+      local refused = w.run({ "a.lua" }, { env = rehearsal })
+      fs.remove(w.directory .. "/world.hold")
+      return refused
+    end,
+    function()
+      while #w.effects() < 1 do task.sleep(0.02) end
+      return w.run { "a.lua" }
+    end,
+  }
+  t.equal(results[1].code, 0, results[1].err)
+  t.equal(results[2].code, 5)
+  t.equal(results[3].code, 0, results[3].err)
+  local _, marked = w.run({ "runs" }).out:gsub("rehearsal", "")
+  t.equal(marked, 1)
 end)
