@@ -205,7 +205,7 @@ local function recover(p)
     return databases.get(c.rds, p.database)
   end)
 
-  local point = dr.step("Choose the recovery point", { risk = "read", budget = "10m" }, function()
+  local point = dr.step("Choose the recovery point", { risk = "read", budget = "5m" }, function()
     local best, why = backups.newest_before(c.backup, p.vault, database_arn, p.corruption_time)
     if not best then dr.fail(why) end
     dr.note(("recovery point of %s, %s before the corruption"):format(dr.format_time(best.CreationDate),
@@ -234,7 +234,7 @@ local function recover(p)
     scale_to(c, p, zero(p))
   end)
 
-  dr.step("Restore the backup", { budget = "2h" }, function()
+  dr.step("Restore the backup", { budget = "45m" }, function()
     local job = c.backup:start_restore_job {
       RecoveryPointArn = point.arn, IamRoleArn = p.backup_role or
         ("arn:aws:iam::%s:role/service-role/AWSBackupDefaultServiceRole"):format(account),
@@ -246,7 +246,7 @@ local function recover(p)
     return job
   end)
 
-  dr.step("Prove the restored data whole", { budget = "30m", when = p.db_user ~= nil }, function()
+  dr.step("Prove the restored data whole", { budget = "10m", when = p.db_user ~= nil }, function()
     databases.with(databases.get(c.rds, names.restored), login(p), function(db)
       integrity.verify(db)
       for _, check in ipairs(p.checks or {}) do
@@ -257,18 +257,18 @@ local function recover(p)
     end)
   end)
 
-  dr.step("Test the application on the restored database", { budget = "30m", when = p.application_tests ~= nil },
+  dr.step("Test the application on the restored database", { budget = "15m", when = p.application_tests ~= nil },
     function()
       local endpoint = databases.get(c.rds, names.restored).Endpoint
       command(p.application_tests, { read = true, timeout = "30m",
         env = { DATABASE_HOST = endpoint.Address, DATABASE_PORT = tostring(endpoint.Port) } })
     end)
 
-  dr.step("Carry the original's settings over", { budget = "30m" },
+  dr.step("Carry the original's settings over", { budget = "10m" },
     function() carry_over(c, names.restored, original) end)
 
   dr.step("Rename the corrupt database away", {
-    risk = "irreversible", budget = "30m",
+    risk = "irreversible", budget = "5m",
     approve = ("%s in %s becomes %s: nothing answers under its name until the restored one takes it. Going back is "
       .. "the same rename the other way"):format(p.database, p.region, names.corrupted),
     done = renamed(c, p.database, names.corrupted),
@@ -276,7 +276,7 @@ local function recover(p)
   }, function() return rename(c, p.database, names.corrupted).Endpoint end)
 
   local endpoint = dr.step("Rename the restored database into place", {
-    budget = "30m",
+    budget = "5m",
     done = renamed(c, names.restored, p.database),
     undo = function() rename(c, p.database, names.restored) end,
   }, function() return rename(c, names.restored, p.database).Endpoint end)
@@ -287,14 +287,15 @@ local function recover(p)
     return databases.with({ Endpoint = endpoint }, login(p), databases.prove_writable)
   end)
 
-  dr.step("Start the services again", { budget = "15m" }, function()
+  dr.step("Start the services again", { budget = "10m" }, function()
     scale_to(c, p, before.counts)
     suspend_scaling(c, before.scaling, false)
     hook(p, "maintenance_off")
   end)
 
-  dr.step("Validate the recovery", { budget = "15m" }, function() checklist(c, p, names) end)
+  dr.step("Validate the recovery", { budget = "10m" }, function() checklist(c, p, names) end)
 
+  dr.recovered()
   dr.step("Make a fresh backup", { budget = "1h" }, function()
     local job = c.backup:start_backup_job {
       BackupVaultName = p.vault, ResourceArn = database_arn,

@@ -174,6 +174,13 @@ function dr.incident_started(at)
   s:incident_started(at)
 end
 
+--- The service serves again: the RTO ends here, and what follows (a fresh backup,
+-- telling people) does not count. Without it the RTO ends with the run.
+function dr.recovered()
+  local _, s = here("recovered")
+  s:recovered()
+end
+
 --- Records a measurement: dr.measure("rpo", { seconds =, rows =, detail = }).
 function dr.measure(name, fields)
   local _, s = here("measure")

@@ -130,6 +130,9 @@ function dr.run_started() end
 ---@param at number seconds since the epoch
 function dr.incident_started(at) end
 
+--- The service serves again: the RTO ends here.
+function dr.recovered() end
+
 --- A measurement for the report, such as "rpo".
 ---@param name string
 ---@param fields { seconds: number?, rows: integer?, value: any, detail: string? }

@@ -225,7 +225,7 @@ end
 function life.conclude(s, ok, e)
   local outcome, code, event = verdict(s, ok, e)
   local result = { outcome = outcome, code = code, message = e and s.secrets:mask(sentence(e)) or nil, error = e,
-    rto = s:now() - (s.incident or s.started), under_way = s.secrets:mask(s:under_way()) }
+    rto = (s.recovered_at or s:now()) - (s.incident or s.started), under_way = s.secrets:mask(s:under_way()) }
   if outcome == "interrupted" then result.message = "interrupted" end
   local kept = pcall(function()
     s:record("run_ended", "", { outcome = outcome, message = result.message, rto = result.rto })

@@ -303,6 +303,8 @@ end
 
 function planner:time() return self:now() end
 function planner.incident_started() end
+-- What is planned after this does not keep anybody waiting for the service.
+function planner:recovered() table.insert(self.tree.items, { recovered = true }) end
 function planner.measure() end
 function planner.waiting() end
 function planner:note(text)
@@ -340,6 +342,7 @@ end
 local function span(node)
   local total, names, open = 0, {}, false
   for _, item in ipairs(node.items) do
+    if item.recovered then break end
     if item.children then
       local longest, way = -1, {}
       for _, child in ipairs(item.children) do

@@ -100,6 +100,7 @@ function read.operator(facts, event, data)
 end
 function read.measure(facts, _, data) facts.measures[data.name] = data end
 function read.incident(facts, _, data) facts.incident = data.at end
+function read.recovered(facts, _, data) facts.recovered = data.at end
 function read.run_resumed(facts, event) table.insert(facts.resumes, event.time) end
 function read.run_ended(facts, event, data)
   facts.ended, facts.outcome, facts.message = event.time, data.outcome, data.message
@@ -147,6 +148,7 @@ local function head(facts, out)
   if h.environment then out("| Environment | %s |", h.environment) end
   out("| Started | %s by %s on %s |", at(h.started), h.user, h.host)
   if facts.incident then out("| Incident began | %s |", at(facts.incident)) end
+  if facts.recovered then out("| Recovered | %s |", at(facts.recovered)) end
   if facts.ended then out("| Ended | %s (%s) |", at(facts.ended), facts.outcome) end
   for _, t in ipairs(facts.resumes) do out("| Resumed | %s |", at(t)) end
   if facts.message then out("| Reason | %s |", cell(facts.message)) end

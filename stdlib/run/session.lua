@@ -316,6 +316,12 @@ function session:incident_started(at)
   self:record("incident", "", { at = at })
 end
 
+--- The service serves again: the RTO ends here, whatever the run does afterwards.
+function session:recovered()
+  self.recovered_at = self:time()
+  self:record("recovered", "", { at = self.recovered_at })
+end
+
 function session:approve(text)
   local here = scope.current()
   self:step("Approval: " .. text:sub(1, 60), { approve = text }, function() return true end)

@@ -14,8 +14,8 @@ local notify = {}
 
 local function field(channel, name)
   local value = channel[name]
-  if type(value) == "table" and value.env then return dr.env(value.env) end
-  return value
+  if type(value) ~= "table" or not value.env then return value end
+  return dr.env(value.env) or dr.fail(("the variable %s is not set"):format(value.env))
 end
 
 local senders = {}

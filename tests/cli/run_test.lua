@@ -1,6 +1,7 @@
 -- Running playbooks: what is refused before anything starts, events, exit codes.
 local t = require "harness"
 local fs = require "native.fs"
+local clock = require "native.clock"
 local program = require "program"
 
 local playbook = program.playbook
@@ -254,4 +255,22 @@ t.test("DRLUA_PARAM_NAME goes before the variable of `env`", function()
   local r = w.run({ "a.lua" }, { env = { WORD = "shell", DRLUA_PARAM_WORD = "own" } })
   t.contains(r.err, "word own")
   t.contains(w.run({ "a.lua" }, { env = { WORD = "shell" } }).err, "word shell")
+end)
+
+t.test("the RTO ends when the service serves again, not with the run", function()
+  local w = program.workspace { ["a.lua"] = playbook [[
+    dr.incident_started(dr.run_started() - 100)
+    dr.step("Recover", function() end)
+    dr.recovered()
+    dr.step("Paperwork", function() dr.sleep("1s") end)]] }
+  local r = w.run { "a.lua", "--output", "json" }
+  t.equal(r.code, 0, r.err)
+  local first, last = 0, 0
+  local rto
+  for _, event in ipairs(program.events(r.out)) do
+    if event.event == "run_started" then first = clock.parse(event.time) end
+    if event.event == "run_succeeded" then rto, last = event.rto, clock.parse(event.time) end
+  end
+  t.ok(rto >= 100 and rto <= 100 + last - first - 0.9, ("RTO %s of a run of %s s"):format(rto, last - first))
+  t.contains(w.run({ "report", "last" }).out, "| Recovered |")
 end)
