@@ -15,13 +15,19 @@ end
 local function prompt(self, text)
   if self.asked == text then return end
   self.screen:erase()
-  self.screen.asking, self.asked = true, text
-  io.stderr:write(text, " ")
-  io.stderr:flush()
+  self.asked = text
+  self.screen:ask(text)
 end
 
 local function answered(self)
-  self.screen.asking, self.asked = false, nil
+  self.asked, self.screen.asking = nil, nil
+end
+
+--- The question needs no answer any more: somebody else gave it.
+function operator:forget()
+  if not self.asked then return end
+  self.screen:erase()
+  answered(self)
 end
 
 -- A typed line, or nil when none came within `seconds` (nil: waits for it).

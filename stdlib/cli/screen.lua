@@ -53,7 +53,15 @@ local function clip(text, width)
   return text
 end
 
+--- Shows a question below everything else, until `asking` is taken away.
+function screen:ask(text)
+  self.asking = text
+  io.stderr:write(text, " ")
+  io.stderr:flush()
+end
+
 function screen:erase()
+  if self.asking and self.tty then io.stderr:write("\r\27[J") end
   if self.drawn > 0 then io.stderr:write(("\r\27[%dA\27[J"):format(self.drawn)) end
   self.drawn = 0
 end
@@ -67,6 +75,7 @@ end
 
 function screen:draw()
   if not self.tty then return end
+  if self.asking then return self:ask(self.asking) end
   local width = sys.winsize(2) or 80
   local now, lines = clock.now(), {}
   for _, path in ipairs(self.order) do

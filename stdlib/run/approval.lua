@@ -133,6 +133,7 @@ function approval.ask(s, st, wish)
   end
   s:waiting(st, "approval")
   local ok, e = xpcall(wait, control.handler, s, st, wish, q, asked)
+  s.operator:forget()
   st.waited = (st.waited or 0) + (s:now() - asked)
   s:waiting(st, nil)
   if not ok then error(e, 0) end

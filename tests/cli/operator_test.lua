@@ -336,6 +336,19 @@ t.test("at a terminal the answer may come from another one", function()
   t.equal(code, 0, text)
   t.equal(w.effects(), { "opaque burn" })
   t.contains(w.run({ "report", "last" }).out, "approved by ann")
+  -- The question is taken from the screen before anything else is written.
+  t.ok(not text:find('%("Burn"%): [^\r]*%d%d:%d%d'), text)
+end)
+
+t.test("at a terminal long lines are broken between words", function()
+  local words = ("confirmed "):rep(30)
+  local w = program.workspace { ["a.lua"] = playbook('dr.note("' .. words .. '") dr.step("s", function() end)') }
+  local text, code = typed(w, { "a.lua" }, {})
+  t.equal(code, 0, text)
+  for line in text:gmatch("[^\r\n]+") do t.ok(#line <= 80 or not line:find("confirmed"), line) end
+  local _, whole = text:gsub("confirmed", "")
+  t.equal(whole, 30)
+  t.contains(w.run({ "a.lua" }).err, words)
 end)
 
 t.test("an approval is for what was shown: done again, or changed, it is asked for again", function()
