@@ -101,6 +101,12 @@ local function print_plan(loaded, plan, targets)
   out(("Expected: %s%s%s"):format(plan.open_ended and "at least " or "", duration.format(plan.expected),
     targets.rto and (", target RTO %s%s"):format(duration.format(targets.rto),
       plan.expected > targets.rto and " — MISSED" or "") or ""))
+  for _, s in ipairs(plan.steps) do
+    if s.stop and not s.unsure then
+      out(("As things stand it would stop at step %d, %s."):format(s.number, s.step))
+      break
+    end
+  end
   if #plan.critical > 1 then out("Critical path: " .. table.concat(plan.critical, " → ")) end
 end
 

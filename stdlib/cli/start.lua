@@ -14,6 +14,7 @@ local rollback = require "run.rollback"
 local screen = require "cli.screen"
 local signal = require "native.signal"
 local state = require "run.state"
+local sys = require "native.sys"
 local task = require "task"
 
 local start = {}
@@ -50,7 +51,8 @@ local function summary(s, result)
   if total > 0 then say("Checks: %d passed, %d failed, %d skipped", counts.passed, counts.failed, counts.skipped) end
   if not good then
     for _, text in ipairs(result.under_way) do say("In flight: %s", text) end
-    say("Go on with: drlua resume %s", s.id)
+    -- A rehearsal's world ends with it.
+    if not sys.getenv("DRLUA_REHEARSAL") then say("Go on with: drlua resume %s", s.id) end
   end
   if result.report then say("Report: %s", result.report) end
   io.stdout:write(table.concat(out, "\n"), "\n")

@@ -345,7 +345,9 @@ t.test("at a terminal long lines are broken between words", function()
   local w = program.workspace { ["a.lua"] = playbook('dr.note("' .. words .. '") dr.step("s", function() end)') }
   local text, code = typed(w, { "a.lua" }, {})
   t.equal(code, 0, text)
-  for line in text:gsub("\27%[[%d;]*%a", ""):gmatch("[^\r\n]+") do t.ok(#line <= 80 or not line:find("confirmed"), line) end
+  for line in text:gsub("\27%[[%d;]*%a", ""):gmatch("[^\r\n]+") do
+    t.ok(#line <= 80 or not line:find("confirmed"), line)
+  end
   local _, whole = text:gsub("confirmed", "")
   t.equal(whole, 30)
   t.contains(w.run({ "a.lua" }).err, words)

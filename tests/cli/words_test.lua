@@ -36,6 +36,8 @@ t.test("a plan and an approval name the account, the region and the resource", f
   for _, e in ipairs(program.events(run.out)) do asked = e.event == "approval_needed" and e or asked end
   t.equal(asked.changes, { "rds.promote_read_replica of app-dr in us-west-2, account 123456789012" })
   s:stop()
+  w.write("b.lua", playbook 'dr.step("Look", function() dr.fail("not here") end)')
+  t.contains(w.run({ "plan", "b.lua" }).out, "As things stand it would stop at step 1, Look.")
   t.contains(w.run({ "plan", "a.lua" }, { env = aws_of(s) }).out, "Account unknown")
 end)
 
