@@ -21,7 +21,7 @@ local unknown = require "unknown"
 local http = {}
 
 local options = { "method", "url", "headers", "query", "json", "form", "body", "timeout", "connect_timeout", "expect",
-  "follow", "reuse", "verify", "ca_file", "save_to", "max_body_bytes", "what", "repeatable", "read" }
+  "follow", "reuse", "verify", "ca_file", "save_to", "max_body_bytes", "what", "repeatable" }
 local known = {}
 for _, name in ipairs(options) do known[name] = true end
 
@@ -138,7 +138,7 @@ local function refuse(method, call, answer)
   if words:find("^<") then words = "" end
   errors.raise { kind = kind_of(answer.status), status = answer.status, body = answer.body,
     retryable = answer.status == 429 or answer.status == 503
-      or (answer.status >= 500 and (idempotent[method] or call.read or call.repeatable)) or false,
+      or (answer.status >= 500 and (idempotent[method] or call.repeatable)) or false,
     message = ("%s to %s was answered %d%s"):format(method, place(call.url), answer.status,
       words ~= "" and ": " .. words or "") }
 end
@@ -167,7 +167,7 @@ local function send(method, call)
   if not answer then
     if kind == "cancelled" then errors.raise { kind = kind, message = message } end
     errors.raise { kind = kind, message = message, retryable = before_sending[kind]
-      or (while_sending[kind] and (idempotent[method] or call.read or call.repeatable)) or false }
+      or (while_sending[kind] and (idempotent[method] or call.repeatable)) or false }
   end
   answer.headers = collect_headers(answer.headers)
   if not expected(answer.status, call.expect) then refuse(method, call, answer) end
@@ -193,14 +193,13 @@ end
 --                after a move of DNS sees where the name leads now
 --   save_to      path of a file for the body
 --   ca_file, verify = false, max_body_bytes
---   read         true: this request changes nothing, whatever its method (without save_to)
 --   repeatable   true: sending it twice does no more than once
 --   what         text for a person
 function http.request(call)
   if type(call) ~= "table" then errors.misuse(2, "http.request: a table expected, got %s", type(call)) end
   local method = (call.method or "GET"):upper()
   local keeps = call.save_to and not files.is_temporary(call.save_to)
-  local read = not keeps and (call.read or method == "GET" or method == "HEAD")
+  local read = not keeps and (method == "GET" or method == "HEAD")
   local answer = effect.perform({ kind = "http", operation = method, read = read, repeatable = call.repeatable,
     what = call.what or ("%s to %s"):format(method, place(call.url)), input = input_of(method, call) }, function()
     return send(method, call)

@@ -20,7 +20,7 @@ local ROUTES = {
   'process.run { "touch", mark }', 'process.run { "sh", "-c", "touch " .. mark }',
   'http.post(url, { json = {} })', 'http.put(url, { body = "x" })', 'http.delete(url)',
   'http.request { method = "post", url = url, body = "" }',
-  'http.get(url, { save_to = mark })', 'http.get(url, { save_to = mark, read = true })',
+  'http.get(url, { save_to = mark })', 'http.post(url, { read = true })',
   'files.write(mark, "x")', 'files.mkdir(mark)', 'files.rename("a.lua", mark)', 'files.remove("a.lua")',
   -- past the gate: insides of the library
   'rds:direct("StopDBInstance", { DBInstanceIdentifier = "shop" })',

@@ -87,6 +87,7 @@ t.test("failures on the way are errors, to be tried again", function()
   t.equal({ e.kind, e.retryable }, { "refused", true })
   t.raises("is not an http or https URL", http.get, "nonsense")
   t.raises("unknown option \"timout\"; did you mean timeout", http.get, "http://127.0.0.1/", { timout = 1 })
+  t.raises("unknown option \"read\"", http.post, "http://127.0.0.1/", { read = true })
   t.raises("only one of", http.post, "http://127.0.0.1/", { json = 1, body = "x" })
 end)
 
@@ -99,8 +100,7 @@ t.test("the gate: GET and HEAD read, everything else changes; an answer of the j
   t.cleanup(function() effect.install(former) end)
   t.equal(http.get("http://x/"):json(), { x = 1 })
   http.head "http://x/"
-  http.post("http://x/", { read = true })
   http.post "http://x/"
   http.get("http://x/", { save_to = "/tmp/x" })
-  t.equal(seen, { "GET read", "HEAD read", "POST read", "POST change", "GET change" })
+  t.equal(seen, { "GET read", "HEAD read", "POST change", "GET change" })
 end)
