@@ -273,7 +273,7 @@ local function look(self, run)
   function state.count(service, operation, region)
     local n = 0
     for _, call in ipairs(self.sim.calls:list { service = service, operation = operation, region = region }) do
-      if call.status == 200 or call.status == 201 or call.status == 204 then n = n + 1 end
+      if call.done then n = n + 1 end
     end
     return n
   end

@@ -68,7 +68,7 @@ end
 local function done_calls(s)
   local counts = {}
   for _, call in ipairs(s.sim.calls:list()) do
-    if call.mutating and call.status >= 200 and call.status < 300 and only_once(call.operation or "") then
+    if call.mutating and call.done and only_once(call.operation or "") then
       local key = ("%s.%s in %s"):format(call.service, call.operation, call.region)
       counts[key] = (counts[key] or 0) + 1
     end

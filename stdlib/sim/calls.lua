@@ -39,15 +39,16 @@ function Calls:open(time)
   return n
 end
 
---- Says what call `index` was and how it ended. status 0: no answer was sent.
-function Calls:close(index, account, region, service, operation, status, code)
+--- Says what call `index` was and how it ended. status 0: no answer was sent. done:
+-- the operation was carried out, even if its answer was lost or said otherwise.
+function Calls:close(index, account, region, service, operation, status, code, done)
   if index < self.first then return end
-  local key = ("%s %s %s %s %d %s"):format(account, region, service, operation, status, code)
+  local key = ("%s %s %s %s %d %s %s"):format(account, region, service, operation, status, code, done)
   local kind = self.known[key]
   if not kind then
     kind = {
       account = account, region = region, service = service, operation = operation,
-      mutating = calls.mutating(operation or ""), status = status, error = code,
+      mutating = calls.mutating(operation or ""), status = status, error = code, done = done or false,
     }
     self.known[key] = kind
   end

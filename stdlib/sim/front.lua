@@ -132,7 +132,8 @@ local function serialize(sim, call, service, output)
 end
 
 -- The call up to its answer: { status, headers, body }, the error's code or nil,
--- and what to do with the answer ("reset", "hang", or bytes to cut it to).
+-- what to do with the answer ("reset", "hang", or bytes to cut it to), and whether
+-- the operation was carried out, whatever becomes of its answer.
 local function course(sim, call, service, request)
   local plan = sim.faults:strike(call)
   if plan then
@@ -146,10 +147,11 @@ local function course(sim, call, service, request)
     answer, e = serialize(sim, call, service, output)
   end
   answer = answer or error_answer(service, call, e)
-  if not plan then return answer, e and e.code end
+  local done = output ~= nil
+  if not plan then return answer, e and e.code, nil, done end
   local instead, cut = apply(plan.after, call, service)
-  if type(instead) == "table" then return error_answer(service, call, instead), instead.code end
-  return answer, e and e.code or instead, instead or cut
+  if type(instead) == "table" then return error_answer(service, call, instead), instead.code, nil, done end
+  return answer, e and e.code or instead, instead or cut, done
 end
 
 local function send(request, answer, how)
@@ -161,8 +163,8 @@ local function send(request, answer, how)
   request:respond(answer)
 end
 
-local function log(sim, index, call, status, code)
-  sim.calls:close(index, call.account, call.region, call.service, call.operation, status, code)
+local function log(sim, index, call, status, code, done)
+  sim.calls:close(index, call.account, call.region, call.service, call.operation, status, code, done)
 end
 
 -- A region that is down: hang, refuse, or 503 for everybody.
@@ -206,8 +208,8 @@ local function serve(sim, http)
     return http:respond(error_answer(service, call, { status = 400, code = "InvalidAction",
       message = "The action or operation requested is invalid. Verify that the action is typed correctly." }))
   end
-  local answer, e, how = course(sim, call, service, request)
-  log(sim, index, call, answer and how ~= "reset" and how ~= "hang" and answer.status or 0, e)
+  local answer, e, how, done = course(sim, call, service, request)
+  log(sim, index, call, answer and how ~= "reset" and how ~= "hang" and answer.status or 0, e, done)
   return send(http, answer, how)
 end
 

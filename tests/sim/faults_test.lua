@@ -131,3 +131,18 @@ t.test("a fault can begin later on the virtual clock", function()
   s.clock:advance(601)
   client.ok(s, "sts", "GetCallerIdentity")
 end)
+
+t.test("a call whose answer was lost was carried out: effects are counted, not answers", function()
+  local s = started()
+  s:fault { kind = "lost", operation = "CreateHostedZone", count = 1 }
+  zone(s, "a.example")
+  s:fault { kind = "reset", operation = "CreateHostedZone", count = 1 }
+  zone(s, "b.example")
+  zone(s, "c.example")
+  local done = {}
+  for _, call in ipairs(s.calls:list { operation = "CreateHostedZone" }) do
+    table.insert(done, { call.status, call.done })
+  end
+  t.equal(done, { { 0, true }, { 0, false }, { 201, true } })
+  t.equal(client.admin(s, "GET", "calls")[1].done, nil)
+end)
