@@ -2,6 +2,7 @@
 -- cleaned up by a run of its own.
 local fs = require "native.fs"
 local program = require "program"
+local recovery = require "recovery"
 local sim = require "sim"
 local t = require "harness"
 local task = require "task"
@@ -9,13 +10,7 @@ local task = require "task"
 local PLAYBOOK = "playbooks/database_corruption.lua"
 local PASSWORD = "rehearsal-only-0815"
 
-local function environment(s, directory)
-  return {
-    AWS_ENDPOINT_URL = s.url, AWS_ACCESS_KEY_ID = "test", AWS_SECRET_ACCESS_KEY = "test", AWS_REGION = "us-east-1",
-    AWS_CONFIG_FILE = "/dev/null", AWS_SHARED_CREDENTIALS_FILE = "/dev/null", AWS_EC2_METADATA_DISABLED = "true",
-    DRLUA_STATE = directory .. "/state", DB_PASSWORD = PASSWORD,
-  }
-end
+local function environment(s, directory) return recovery.environment(s.url, directory, PASSWORD) end
 
 local function started()
   local s = sim.start { speed = 480, world = {
@@ -37,13 +32,7 @@ local function arguments(s, more)
   return table.move(more or {}, 1, #(more or {}), #list + 1, list)
 end
 
-local function count(s, operation)
-  local n = 0
-  for _, call in ipairs(s.calls:list { operation = operation }) do
-    if call.status == 200 then n = n + 1 end
-  end
-  return n
-end
+local count = recovery.succeeded
 
 t.test("the rehearsal ends recovered", function()
   local directory = program.directory()

@@ -5,6 +5,7 @@ local fs = require "native.fs"
 local json = require "native.json"
 local moto = require "moto"
 local program = require "program"
+local recovery = require "recovery"
 local sim = require "sim"
 local t = require "harness"
 local task = require "task"
@@ -12,13 +13,7 @@ local task = require "task"
 local PLAYBOOK = "playbooks/region_failover.lua"
 local PASSWORD = "rehearsal-only-4711"
 
-local function keys(url, directory)
-  return {
-    AWS_ENDPOINT_URL = url, AWS_ACCESS_KEY_ID = "test", AWS_SECRET_ACCESS_KEY = "test", AWS_REGION = "us-east-1",
-    AWS_CONFIG_FILE = "/dev/null", AWS_SHARED_CREDENTIALS_FILE = "/dev/null", AWS_EC2_METADATA_DISABLED = "true",
-    DRLUA_STATE = directory .. "/state", DB_PASSWORD = PASSWORD,
-  }
-end
+local function keys(url, directory) return recovery.environment(url, directory, PASSWORD) end
 
 local function world()
   return {
@@ -46,13 +41,7 @@ local function lose_region(s)
   s:fault { kind = "region_down", region = "us-east-1", mode = "refuse" }
 end
 
-local function succeeded(s, operation)
-  local n = 0
-  for _, call in ipairs(s.calls:list { operation = operation }) do
-    if call.status == 200 then n = n + 1 end
-  end
-  return n
-end
+local succeeded = recovery.succeeded
 
 t.test("the rehearsal ends recovered, and says so on one screen", function()
   local directory = program.directory()
