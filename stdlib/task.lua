@@ -172,12 +172,19 @@ function task.run(fn, ...)
   return main:wait()
 end
 
+-- Cancels the tasks and waits for the end of all. A cancel of the current task that
+-- comes meanwhile is kept: it takes effect where that task waits next.
 local function cancel_all(tasks)
   for _, t in ipairs(tasks) do t:cancel() end
-  for _, t in ipairs(tasks) do pcall(Task.wait, t) end
+  for _, t in ipairs(tasks) do
+    while not t.ended do
+      table.insert(t.waiters, current)
+      coroutine.yield()
+    end
+  end
 end
 
--- Waits for a task even while a cancel comes in: then all are cancelled.
+-- Waits for a task; a cancel of the current one ends all tasks first.
 local function wait_or_cancel(t, tasks)
   local ok, e = pcall(function()
     while not t.ended do
@@ -186,10 +193,7 @@ local function wait_or_cancel(t, tasks)
     end
   end)
   if ok then return end
-  local me = current
-  me.cancelled = false
   cancel_all(tasks)
-  me.cancelled = true
   error(e, 0)
 end
 
@@ -232,10 +236,7 @@ function task.race(functions)
       if not winner then park() end
     end
   end)
-  local was_cancelled = current.cancelled
-  current.cancelled = false
   cancel_all(tasks)
-  current.cancelled = was_cancelled
   if not ok then error(e, 0) end
   return winner:wait()
 end

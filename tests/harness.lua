@@ -8,7 +8,9 @@
 -- Each test runs as a task, and fails when it leaves an operation of the loop, an
 -- open descriptor, a child process, or a temporary file behind. Lines printed:
 -- "ok NAME", "not ok NAME" with the reason indented, "skip NAME: REASON"; the
--- runner (tests/run.lua) counts them.
+-- runner (tests/run.lua) counts them. A test that does not end is ended after
+-- WATCH_SECONDS, with the place where each of its tasks stood.
+local clock = require "native.clock"
 local errors = require "errors"
 local http = require "native.http"
 local loop = require "native.loop"
@@ -16,6 +18,16 @@ local sys = require "native.sys"
 local task = require "task"
 
 local harness = {}
+
+local WATCH_SECONDS = 300
+
+local spawned = setmetatable({}, { __mode = "k" })
+local spawn = task.spawn
+function task.spawn(...)
+  local t = spawn(...)
+  spawned[t] = true
+  return t
+end
 
 local function fail(text, ...)
   error(errors.new { kind = "assertion", message = text:format(...), traceback = debug.traceback("", 3) }, 0)
@@ -130,6 +142,24 @@ local function leaks(before_fds, before_children)
   if shell > 1 then fail("%d child processes left", shell - 1) end
 end
 
+-- Ends the process when the test has hung: nothing of it can be trusted any more. It
+-- watches from within the loop's wait: an operation of its own would be one that the
+-- tests count.
+local wait = loop.wait
+local function watch(name)
+  spawned[task.current()] = true
+  local deadline = clock.monotonic() + WATCH_SECONDS
+  function loop.wait(seconds)
+    local left = deadline - clock.monotonic()
+    if left > 0 then return wait(math.min(seconds, left)) end
+    print(("not ok %s\n  no end after %d s. Where its tasks stand:"):format(name, WATCH_SECONDS))
+    for t in pairs(spawned) do
+      if t.co then print("  " .. debug.traceback(t.co):gsub("\n", "\n  ")) end
+    end
+    os.exit(1)
+  end
+end
+
 local function run(name, fn)
   cleanups = {}
   collectgarbage()
@@ -140,13 +170,16 @@ local function run(name, fn)
     raised.traceback = raised.traceback or debug.traceback("", 2)
     return raised
   end, function()
+    watch(name)
     local ok, raised = xpcall(fn, function(x)
       if getmetatable(x) == SKIP then return x end
       x = errors.from(x)
       x.traceback = x.traceback or debug.traceback("", 2)
       return x
     end)
-    run_cleanups()
+    local cleaned, left = pcall(run_cleanups)
+    loop.wait = wait
+    if ok and not cleaned then error(left, 0) end
     if not ok then error(raised, 0) end
   end)
   if ok then ok, e = pcall(leaks, fds, children) end
