@@ -196,7 +196,7 @@ local function recover(p)
   end)
   local database_arn = ("arn:aws:rds:%s:%s:db:%s"):format(p.region, account, p.database)
 
-  dr.step("Tell the stakeholders", { budget = "5m", repeatable = true, when = p.channels ~= nil }, function()
+  dr.step("Tell the stakeholders", { budget = "5m", when = p.channels ~= nil }, function()
     return notify.send(p.channels, ("Database %s is corrupt since about %s. Recovery has begun; writes will stop.")
       :format(p.database, dr.format_time(p.corruption_time)))
   end)
@@ -304,7 +304,7 @@ local function recover(p)
     return backups.wait_backup(c.backup, job).RecoveryPointArn
   end)
 
-  dr.step("Tell the stakeholders that it is over", { repeatable = true, when = p.channels ~= nil }, function()
+  dr.step("Tell the stakeholders that it is over", { when = p.channels ~= nil }, function()
     return notify.send(p.channels, ("Database %s is restored to %s and serves again. Writes after that time are lost. "
       .. "The corrupt instance is kept as %s."):format(p.database, dr.format_time(point.made), names.corrupted),
       { severity = "info", resolved = true })

@@ -152,9 +152,18 @@ local function collect_headers(list)
   return headers
 end
 
-local function send(method, call)
+-- draft-ietf-httpapi-idempotency-key-header: a service that honours it carries a
+-- request out once, however often a resume sends it.
+local function name_request(method, headers, token)
+  if token and not idempotent[method] and not has_header(headers, "idempotency-key") then
+    table.insert(headers, { "Idempotency-Key", ('"%s"'):format(token) })
+  end
+end
+
+local function send(method, call, token)
   validate(call)
   local headers = headers_of(call)
+  name_request(method, headers, token)
   local url = call.url
   if call.query and next(call.query) then
     url = url .. (url:find("?", 1, true) and "&" or "?") .. encode_form(call.query)
@@ -180,7 +189,8 @@ local function input_of(method, call)
     body = type(call.body) == "string" and #call.body or call.body }
 end
 
---- Sends a request and returns its answer. call:
+--- Sends a request and returns its answer. In a run a POST or PATCH has an
+-- Idempotency-Key header, the same after a resume. call:
 --   url, method ("GET")
 --   headers      { Name = value } or { {name, value}, ... }
 --   query        { name = value or {values} }, added to the url
@@ -201,8 +211,8 @@ function http.request(call)
   local keeps = call.save_to and not files.is_temporary(call.save_to)
   local read = not keeps and (method == "GET" or method == "HEAD")
   local answer = effect.perform({ kind = "http", operation = method, read = read, repeatable = call.repeatable,
-    what = call.what or ("%s to %s"):format(method, place(call.url)), input = input_of(method, call) }, function()
-    return send(method, call)
+    what = call.what or ("%s to %s"):format(method, place(call.url)), input = input_of(method, call) }, function(token)
+    return send(method, call, token)
   end)
   if unknown.is(answer) or getmetatable(answer) then return answer end
   return setmetatable(answer, Answer)

@@ -56,6 +56,9 @@ end
 function read.intent(facts, event, data)
   local call = { time = event.time, path = event.path, what = data.what or data.name, name = data.name,
     region = data.region, token = data.token, outcome = "in doubt" }
+  local former = facts.calls_by_key[event.path .. "\0" .. data.key]
+  -- The same call again: the doubt about the first time is settled with it.
+  if former and former.outcome == "in doubt" and former.token == call.token then former.outcome = "sent again" end
   facts.calls_by_key[event.path .. "\0" .. data.key] = call
   table.insert(facts.calls, call)
 end

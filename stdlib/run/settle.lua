@@ -198,10 +198,11 @@ rules["backup.StartBackupJob"] = function(call, _, answer)
   return not bad[job.State], answer
 end
 
--- Operations that state what shall be, and do nothing more when sent again.
+-- Operations that state what shall be, and do nothing more when sent again; and
+-- messages: better told twice than never.
 local repeatable = { "^Put", "^Tag", "^Untag", "^AddTags", "^RemoveTags", "^Enable", "^Disable", "^Update",
   "^Modify", "^Set", "^Register", "^Deregister", "^Associate", "^Disassociate", "^Suspend", "^Resume",
-  "^Delete", "^Attach", "^Detach", "^Upsert" }
+  "^Delete", "^Attach", "^Detach", "^Upsert", "^Publish" }
 
 -- Statements that state what shall be.
 local function says_what_shall_be(e)
@@ -247,7 +248,7 @@ function settle.decide(s, step, e, intent)
   local verdict, answer, failed = settle.look(s, e, intent)
   if verdict == "stands" then return "stands", answer, "a look shows that it had its effect" end
   if verdict == "absent" then return "again", nil, "a look shows that it had no effect; sent again" end
-  if is_repeatable(step, e) then return "again", nil, "sent again, which does no more than once" end
+  if is_repeatable(step, e) then return "again", nil, "sent again, which is safe" end
   -- Nobody can be asked sensibly while AWS does not answer: the step fails, and a
   -- resume looks again.
   if failed then error(failed, 0) end

@@ -1,5 +1,6 @@
 --- The simulator's own interface under /_sim/: the call log, faults, worlds,
 -- state, writers, sinks, the clock. Unsigned JSON; docs/simulator.md lists it.
+local auth = require "sim.auth"
 local errors = require "errors"
 local json = require "native.json"
 
@@ -110,11 +111,15 @@ routes["POST sql"] = function(sim, body)
   return answer(200, { columns = array(result.columns), rows = array(result.rows), command = result.command })
 end
 
--- A sink takes whatever is posted to it (webhooks, pages) and shows it later.
-routes["POST sink"] = function(sim, body, _, name)
-  local sink = sim.sinks[name] or {}
+-- A sink takes whatever is posted to it (webhooks, pages) and shows it later. A request
+-- with the Idempotency-Key of an earlier one is that one: it is answered, not kept.
+routes["POST sink"] = function(sim, body, _, name, http)
+  local sink, key = sim.sinks[name] or {}, auth.header(http, "idempotency-key")
   sim.sinks[name] = sink
-  table.insert(sink, { time = sim.clock:now(), body = body })
+  for _, kept in ipairs(sink) do
+    if key and kept.key == key then return answer(200, { ok = true }) end
+  end
+  table.insert(sink, { time = sim.clock:now(), body = body, key = key })
   return answer(200, { ok = true })
 end
 
@@ -150,7 +155,7 @@ local function dispatch(sim, http)
   local first, rest = path:match("^([^/]+)/?(.*)$")
   local route = routes[http.method .. " " .. tostring(first)]
   if not route then return refusal(404, ("no %s /_sim/%s here"):format(http.method, path)) end
-  local ok, result = pcall(route, sim, http.body, parameters(query), unescape(rest))
+  local ok, result = pcall(route, sim, http.body, parameters(query), unescape(rest), http)
   if ok then return result end
   return refusal(400, tostring(result))
 end

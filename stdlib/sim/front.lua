@@ -89,7 +89,9 @@ local function internal_error(sim, call, e)
   return { status = 500, code = "InternalFailure", message = tostring(e) }
 end
 
--- Runs the handler: output, or nil and the error to answer with.
+-- Runs the handler: output, nil, and whether it did anything; or nil and the error to
+-- answer with. A handler that answers a repeated idempotency token as it did the first
+-- time says so by a second value, "repeated".
 local function perform(sim, call, service, key, input)
   local handler = service.handlers[call.operation]
   if not handler then
@@ -101,18 +103,18 @@ local function perform(sim, call, service, key, input)
     operation = call.operation, identity = key,
     store = sim.state:store(key.account, service.global and "global" or call.region, call.service),
   }
-  local ok, output = xpcall(handler, function(e)
+  local ok, output, how = xpcall(handler, function(e)
     if errors.is(e) and e.kind == "aws" then return e end
     e = errors.from(e)
     e.traceback = e.traceback or debug.traceback("", 2)
     return e
   end, ctx, input)
-  if ok then return output or {} end
+  if ok then return output or {}, nil, how ~= "repeated" end
   if output.kind == "aws" then return nil, output end
   return nil, internal_error(sim, call, output)
 end
 
--- Signature, input, policy, handler: the output, or nil and the error.
+-- Signature, input, policy, handler: what perform returns.
 local function answered(sim, call, service, request)
   local key, e = sim.keys:check(request, sim.clock:now())
   if not key then return nil, e end
@@ -141,13 +143,12 @@ local function course(sim, call, service, request)
     if type(instead) == "table" then return error_answer(service, call, instead), instead.code end
     if instead then return nil, instead, instead end
   end
-  local output, e = answered(sim, call, service, request)
+  local output, e, done = answered(sim, call, service, request)
   local answer
   if output then
     answer, e = serialize(sim, call, service, output)
   end
   answer = answer or error_answer(service, call, e)
-  local done = output ~= nil
   if not plan then return answer, e and e.code, nil, done end
   local instead, cut = apply(plan.after, call, service)
   if type(instead) == "table" then return error_answer(service, call, instead), instead.code, nil, done end

@@ -20,23 +20,26 @@ end
 
 local senders = {}
 
+-- A message in doubt is sent again: better told twice than never. What a webhook is
+-- posted has an Idempotency-Key, and PagerDuty a dedup_key.
+local function post(url, json)
+  http.post(url, { json = json, timeout = "10s", repeatable = true })
+end
+
 function senders.slack(channel, message)
-  http.post(field(channel, "url"), { json = { text = message.text }, timeout = "10s" })
+  post(field(channel, "url"), { text = message.text })
 end
 
 function senders.webhook(channel, message)
-  http.post(field(channel, "url"), { json = message, timeout = "10s" })
+  post(field(channel, "url"), message)
 end
 
 function senders.pagerduty(channel, message)
-  http.post(field(channel, "url") or "https://events.pagerduty.com/v2/enqueue", {
-    json = {
-      routing_key = field(channel, "routing_key"),
-      event_action = message.resolved and "resolve" or "trigger",
-      dedup_key = message.run,
-      payload = { summary = message.text, source = "drlua", severity = message.severity },
-    },
-    timeout = "10s",
+  post(field(channel, "url") or "https://events.pagerduty.com/v2/enqueue", {
+    routing_key = field(channel, "routing_key"),
+    event_action = message.resolved and "resolve" or "trigger",
+    dedup_key = message.run,
+    payload = { summary = message.text, source = "drlua", severity = message.severity },
   })
 end
 

@@ -56,6 +56,26 @@ t.test("kill -9 after an effect, before its answer: found by its name, not done 
   t.ok(not r.out:find('"step":"Before"', 1, true), "a finished step ran again")
 end)
 
+t.test("a message in doubt is sent again under one key, which its receiver knows", function()
+  local s = require("sim").start {}
+  t.cleanup(function() s:stop() end)
+  local w = program.workspace { ["a.lua"] = playbook(([[
+    local notify = require "toolbox.notify"
+    local channels = { { kind = "webhook", name = "chat", url = "%s/_sim/sink/chat" } }
+    dr.step("Tell", function() return notify.send(channels, "it has begun") end)
+    dr.step("Tell of the end", function() return notify.send(channels, "it is over") end)]]):format(s.url)) }
+  t.equal(w.run({ "a.lua" }, { env = { DRLUA_REHEARSAL = s.url, DRLUA_KILL_WRITE = "before:4" } }).signal, "KILL")
+  t.equal(#s.sinks.chat, 1)
+  t.contains(w.run({ "show", "last" }).out, "in doubt: POST to 127.0.0.1")
+  local r = w.run { "resume", "last" }
+  t.equal(r.code, 0, r.out .. r.err)
+  t.contains(r.err, "sent again, which is safe")
+  t.equal(#s.sinks.chat, 2)
+  t.matches(s.sinks.chat[1].key, '^"%x+%-%x+%-%x+%-%x+%-%x+"$')
+  local shown = w.run({ "show", "last" }).out
+  t.ok(not shown:find("in doubt", 1, true), shown)
+end)
+
 t.test("kill -9 in a step with a temporary directory: what was in it is written again", function()
   local w = program.workspace { ["a.lua"] = hanging [[
     local files = require "files"

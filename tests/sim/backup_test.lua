@@ -56,6 +56,9 @@ t.test("a backup job makes a real recovery point; its token starts it once", fun
   local input = { BackupVaultName = "nightly", ResourceArn = ARN, IamRoleArn = ROLE, IdempotencyToken = "once" }
   local first = client.ok(s, "backup", "StartBackupJob", input)
   t.equal(client.ok(s, "backup", "StartBackupJob", input).BackupJobId, first.BackupJobId)
+  local done = {}
+  for _, call in ipairs(s.calls:list { operation = "StartBackupJob" }) do table.insert(done, call.done) end
+  t.equal(done, { true, false }, "carried out")
   local job = ended(s, "DescribeBackupJob", "BackupJobId", first.BackupJobId, "State")
   t.equal(job.State, "COMPLETED")
   t.equal(job.RecoveryPointArn, first.RecoveryPointArn)

@@ -71,7 +71,7 @@ function service.start_backup_job(ctx, input)
   ctx:need(input, "BackupVaultName", "ResourceArn", "IamRoleArn")
   local done = repeated(ctx, "backup", input.IdempotencyToken)
   if done then return { BackupJobId = done.id, RecoveryPointArn = done.shape.RecoveryPointArn,
-    CreationDate = done.shape.CreationDate, IsParent = false } end
+    CreationDate = done.shape.CreationDate, IsParent = false }, "repeated" end
   local vault, rds = lookup.vault(ctx, input.BackupVaultName), as_rds(ctx)
   local instance = require_instance(ctx, rds, input.ResourceArn)
   local id = ctx.uuid():upper()
@@ -128,7 +128,7 @@ end
 function service.start_restore_job(ctx, input)
   ctx:need(input, "RecoveryPointArn", "Metadata")
   local done = repeated(ctx, "restore", input.IdempotencyToken)
-  if done then return { RestoreJobId = done.id } end
+  if done then return { RestoreJobId = done.id }, "repeated" end
   local point = lookup.point(ctx, input.RecoveryPointArn)
   check_restore(ctx, point, input)
   local id = ctx.uuid():upper()
@@ -151,7 +151,7 @@ end
 function service.start_copy_job(ctx, input)
   ctx:need(input, "RecoveryPointArn", "SourceBackupVaultName", "DestinationBackupVaultArn")
   local done = repeated(ctx, "copy", input.IdempotencyToken)
-  if done then return { CopyJobId = done.id, CreationDate = done.shape.CreationDate, IsParent = false } end
+  if done then return { CopyJobId = done.id, CreationDate = done.shape.CreationDate, IsParent = false }, "repeated" end
   local point = lookup.point(ctx, input.RecoveryPointArn, input.SourceBackupVaultName)
   local region, name = input.DestinationBackupVaultArn:match("^arn:aws[%w-]*:backup:([^:]+):%d+:backup%-vault:(.+)$")
   local there = region and ctx:as { region = region, store = ctx.sim.state:store(ctx.account, region, "backup") }
