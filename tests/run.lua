@@ -31,8 +31,8 @@ local output = os.tmpname()
 local function run(path)
   local ok, bad = 0, 0
   -- Into a file, not a pipe: a process that a broken test left behind would hold that open.
-  local good, how, code = os.execute(("exec timeout --foreground -k 10 %d %s script %s >%s 2>&1 </dev/null"):format(FILE_SECONDS,
-    program, path, output))
+  local good, how, code = os.execute(("exec timeout --foreground -k 10 %d %s script %s >%s 2>&1 </dev/null"):format(
+    FILE_SECONDS, program, path, output))
   if code == 130 or how == "signal" and code == 2 then os.exit(130) end
   for line in io.lines(output) do
     if line:find("^ok ") then
