@@ -107,6 +107,10 @@ bool match_path(struct span uri, struct span path, struct match *m)
     m->count = m->literals = 0;
     split_target(uri, &rest, &query);
     while (next_part(&rest, &want)) {
+        /* A slash at the template's end may be missing: clients that are made from Smithy
+         * models do not send the one that botocore's have. */
+        if (want.size == 0 && rest.size == 0 && path.size == 0)
+            return true;
         if (want.size > 3 && want.data[0] == '{' && want.data[want.size - 2] == '+') {
             if (path.size < 2)
                 return false;

@@ -21,10 +21,10 @@ local entities = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;" }
 
 local function escape(text) return (text:gsub("[&<>]", entities)) end
 
--- An answer for callers whose service is not known: JSON for those who speak it,
--- else the form of query.
-local function bare_error(http, status, code, message)
-  local json_spoken = auth.header(http, "x-amz-target")
+-- An answer for callers whose service or operation is not known: JSON for those who
+-- speak it, else the form of query.
+local function bare_error(http, status, code, message, protocol)
+  local json_spoken = auth.header(http, "x-amz-target") or (protocol or ""):find("json", 1, true)
     or (auth.header(http, "content-type") or ""):find("json", 1, true)
   local body = json_spoken and json.encode { __type = code, message = message }
     or ('<?xml version="1.0"?>\n<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message>'
@@ -34,6 +34,7 @@ local function bare_error(http, status, code, message)
 end
 
 local function error_answer(service, call, e)
+  if not call.operation then return bare_error(call.http, e.status, e.code, e.message, service.protocol) end
   return service.model:serialize_error(call.operation, {
     code = e.code, message = e.message, status = e.status, fields = e.fields,
     request_id = crypto.uuid(), type = (e.status or 400) >= 500 and "server" or "client",
@@ -195,16 +196,17 @@ local function serve(sim, http)
   local known = sim.keys.keys[claim.access_key_id]
   local service = services.find(sim, claim.service)
   local call = { region = claim.region, service = service and service.name or claim.service,
-    account = known and known.account or auth.default_account }
+    account = known and known.account or auth.default_account, http = http }
   if not service then
     log(sim, index, call, 501, "NotImplemented")
     return http:respond(bare_error(http, 501, "NotImplemented",
       ("drlua's simulator does not have the service %s."):format(claim.service)))
   end
-  call.operation, call.protocol = service.model:route(request.method, request.target, request.headers, request.body)
+  local operation, protocol = service.model:route(request.method, request.target, request.headers, request.body)
+  if operation then call.operation, call.protocol = operation, protocol end
   local mode = regions.down(sim, call.region, service)
   if mode then return dead_region(sim, http, index, call, service, mode) end
-  if not call.operation then
+  if not operation then
     log(sim, index, call, 400, "InvalidAction")
     return http:respond(error_answer(service, call, { status = 400, code = "InvalidAction",
       message = "The action or operation requested is invalid. Verify that the action is typed correctly." }))

@@ -299,6 +299,17 @@ t.test("a service's other protocols are spoken when asked for", function()
   t.raises("does not speak", cloudwatch.serialize, cloudwatch, "DescribeAlarms", {}, { protocol = "rest-xml" })
 end)
 
+t.test("the slash at the end of a path may be missing, as Smithy's clients leave it", function()
+  local backup, route53 = model.open("backup"), model.open("route53")
+  t.equal(backup:route("GET", "/backup-vaults/v/recovery-points/", {}, ""), "ListRecoveryPointsByBackupVault")
+  t.equal(backup:route("GET", "/backup-vaults/v/recovery-points", {}, ""), "ListRecoveryPointsByBackupVault")
+  t.equal(backup:route("GET", "/backup-vaults/v", {}, ""), "DescribeBackupVault")
+  t.equal(backup:route("GET", "/backup-vaults", {}, ""), "ListBackupVaults")
+  t.equal(route53:route("POST", "/2013-04-01/hostedzone/Z1/rrset", {}, ""), "ChangeResourceRecordSets")
+  t.equal(route53:parse_request("ListResourceRecordSets", { method = "GET", target = "/2013-04-01/hostedzone/Z1/rrset",
+    headers = {}, body = "" }), { HostedZoneId = "Z1" })
+end)
+
 local function frame(headers, payload)
   local crypto = require "native.crypto"
   local head = {}

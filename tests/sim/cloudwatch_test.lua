@@ -34,6 +34,15 @@ t.test("cloudwatch: statistics are computed from what was put", function()
   t.equal(p[1].ExtendedStatistics.p50, 4.0)
 end)
 
+t.test("cloudwatch: a period that has begun is in the range, whenever in it its points lie", function()
+  local s = started()
+  local minute = s.clock:now() // 60 * 60
+  put(s, 1.0, { Timestamp = minute - 60 + 50 })
+  t.equal(#statistics(s, { Period = 60, StartTime = minute - 600, EndTime = minute - 59 }), 1)
+  t.equal(#statistics(s, { Period = 60, StartTime = minute - 600, EndTime = minute - 60 }), 0)
+  t.equal(#statistics(s, { Period = 60, StartTime = minute - 2, EndTime = minute }), 1)
+end)
+
 t.test("cloudwatch: periods and dimensions keep data apart", function()
   local s = started()
   local minute = s.clock:now() // 60 * 60

@@ -1,6 +1,7 @@
 local client = require "client"
 local http = require "native.http"
 local json = require "native.json"
+local sigv4 = require "native.sigv4"
 local sim = require "sim"
 local t = require "harness"
 local task = require "task"
@@ -78,6 +79,18 @@ t.test("a service or an operation that is not there says so", function()
   local s = started()
   client.fails(s, "NotImplemented", "rds", "StartActivityStream", { ResourceArn = "x", Mode = "sync", KmsKeyId = "k" })
   client.fails(s, "NotImplemented", "sqs", "ListQueues")
+end)
+
+t.test("a request that fits no operation is refused in the service's own form", function()
+  local s = started()
+  for service, form in pairs { backup = '"message"', route53 = "<Error>" } do
+    local signed = sigv4.sign { method = "GET", uri = "/no/such/thing", headers = { { "Host", "127.0.0.1:" .. s.port } },
+      region = "us-east-1", service = service, credentials = { access_key_id = "test", secret_access_key = "test" } }
+    local answer = task.await(http.request { method = "GET", url = s.url .. "/no/such/thing", headers = signed.headers })
+    t.equal(answer.status, 400)
+    t.contains(answer.body, "InvalidAction")
+    t.contains(answer.body, form)
+  end
 end)
 
 t.test("an unknown path and bad JSON under /_sim/ are refused in words", function()

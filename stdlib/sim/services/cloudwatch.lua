@@ -71,12 +71,14 @@ function service.put_metric_data(ctx, input)
   return {}
 end
 
--- Merges points into periods: { start -> { sum, count, min, max, values, unit } }.
+-- Merges points into periods: { start -> { sum, count, min, max, values, unit } }. As on
+-- AWS a period bears its start's time, and whole periods that begin within [from, to)
+-- count, `from` rounded down.
 local function buckets(points, from, to, period)
   local found = {}
   for _, p in ipairs(points) do
-    if p.time >= from and p.time < to then
-      local start = p.time // period * period
+    local start = p.time // period * period
+    if start >= from // period * period and start < to then
       local b = found[start] or { sum = 0, count = 0, min = math.huge, max = -math.huge, values = {}, unit = p.unit }
       found[start] = b
       b.sum, b.count = b.sum + p.sum, b.count + p.count
