@@ -58,9 +58,10 @@ local VERBS = {
   plan = "drlua plan PLAYBOOK.lua [...] [--iam]\n\nSays what the run would do, reading only. --iam prints the IAM "
     .. "policy that the run needs.\n",
   check = "drlua check PLAYBOOK.lua [...]\n\nRuns the playbook's `ready`, reading only. Exit 0: ready; 3: not ready.\n",
-  rehearse = "drlua rehearse PLAYBOOK.lua [--fault KIND:FIELD=VALUE,...] [--seed N] [--speed N]\n"
+  rehearse = "drlua rehearse PLAYBOOK.lua [--fault KIND:FIELD=VALUE,...] [--policy FILE] [--seed N] [--speed N]\n"
     .. "drlua rehearse PLAYBOOK.lua --sweep [--only writes|calls] [--limit N] [--jobs N]\n\nRuns the playbook in the "
-    .. "embedded simulator as its rehearsal file says, then checks the file's expectations.\n--sweep runs it again and "
+    .. "embedded simulator as its rehearsal file says, then checks the file's expectations.\n--policy: the simulator "
+    .. "lets through only what this IAM policy allows (`drlua plan --iam` prints one).\n--sweep runs it again and "
     .. "again, breaking one call or killing drlua at one journal write each time, and compares the ends.\n",
   resume = "drlua resume RUN [--accept-changes] [--from STEP] [--skip STEP --because TEXT] [--settle done|again]"
     .. " [--yes]\n\nGoes on with a run. RUN is its id, a part of it, or `last`. Finished steps are not run again.\n",

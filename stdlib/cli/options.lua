@@ -17,7 +17,7 @@ options.verbs = {
   plan = { on = "playbook", own = { iam = false } },
   check = { on = "playbook", own = {} },
   rehearse = { on = "playbook", own = { fault = true, seed = true, sweep = false, speed = true, only = true,
-    limit = true, jobs = true } },
+    limit = true, jobs = true, policy = true } },
   resume = { on = "run", own = { yes = false, ["accept-changes"] = false, from = true, skip = true, because = true,
     settle = true, set = true } },
   rollback = { on = "run", own = { yes = false, ["accept-changes"] = false, set = true } },

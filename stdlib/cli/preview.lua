@@ -107,6 +107,9 @@ local function print_plan(loaded, plan, targets)
       break
     end
   end
+  if plan.partial then
+    out("Calls that hang on values known only after the run may be missing here; `drlua rehearse` makes them.")
+  end
   if #plan.critical > 1 then out("Critical path: " .. table.concat(plan.critical, " → ")) end
 end
 
@@ -121,20 +124,34 @@ local function print_json(view, s, plan, targets)
   return view
 end
 
--- The calls that the last rehearsal of this playbook made; an empty list without one.
+local function passed(verdict)
+  for _, e in ipairs(verdict.expectations) do if not e.passed then return false end end
+  return true
+end
+
+-- The calls that this playbook's last rehearsal made, of those that passed: one that
+-- failed did not come to its later calls. nil without one.
 local function rehearsed(parsed, loaded)
   local kept = state.look(parsed.state)
   local ids, wanted = kept:ids(), fs.realpath(loaded.path)
   for i = #ids, 1, -1 do
-    local ok, actions = pcall(function()
+    local ok, verdict = pcall(function()
       local j = journal.open(kept:journal(ids[i]), { readonly = true })
       local head, events = j:meta("run"), j:of_kind("rehearsal")
       j:close()
-      return head.absolute_path == wanted and events[1] and value.decode(events[#events].data).actions or nil
+      return head.absolute_path == wanted and events[1] and value.decode(events[#events].data)
     end)
-    if ok and actions then return actions end
+    if ok and verdict and passed(verdict) then return verdict.actions end
   end
-  return {}
+end
+
+local function print_policy(parsed, loaded, plan)
+  local seen = rehearsed(parsed, loaded)
+  io.stdout:write(iam.json(iam.policy(iam.together(plan.actions, seen))), "\n")
+  if seen or not plan.partial then return end
+  io.stderr:write(("drlua plan: this policy comes from the plan alone; actions of calls that hang on values known only "
+    .. "after the run may be missing. `drlua rehearse %s%s` first, until it passes, and they are in it\n"):format(
+    loaded.path, parsed.state and " --state " .. parsed.state or ""))
 end
 
 --- drlua plan PLAYBOOK.lua
@@ -153,7 +170,7 @@ function preview.plan(parsed)
   end
   local targets = playbook.targets(loaded.definition, loaded.environment)
   if parsed.iam then
-    io.stdout:write(iam.json(iam.policy(iam.together(plan.actions, rehearsed(parsed, loaded)))), "\n")
+    print_policy(parsed, loaded, plan)
   elseif view.json then
     print_json(view, s, plan, targets)
   else

@@ -43,6 +43,18 @@ local function read_fault(text)
   return fault
 end
 
+-- The IAM policy in a file, as a list of one for the simulator.
+local function read_policy(path)
+  if not path then return nil end
+  local text, message = fs.read(path)
+  if not text then options.usage("the policy %s cannot be read: %s", path, message) end
+  local ok, policy = pcall(value.decode, text)
+  if not ok or type(policy) ~= "table" or type(policy.Statement) ~= "table" then
+    options.usage("%s is no IAM policy: JSON with a Statement is expected, as `drlua plan ... --iam` prints it", path)
+  end
+  return { policy }
+end
+
 --- What the command line asks for: loaded playbook, rehearsal plan, settings.
 function rehearse.prepare(parsed)
   local loaded = library.load(library.find(parsed.words[1]), nil)
@@ -52,7 +64,7 @@ function rehearse.prepare(parsed)
   local seed = positive(parsed, "seed") or math.floor(clock.now() * 1000) % 1000000000
   local kept = state.open(parsed.state)
   return loaded, plan, { speed = positive(parsed, "speed"), seed = seed, faults = faults,
-    state = fs.realpath(kept.path) or kept.path }
+    policies = read_policy(parsed.policy), state = fs.realpath(kept.path) or kept.path }
 end
 
 local function say(text, ...)

@@ -67,7 +67,7 @@ local function value_of(given, ...)
 end
 
 --- Sets the stage: simulator, world, faults. options: speed, seed, faults (on top),
--- state (path of the state directory), log.
+-- policies (instead of the world's), state (path of the state directory), log.
 function stage.set(plan, options)
   local self = setmetatable({ plan = plan, seed = options.seed, state = options.state, runs = {} }, stage)
   self.speed = options.speed or plan.speed or 60
@@ -75,6 +75,7 @@ function stage.set(plan, options)
   self.url = self.sim.url
   local ok, e = xpcall(function()
     self.sim:load(value_of(plan.world, self))
+    self.sim.policies = options.policies or self.sim.policies
     if plan.before then plan.before(self) end
     if next(self.sim.writers) then task.sleep(duration.parse(plan.warmup or "1s")) end
     for _, fault in ipairs(plan.faults or {}) do self.sim:fault(fault) end

@@ -390,17 +390,26 @@ function planner.failed_region(definition, values)
   return values.failed_region
 end
 
+-- Whether what followed on some step may be more than was seen: its answer is known
+-- only after the run, or it stopped half-way.
+local function is_partial(planned)
+  return #planned.changes > 0 or #planned.waits > 0 or planned.stop ~= nil
+end
+
 --- Plans a playbook's run: { steps, planes, expected, critical, open_ended, actions,
--- failed_region }, or nil and the error of a mistake in it.
+-- failed_region, partial (calls may hang on values that only the run knows) }, or nil and the error of a mistake in it.
 function planner:plan()
   local ok, e = self:execute(self.playbook.run)
   if not ok then return nil, e end
   local failed_region = planner.failed_region(self.playbook, self.params)
   local expected, critical, open_ended = span(self.tree)
-  local steps = {}
-  for i, planned in ipairs(self.steps) do steps[i] = data_of(planned) end
+  local steps, partial = {}, is_partial(self.outside)
+  for i, planned in ipairs(self.steps) do
+    steps[i], partial = data_of(planned), partial or is_partial(planned)
+  end
   return self.secrets:mask { steps = steps, planes = planes(self, failed_region), expected = expected,
-    critical = critical, open_ended = open_ended, failed_region = failed_region, actions = self.actions or {} }
+    critical = critical, open_ended = open_ended, failed_region = failed_region, actions = self.actions or {},
+    partial = partial }
 end
 
 return planner
