@@ -117,7 +117,7 @@ t.test("the policy of plan --iam is enough, and each of its actions is needed", 
     s:strike()
     return run
   end
-  local policy = value.decode(on_stage(nil, "plan", { "--iam" }).out)
+  local policy = value.decode(on_stage(nil, "plan", { "--iam" }).out:match("%b{}"))
   t.equal(policy.Version, "2012-10-17")
   local actions = {}
   for _, statement in ipairs(policy.Statement) do
@@ -134,6 +134,20 @@ t.test("the policy of plan --iam is enough, and each of its actions is needed", 
     t.equal(run.code, 1, left_out .. ": " .. run.out)
     t.contains(run.out, "is not authorized to perform: " .. left_out)
   end
+end)
+
+t.test("what is no policy is told before anything starts", function()
+  local w = workspace()
+  w.write("no.json", "[1, 2")
+  for _, path in ipairs { "no.json", "move.lua" } do
+    local r = w.run { "rehearse", "move.lua", "--policy", path }
+    t.equal(r.code, 2)
+    t.contains(r.err, path .. " is no IAM policy: JSON with a Statement is expected")
+  end
+  local r = w.run { "rehearse", "move.lua", "--policy", "missing.json" }
+  t.equal(r.code, 2)
+  t.contains(r.err, "the policy missing.json cannot be read")
+  t.equal(#(fs.list(w.directory .. "/state/runs") or {}), 0)
 end)
 
 t.test("an approval says what the step is about to change", function()
