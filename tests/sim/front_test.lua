@@ -84,9 +84,11 @@ end)
 t.test("a request that fits no operation is refused in the service's own form", function()
   local s = started()
   for service, form in pairs { backup = '"message"', route53 = "<Error>" } do
-    local signed = sigv4.sign { method = "GET", uri = "/no/such/thing", headers = { { "Host", "127.0.0.1:" .. s.port } },
-      region = "us-east-1", service = service, credentials = { access_key_id = "test", secret_access_key = "test" } }
-    local answer = task.await(http.request { method = "GET", url = s.url .. "/no/such/thing", headers = signed.headers })
+    local signed = sigv4.sign { method = "GET", uri = "/no/such/thing",
+      headers = { { "Host", "127.0.0.1:" .. s.port } }, region = "us-east-1", service = service,
+      credentials = { access_key_id = "test", secret_access_key = "test" } }
+    local answer = task.await(http.request { method = "GET", url = s.url .. "/no/such/thing",
+      headers = signed.headers })
     t.equal(answer.status, 400)
     t.contains(answer.body, "InvalidAction")
     t.contains(answer.body, form)
