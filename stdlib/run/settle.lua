@@ -6,10 +6,10 @@
 -- guess.
 --
 -- A rule is named "service.Operation". It gets `call` (another operation by the same
--- client, reads only), the input, the answer when an earlier attempt had one, and the
--- time of the call; it returns true and the answer that the call
--- would have had when its effect is there, false when it is not, nil when it cannot
--- tell.
+-- client, reads only), the input, the answer when an earlier attempt had one, the
+-- time of the call, and `rest`, which waits so many seconds and may say for what; it
+-- returns true and the answer that the call would have had when its effect is there,
+-- false when it is not, nil when it cannot tell.
 local clock = require "native.clock"
 local errors = require "errors"
 local task = require "task"
@@ -49,7 +49,7 @@ end
 -- one that has not changed within this many seconds of the call was not told.
 local PROMOTION_LAG = 30
 
-rules["rds.PromoteReadReplica"] = function(call, input, _, sent)
+rules["rds.PromoteReadReplica"] = function(call, input, _, sent, rest)
   local give_up = clock.monotonic() + math.max(0, PROMOTION_LAG - (clock.now() - sent))
   while true do
     local found = instance(call, input.DBInstanceIdentifier)
@@ -61,7 +61,7 @@ rules["rds.PromoteReadReplica"] = function(call, input, _, sent)
     elseif clock.monotonic() >= give_up then
       return false
     end
-    task.sleep(1)
+    rest(1)
   end
 end
 
@@ -87,17 +87,26 @@ rules["rds.RestoreDBInstanceFromDBSnapshot"] = instance_there "DBInstanceIdentif
 rules["rds.RestoreDBInstanceFromS3"] = instance_there "DBInstanceIdentifier"
 rules["rds.RestoreDBInstanceToPointInTime"] = instance_there "TargetDBInstanceIdentifier"
 
-rules["rds.ModifyDBInstance"] = function(call, input)
+-- In the middle of a rename neither name exists, for some minutes of AWS's.
+local RENAME_GAP = 600
+
+rules["rds.ModifyDBInstance"] = function(call, input, _, sent, rest)
   local new = input.NewDBInstanceIdentifier
   if not new then return false end -- the values are absolute: the same again
-  local found = instance(call, new)
-  if found then return true, { DBInstance = found } end
-  local old = instance(call, input.DBInstanceIdentifier)
-  if not old then return nil end -- neither name exists for a while after a rename
-  -- Still under its old name: a rename that has begun shows as pending.
-  local pending = old.PendingModifiedValues and old.PendingModifiedValues.DBInstanceIdentifier
-  if pending or old.DBInstanceStatus == "renaming" then return true, { DBInstance = old } end
-  return false
+  while true do
+    local found = instance(call, new)
+    if found then return true, { DBInstance = found } end
+    local old = instance(call, input.DBInstanceIdentifier)
+    if old then
+      -- Still under its old name: a rename that has begun shows as pending.
+      local pending = old.PendingModifiedValues and old.PendingModifiedValues.DBInstanceIdentifier
+      local begun = pending ~= nil or old.DBInstanceStatus == "renaming"
+      return begun, begun and { DBInstance = old } or nil
+    end
+    if clock.now() - sent >= RENAME_GAP then return nil end
+    rest(1, ("a rename of %s to %s is under way, neither name is there: waiting for one"):format(
+      input.DBInstanceIdentifier, new))
+  end
 end
 
 rules["rds.DeleteDBInstance"] = function(call, input)
@@ -234,8 +243,16 @@ end
 function settle.look(s, e, intent, answer)
   local rule = e.kind == "aws" and rules[e.service .. "." .. e.operation]
   if not rule or not e.call or not intent.input then return nil end
-  local ok, there, found = pcall(rule, e.call, s.secrets:reveal(intent.input), answer,
-    intent.at or s:now())
+  local said
+  local function rest(seconds, why)
+    s:go_on()
+    if why and said ~= why then s:note(why) end
+    said = why
+    task.sleep(seconds)
+  end
+  -- By the real clock, as AWS's times are; how long ago it was, by the run's.
+  local sent = clock.now() - (s:now() - (intent.at or s:now()))
+  local ok, there, found = pcall(rule, e.call, s.secrets:reveal(intent.input), answer, sent, rest)
   if not ok then return nil, nil, errors.from(there) end
   if there == nil then return nil end
   return there and "stands" or "absent", there and (found or {}) or nil

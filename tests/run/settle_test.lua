@@ -6,7 +6,8 @@ local secrets = require "run.secrets"
 local settle = require "run.settle"
 
 local function session(answer)
-  return { secrets = secrets.new(), now = clock.now, ask_settled = function() return answer end }
+  return { secrets = secrets.new(), now = clock.now, ask_settled = function() return answer end,
+    go_on = function() end, note = function() end }
 end
 
 -- Looks with a fake client: answers is a list of what each read finds, in order.
@@ -52,6 +53,8 @@ t.test("a rename: the new name, the old one, or neither for a while", function()
   t.equal((look("rds.ModifyDBInstance", input, { instance { DBInstanceIdentifier = "b" } })), "stands")
   t.equal((look("rds.ModifyDBInstance", input, { "gone", instance { DBInstanceStatus = "available" } })), "absent")
   t.equal((look("rds.ModifyDBInstance", input, { "gone", "gone" })), nil)
+  t.equal((look("rds.ModifyDBInstance", input, { "gone", "gone", instance { DBInstanceIdentifier = "b" } },
+    clock.now())), "stands")
   t.equal((look("rds.ModifyDBInstance", { DBInstanceIdentifier = "a" }, {})), "absent")
 end)
 
