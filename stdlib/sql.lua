@@ -14,6 +14,7 @@ local effect = require "effect"
 local errors = require "errors"
 local nearest = require "nearest"
 local native = require "native.pq"
+local reads = require "sql.reads"
 local task = require "task"
 local text = require "text"
 local unknown = require "unknown"
@@ -145,19 +146,6 @@ local function raw(self, statement, params)
   return check(task.await(conn:exec(statement, params and params.n > 0 and params or nil)))
 end
 
--- Statements that a READ ONLY transaction lets act on the server's machine.
-local acting = { copy = "db:copy_out or db:copy_in", ["do"] = "db:exec", call = "db:exec" }
-
-local function without_comments(statement)
-  return (statement:gsub("/%*.-%*/", " "):gsub("%-%-[^\n]*", " "):lower())
-end
-
-local function refuse_acting(statement)
-  if type(statement) ~= "string" then errors.misuse(5, "a statement expected, got %s", type(statement)) end
-  local word = without_comments(statement):match("^[%s;(]*(%a+)")
-  if acting[word] then errors.misuse(5, "%s is no query: use %s", word:upper(), acting[word]) end
-end
-
 -- One statement and no more: by the protocol that takes parameters the server refuses
 -- a second one, so that a read cannot end its READ ONLY transaction and go on.
 local function raw_one(self, statement, params)
@@ -256,8 +244,9 @@ end
 -- Reads inside a transaction of the caller belong to it.
 local function read(self, statement, ...)
   local params = params_of(...)
-  if not unknown.is(statement) then refuse_acting(statement) end
-  if of(self).depth > 0 then
+  local within_transaction = of(self).depth > 0
+  if not unknown.is(statement) then reads.refuse(statement, 3, within_transaction) end
+  if within_transaction then
     claim(self)
     return raw_one(self, statement, params)
   end
@@ -292,10 +281,10 @@ end
 -- It reads by a cursor, 1000 rows at a time, in a READ ONLY transaction that ends with
 -- the loop. Nothing else can use the connection meanwhile.
 function Database:each(statement, ...)
-  local params = params_of(...)
+  local params, own = params_of(...), of(self)
+  if not unknown.is(statement) then reads.refuse(statement, 2, own.depth > 0) end
   claim(self)
   tidy(self)
-  local own = of(self)
   if own.depth == 0 then
     raw(self, READ_ONLY)
     own.cursor = true
@@ -374,10 +363,7 @@ end
 
 --- Runs a COPY ... TO STDOUT and hands its data to fn(chunk) as it comes.
 function Database:copy_out(statement, fn)
-  local plain = not unknown.is(statement) and without_comments(statement)
-  if plain and (not plain:find("to%s+stdout") or plain:find("to%s+program")) then
-    errors.misuse(2, "db:copy_out takes a COPY ... TO STDOUT")
-  end
+  if not unknown.is(statement) then reads.refuse_copy(statement, 2, of(self).depth > 0) end
   local function run()
     claim(self)
     local ok, e = pcall(copy_rows, self, statement, fn)

@@ -36,6 +36,11 @@ local ROUTES = {
   'db:copy_out("commit; insert into kept values (1); copy kept to stdout", print)',
   'db:query("copy kept to program \'touch " .. mark .. "\'")', 'db:value "insert into kept values (1) returning 1"',
   'db:query "select nextval(\'seq\')"',
+  'db:query("select lo_export(0, \'" .. mark .. "\')")', 'db:value "select pg_terminate_backend(pg_backend_pid())"',
+  'for _ in db:each "select pg_notify(\'a\', \'b\')" do break end',
+  'db:query "select dblink_exec(\'dbname=shop\', \'insert into kept values (1)\')"',
+  'db:query "select query_to_xml(\'select pg_reload_conf()\', true, true, \'\')"',
+  'db:copy_out("copy (select \'to stdout\') to program \'touch " .. mark .. "\'", print)',
   'db:query "set transaction read write" db:query "insert into kept values (1)"',
   -- Lua itself
   'os.execute("touch " .. mark)', 'os.remove("a.lua")', 'os.rename("a.lua", mark)', 'os.tmpname()', 'os.exit(0)',

@@ -39,7 +39,8 @@ end)
 t.test("a query cannot write; exec can, and tells what it did", function()
   local db = connect()
   t.equal(db:exec "create table w (x int primary key); insert into w values (1)", 1)
-  local e = t.raises("read%-only transaction %(SQLSTATE 25006%)", db.query, db, "insert into w values (2)")
+  local e = t.raises("read%-only transaction %(SQLSTATE 25006%)", db.query, db,
+    "with x as (insert into w values (2) returning x) table x")
   t.equal(e.kind, "readonly")
   t.equal(db:status(), "idle")
   local affected, rows = db:exec("insert into w values ($1), ($2) returning x", 2, 3)
@@ -104,23 +105,104 @@ end)
 t.test("no read gets out of its READ ONLY transaction", function()
   local db = connect()
   db:exec "create table kept (x int)"
-  for _, statement in ipairs { "commit; insert into kept values (1); begin",
-    "select 1; commit; insert into kept values (1)",
-    "set transaction read write; insert into kept values (1)" } do
-    t.raises("42601", db.query, db, statement)
-    t.raises("42601", function() local nextrow = db:each(statement) nextrow() end)
-    t.raises("42601", db.copy_out, db, statement .. "; copy kept to stdout", print)
+  for word, statement in pairs { COMMIT = "commit; insert into kept values (1); begin",
+    SET = "set transaction read write; insert into kept values (1)" } do
+    t.raises(word .. " is no query", db.query, db, statement)
+    t.raises(word .. " is no query", db.each, db, statement)
+    t.raises("takes a COPY", db.copy_out, db, statement .. "; copy kept to stdout", print)
   end
+  t.raises("42601", db.query, db, "select 1; commit; insert into kept values (1)")
+  t.raises("42601", db.each, db, "select 1; commit; insert into kept values (1)")
+  t.raises("42601", db.copy_out, db, "copy kept to stdout; commit; insert into kept values (1)", print)
   t.raises("COPY is no query", db.query, db, "/* x */ copy kept to program 'true'")
   t.raises("DO is no query", db.query, db, "-- x\ndo $$ begin end $$")
   t.raises("takes a COPY", db.copy_out, db, "copy kept to program 'true'", print)
+  t.raises("takes a COPY", db.copy_out, db, "copy (select 'to stdout') to '/tmp/drlua-kept'", print)
+  t.raises("takes a COPY", db.copy_out, db, "copy kept to /* to stdout */ program 'true'", print)
   t.raises("takes a COPY", db.copy_out, db, "delete from kept", print)
   t.raises("read%-only", db.copy_out, db, "copy (insert into kept values (1) returning x) to stdout", print)
   t.equal(db.conn, nil)
   db.depth = 1
-  t.raises("read%-only", db.query, db, "insert into kept values (2)")
+  t.raises("INSERT is no query", db.query, db, "insert into kept values (2)")
+  t.raises("read%-only", db.query, db, "with x as (insert into kept values (2) returning x) select * from x")
+  t.raises("read%-only", db.query, db, "explain analyze insert into kept values (2)")
   t.equal(db:value "select count(*) from kept", 0)
   t.equal(db:status(), "idle")
+end)
+
+t.test("what acts although READ ONLY is refused by name, however it is written", function()
+  local db = connect()
+  local before = db:value "select pg_current_wal_insert_lsn()"
+  for _, expression in ipairs {
+    "pg_create_restore_point('x')", "PG_CREATE_RESTORE_POINT ('x')", "pg_catalog.pg_create_restore_point('x')",
+    '"pg_create_restore_point"(\'x\')', '"pg_catalog" /* ( */ . "pg_create_restore_point" -- (\n (\'x\')',
+    'U&"pg\\005fcreate_restore_point"(\'x\')', "'' || pg_create_restore_point('x')",
+    "E'\\'' || pg_create_restore_point('x') --'", "E''\n'\\'' || pg_create_restore_point('x') --'",
+    "$$'$$ || pg_create_restore_point('x') --'", "$a$ $$ $a$ || pg_create_restore_point('x') --$$",
+    "/* /* */ ' */ pg_create_restore_point('x') --'", "-- '\r pg_create_restore_point('x') --'",
+    "pg_logical_emit_message(false, 'a', 'b')", "pg_switch_wal()", "pg_notify('a', 'b')", "pg_promote(false)",
+    "pg_terminate_backend(1)", "pg_cancel_backend(1)", "pg_reload_conf()", "pg_rotate_logfile()",
+    "pg_advisory_lock(1)", "pg_try_advisory_xact_lock(1)", "pg_stat_reset()", "pg_stat_reset_shared('io')",
+    "pg_stat_statements_reset()", "pg_create_physical_replication_slot('x')", "pg_drop_replication_slot('x')",
+    "pg_replication_origin_create('x')", "lo_export(1, '/tmp/x')", "pg_file_write('x', 'y', false)",
+    "dblink_exec('dbname=x', 'select 1')", "query_to_xml('select pg_promote()', true, true, '')",
+    "cursor_to_xml('c', 1, true, true, '')", "set_config('transaction_read_only', 'off', true)",
+    "aws_lambda.invoke('x', 'y')",
+  } do
+    local statement = "select " .. expression
+    t.equal(t.raises(nil, db.query, db, statement).kind, "misuse", statement)
+    t.equal(t.raises(nil, db.each, db, statement).kind, "misuse", statement)
+    local copy = ("copy (%s\n) to stdout"):format(statement)
+    t.equal(t.raises(nil, db.copy_out, db, copy, print).kind, "misuse", copy)
+  end
+  for _, statement in ipairs { "values (pg_reload_conf())", "with x as (select pg_reload_conf()) table x",
+    "explain analyze select pg_reload_conf()", "select * from pg_reload_conf()" } do
+    local e = t.raises("pg_reload_conf%(%) is no read: .* Use db:exec, which is an effect$", function()
+      local row = db:row(statement)
+      return row
+    end)
+    t.contains(e.where, "sql_test.lua")
+  end
+  for _, statement in ipairs { "reindex table pg_class", "notify a", "lock table pg_class", "checkpoint", "analyze",
+    "prepare p as select 1", "execute p", "listen a", "load 'plpgsql'", "alter system reset all", "" } do
+    t.raises("is no query: use db:exec", db.query, db, statement)
+  end
+  t.equal(db:value "select pg_current_wal_insert_lsn()", before)
+  -- An effect may, and so may a part of one.
+  db:exec "select pg_create_restore_point('x')"
+  t.equal(db:transaction(function() return db:value "select pg_try_advisory_xact_lock(1)" end), true)
+end)
+
+t.test("names in literals, comments and columns, and functions that only tell, are no matter", function()
+  local db = connect()
+  for _, statement in ipairs {
+    "select 'pg_promote()' as x", "select $$pg_promote()$$ as x", "select $q$ pg_promote() $q$ as x",
+    "select E'it\\'s pg_promote()' as x", "select 1 as x -- pg_promote()", "select 1 as x /* pg_promote() */",
+    'select 1 as "pg_promote"', "select 1 as dblink", "(select 'a''b pg_promote()' as x)", "show work_mem",
+    "explain select 1", "table pg_class", "values (1)", "with x as (select 1) select * from x",
+    "select pg_is_in_recovery(), pg_stat_get_db_stat_reset_time(1), pg_last_xact_replay_timestamp()",
+    "select pg_size_pretty(pg_database_size(current_database())), count(*) from pg_stat_activity",
+    "select * from pg_replication_slots", "select 5 - -1 as x, 2*3 as y, $1::int as z",
+  } do
+    db:query(statement, table.unpack(statement:find("$1", 1, true) and { 1 } or {}))
+  end
+end)
+
+t.test("nothing called in a READ ONLY transaction lifts it", function()
+  local db = connect()
+  db:exec [[create table untouched (x int);
+    create function sneak(what text) returns int language plpgsql as $$ begin
+      execute what; insert into untouched values (1); return 1; end $$]]
+  for _, what in ipairs { "set transaction read write", "set local transaction_read_only = off",
+    "select set_config('transaction_read_only', 'off', true)",
+    "select set_config('transaction_read_only', 'off', false)",
+    "set session characteristics as transaction read write", "set default_transaction_read_only = off" } do
+    -- "cannot execute INSERT in a read-only transaction", or "read-write mode must be set before any query".
+    t.raises("read%-[ow]", db.value, db, "select sneak($1)", what)
+    t.raises("read%-[ow]", function() return db:each("select sneak($1)", what)() end)
+  end
+  t.raises("transaction commands is not implemented", db.value, db, "select sneak($1)", "commit")
+  t.equal(db:value "select count(*) from untouched", 0)
 end)
 
 t.test("a change over which the connection was lost is in doubt, a read is not", function()
@@ -134,7 +216,7 @@ t.test("a change over which the connection was lost is in doubt, a read is not",
       end,
       function()
         while admin:value("select state from pg_stat_activity where pid = $1", pid) ~= "active" do task.sleep(0.002) end
-        admin:query("select pg_terminate_backend($1)", pid)
+        admin:exec("select pg_terminate_backend($1)", pid)
       end,
     }
     return results[1]
