@@ -96,9 +96,19 @@ local function of_result(client, op, found)
   return known[key]
 end
 
+-- The account of the credentials, for services whose rules give every account an
+-- endpoint of its own.
+local function account_of(client, op, mode)
+  local declared = client.model:endpoint_rules().parameters
+  if not (declared and declared.AccountId) then return nil end
+  if client.endpoint_url or mode == "disabled" or unsigned(op) or not client.credentials then return nil end
+  return client.credentials:get().account_id
+end
+
 local function parameters(client, op, input)
   local params = {}
   for name, value in pairs(client.endpoint_params or {}) do params[name] = value end
+  params.AccountId = account_of(client, op, params.AccountIdEndpointMode)
   for name, static in pairs(op.model.staticContextParams or {}) do params[name] = static.value end
   for name, member in pairs(op.model.contextParams or {}) do params[name] = input[member] end
   for name, where in pairs(op.model.operationContextParams or {}) do
