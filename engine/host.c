@@ -17,6 +17,14 @@ double host_monotonic(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+double host_asleep(void)
+{
+    struct timespec boot, awake;
+    clock_gettime(CLOCK_MONOTONIC, &awake);
+    clock_gettime(CLOCK_BOOTTIME, &boot);
+    return (double)(boot.tv_sec - awake.tv_sec) + (double)(boot.tv_nsec - awake.tv_nsec) / 1e9;
+}
+
 lua_State *host_open(struct host *host, int argc, char **argv)
 {
     memset(host, 0, sizeof *host);

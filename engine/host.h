@@ -14,6 +14,7 @@ struct host {
     void (*collect)(struct host *); /* finishes ended transfers */
     struct transfer *idle_transfers; /* to be used again (transfer.h) */
     size_t idle_count;
+    double asleep, awake_since; /* seconds suspended since boot; when that last grew */
     unsigned char asked[SIGNALS_END]; /* operations that wait for each signal */
     bool kept[SIGNALS_END];           /* it came, and stays blocked (signal.c) */
     int argc;
@@ -24,6 +25,8 @@ struct host {
 struct host *host_of(lua_State *L);
 /* Monotonic seconds (CLOCK_MONOTONIC). */
 double host_monotonic(void);
+/* Seconds that the machine has been suspended since it was started. */
+double host_asleep(void);
 
 /* Makes the Lua state with every native module preloaded; NULL: out of memory. */
 lua_State *host_open(struct host *, int argc, char **argv);

@@ -10,7 +10,7 @@
 #include <strings.h>
 #include <unistd.h>
 
-enum { POOL_LIMIT = 64, KEEP_BYTES = 1 << 20, CONNECTIONS_KEPT = 128 };
+enum { POOL_LIMIT = 64, KEEP_BYTES = 1 << 20, CONNECTIONS_KEPT = 128, KEPT_SECONDS = 118 };
 
 /* Room made by a large answer is not kept for the next. */
 static void empty(struct buffer *buffer)
@@ -68,6 +68,7 @@ static bool open_multi(struct host *host)
         return false;
     curl_multi_setopt(host->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_KEPT);
     host->collect = collect;
+    host->asleep = host_asleep();
     return true;
 }
 
@@ -304,10 +305,27 @@ static void set_callbacks(struct transfer *transfer)
     }
 }
 
+/* A connection kept from before the machine slept is dead by now, though nobody may
+ * have told us: the other side, or what stands between, has forgotten it. libcurl
+ * counts how long one was idle in whole seconds of time awake. */
+static void refuse_old_connections(struct host *host, CURL *easy)
+{
+    double asleep = host_asleep(), now = host_monotonic();
+    if (asleep - host->asleep > 1)
+        host->awake_since = now;
+    host->asleep = asleep;
+    double awake = now - host->awake_since;
+    if (awake < 3)
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+    else if (awake < KEPT_SECONDS)
+        curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)awake - 1);
+}
+
 bool transfer_start(struct transfer *transfer, struct op *op)
 {
     CURL *easy = transfer->easy;
     set_callbacks(transfer);
+    refuse_old_connections(transfer->host, easy);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a cancel does not wait for a resolver */
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);

@@ -293,6 +293,7 @@ static void read_parameters(lua_State *L, struct connecting *c)
     add(c, "keepalives_idle", "15");
     add(c, "keepalives_interval", "5");
     add(c, "keepalives_count", "3");
+    add(c, "tcp_user_timeout", "30000"); /* the same for what was sent and is not acknowledged */
     snprintf(c->connection->place, sizeof c->connection->place, "%s port %d database %s",
              host ? host : "the local server", (int)port,
              option_string(L, 1, "dbname", option_string(L, 1, "user", "of the user")));

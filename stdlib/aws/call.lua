@@ -74,7 +74,8 @@ local function sign(c, wire, body)
   local credentials = c.client.credentials:get()
   c.credentials = credentials
   sign_with.credentials = credentials
-  sign_with.time = c.client.clock.now() + c.lane.skew
+  c.skew = c.client.clock.skew or 0
+  sign_with.time = c.client.clock.now() + c.skew
   sign_with.sign_body_header = sign_with.always_hashed or body == nil or body == ""
   sign_with.payload_hash = type(body) == "table" and "UNSIGNED-PAYLOAD" or nil
   wire.sign = sign_with

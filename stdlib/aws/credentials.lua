@@ -13,6 +13,7 @@
 -- the order is that of the AWS CLI.
 local config = require "aws.config"
 local errors = require "errors"
+local instants = require "aws.instants"
 local profiles = require "aws.credentials.profile"
 
 local credentials = {}
@@ -41,7 +42,7 @@ local function new_context(options)
   return {
     config = cfg, env = cfg.env, profile_explicit = options.profile ~= nil,
     region = options.region or cfg:region(),
-    http = options.http, write = options.write, now = options.now or os.time, mfa = options.mfa,
+    http = options.http, write = options.write, now = options.now or instants.seconds, mfa = options.mfa,
   }
 end
 

@@ -3,6 +3,7 @@
 local errors = require "errors"
 local failure = require "aws.failure"
 local http = require "native.http"
+local instants = require "aws.instants"
 local observer = require "aws.observer"
 local retry = require "aws.retry"
 local task = require "task"
@@ -11,7 +12,6 @@ local fault = {}
 
 local CONNECT_TIMEOUT = 3
 local PROBE_TIMEOUT = 5
-local SKEW_TOLERANCE = 240
 
 local function header(answer, name)
   for each, value in pairs(answer.headers) do
@@ -46,12 +46,9 @@ end
 
 -- Clock skew: the answer's own Date shows by how much we are wrong.
 local function correct_clock(c, problem)
-  if c.corrected or not retry.may_be_skew(problem) or not problem.date then return false end
-  local server = c.client.clock.parse(problem.date)
-  local skew = server and server - c.client.clock.now()
-  if not skew or math.abs(skew - c.lane.skew) < SKEW_TOLERANCE then return false end
-  c.lane.skew, c.corrected = skew, true
-  return true
+  if c.corrected or not c.skew or not retry.may_be_skew(problem) then return false end
+  c.corrected = instants.correct(c.client.clock, problem.date, c.skew)
+  return c.corrected
 end
 
 local function renew_credentials(c, problem)

@@ -1,5 +1,5 @@
 --- What all calls to one service in one region share: the budget of retries, the
--- breaker, the pause that a throttle imposes, and the clock's correction.
+-- breaker, and the pause that a throttle imposes.
 local breaker = require "aws.breaker"
 local quota = require "aws.quota"
 
@@ -16,7 +16,7 @@ function lane.of(service, region, host)
   local found = lanes[key]
   if not found then
     found = setmetatable({ service = service, region = region, host = host, quota = quota.new(),
-      breaker = breaker.new(), paused_until = 0, skew = 0 }, Lane)
+      breaker = breaker.new(), paused_until = 0 }, Lane)
     lanes[key] = found
   end
   return found

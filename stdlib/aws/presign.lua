@@ -1,4 +1,5 @@
 --- Presigned requests: URLs that somebody else sends.
+local instants = require "aws.instants"
 local quirks = require "aws.quirks"
 local sigv4 = require "aws.sigv4"
 local target = require "aws.target"
@@ -16,7 +17,7 @@ function presign.query(client, op, request, region, more)
   for name, value in pairs(more) do query = query .. "&" .. name .. "=" .. quirks.percent(value) end
   local signed = sigv4.apply { method = "GET", uri = found.path .. "/?" .. query, body = "",
     headers = { { "Host", found.host } }, region = found.signing_region, service = found.signing_name,
-    credentials = client:credentials_for(op), time = client.clock.now(), expires = LIFE }
+    credentials = client:credentials_for(op), time = instants.of(client.clock), expires = LIFE }
   return found.origin .. signed.uri
 end
 

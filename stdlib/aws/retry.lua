@@ -50,9 +50,10 @@ function retry.harmless(failure, class)
   return not failure.status and UNSENT[failure.kind] == true
 end
 
---- True for codes that a wrong clock produces; the answer's Date tells.
+--- True for failures that a wrong clock produces; the answer's Date tells. (An answer
+-- to HEAD has no code.)
 function retry.may_be_skew(failure)
-  return SKEW[failure.code] == true
+  return SKEW[failure.code] == true or failure.status == 403
 end
 
 --- True for codes by which AWS says that the credentials have run out.

@@ -2,12 +2,11 @@
 -- credentials, endpoint, retry mode. Files are read once, and credentials are shared
 -- by the clients that ask for the same ones.
 local caller = require "aws.caller"
-local clock = require "native.clock"
 local config = require "aws.config"
 local credentials = require "aws.credentials"
+local instants = require "aws.instants"
 local quota = require "aws.quota"
 local settings = require "aws.settings"
-local task = require "task"
 
 local session = {}
 
@@ -23,7 +22,7 @@ local VERSION = "1.0"
 --   use_fips, use_dualstack, addressing_style ("path" "virtual" "auto")
 --   ca_file, verify     how the endpoint is trusted
 --   cluster_endpoints   of route53-recovery-cluster: { { Endpoint =, Region = } ... }
---   clock               { now, monotonic, sleep, random, parse }, for tests
+--   clock               { now, monotonic, sleep, random, parse, skew }, for tests
 local OPTIONS = {}
 for name in ([[region profile endpoint_url role_arn external_id role_session_name duration_seconds mfa_serial
   credentials timeout max_attempts retry_mode use_fips use_dualstack addressing_style ca_file verify
@@ -43,10 +42,6 @@ local function check(service, options)
     end
   end
 end
-
-session.clock = {
-  now = clock.now, monotonic = clock.monotonic, sleep = task.sleep, random = math.random, parse = clock.parse,
-}
 
 local configs, providers = {}, {}
 
@@ -197,7 +192,7 @@ function session.parts(service, model, options)
     service = service, model = model, region = name, endpoint_url = url or false,
     endpoint_params = endpoint_params(loaded, options, url), serialize_options = serialize_options(loaded, service),
     credentials = provider, token_source = { profile = options.profile, config = cfg },
-    clock = options.clock or session.clock, targets = {}, timeout = seconds(options),
+    clock = options.clock or instants, targets = {}, timeout = seconds(options),
     retry_mode = mode_of(options.retry_mode or loaded.retry_mode),
     attempts = quota.attempts(service, options.max_attempts or loaded.max_attempts),
     use_fips = options.use_fips or loaded.fips,

@@ -5,6 +5,7 @@
 -- aws-iam-authenticator, "API Authorization from Outside a Cluster".
 local caller = require "aws.caller"
 local crypto = require "native.crypto"
+local instants = require "aws.instants"
 local json = require "native.json"
 local presign_to = require "aws.presign"
 local quirks = require "aws.quirks"
@@ -25,7 +26,7 @@ local function presign(self, service, host, uri, headers, expires)
   local list = { { "Host", host } }
   for _, pair in ipairs(headers) do table.insert(list, pair) end
   return sigv4.apply { method = "GET", uri = uri, headers = list, body = "", region = self.region, service = service,
-    credentials = self:credentials_for(), time = self.clock.now(), expires = expires }.uri
+    credentials = self:credentials_for(), time = instants.of(self.clock), expires = expires }.uri
 end
 
 --- A password for PostgreSQL or MySQL on RDS by IAM: valid 15 minutes for starting a
@@ -54,7 +55,7 @@ function tokens.methods.eks.token(self, cluster)
   local host = presign_to.host_of(self, "sts", "GetCallerIdentity")
   local uri = presign(self, "sts", host, "/?Action=GetCallerIdentity&Version=2011-06-15",
     { { "x-k8s-aws-id", cluster } }, EKS_URL_LIFE)
-  return "k8s-aws-v1." .. base64url("https://" .. host .. uri), self.clock.now() + EKS_LIFE
+  return "k8s-aws-v1." .. base64url("https://" .. host .. uri), instants.of(self.clock) + EKS_LIFE
 end
 
 --- A kubeconfig for a cluster as JSON, which kubectl reads as it does YAML; good for

@@ -77,7 +77,7 @@ function screen:draw()
   if not self.tty then return end
   if self.asking then return self:ask(self.asking) end
   local width = sys.winsize(2) or 80
-  local now, lines = clock.now(), {}
+  local now, lines = clock.boottime(), {}
   for _, path in ipairs(self.order) do
     local entry = self.live[path]
     if entry then
@@ -147,7 +147,7 @@ function show.run_started(self, e)
 end
 
 function show.step_started(self, e)
-  self.live[e.path] = { name = e.step, began = e.time, budget = e.budget }
+  self.live[e.path] = { name = e.step, began = clock.boottime(), budget = e.budget }
   table.insert(self.order, e.path)
   self:line(e.time, "start", e.step .. (e.continued and " (goes on)" or e.attempt and e.attempt > 1
     and (" (attempt %d)"):format(e.attempt) or "") .. (e.budget and ", budget " .. duration.format(e.budget) or ""))

@@ -108,18 +108,22 @@ function read.check(self, event)
   self.checks[event.path] = value.decode(event.data)
 end
 
+-- What another process wrote down, by a clock of its own.
+local foreign = { approved = true, refused = true, pause_asked = true, rehearsal = true, lesson = true }
+
 function history:update(journal)
   for _, event in ipairs(journal:events(self.last)) do
     local reader = read[event.kind]
     if reader then reader(self, event) end
     self.last = event.seq
+    if not foreign[event.kind] then self.last_time = math.max(self.last_time, event.time) end
   end
 end
 
 --- A history with nothing in it.
 function history.empty()
   return setmetatable({ steps = {}, order = {}, values = {}, approvals = {}, refusals = {}, skips = {},
-    checks = {}, visited = {}, last = 0 }, history)
+    checks = {}, visited = {}, last = 0, last_time = 0 }, history)
 end
 
 --- The same history for another session to go through.

@@ -5,6 +5,7 @@
 -- session ended, writes it down, and makes the report.
 local control = require "run.control"
 local crypto = require "native.crypto"
+local duration = require "duration"
 local errors = require "errors"
 local fs = require "native.fs"
 local history = require "run.history"
@@ -114,6 +115,7 @@ function life.begin(state, loaded, values, options)
     s.journal:meta("run", head_of(s, loaded, values))
     s.journal:meta("status", "running")
     s.journal:meta("locks", names)
+    s.journal:meta("clock", s:anchored())
     s.journal:meta("process", { pid = sys.pid(), start_time = sys.start_time(sys.pid()), host = s.host })
     keep_sources(s.journal, loaded)
   end)
@@ -174,6 +176,7 @@ function life.reopen(state, id, loaded, values, options)
   fields.id, fields.nonce, fields.journal, fields.started = id, head.nonce, j, head.started
   fields.history = history.read(j)
   fields.last_event = fields.history.last
+  fields.anchor = j:meta("clock")
   fields.settle_answer, fields.rewinding = options.settle, options.rewinding
   local s = session.new(fields)
   s.locks, s.directory, s.targets = locks, state:run(id), head.targets or {}
@@ -220,6 +223,15 @@ local function write_report(s, facts)
   return nil, message
 end
 
+local CLOCK_SET = 60 -- seconds; less is what a clock is corrected by every day
+
+local function tell_of_clock(s)
+  local by = s:set_forward()
+  if math.abs(by) < CLOCK_SET then return end
+  s:note(("this machine's clock was set %s by %s meanwhile: the run's times go on from where it stood before"):format(
+    by > 0 and "forward" or "back", duration.format(math.floor(math.abs(by)))))
+end
+
 --- Concludes a session: writes the end down, makes the report, gives the locks back.
 -- Returns { outcome, code, message, rto, rpo, checks, report }.
 function life.conclude(s, ok, e)
@@ -228,6 +240,7 @@ function life.conclude(s, ok, e)
     rto = (s.recovered_at or s:now()) - (s.incident or s.started), under_way = s.secrets:mask(s:under_way()) }
   if outcome == "interrupted" then result.message = "interrupted" end
   local kept = pcall(function()
+    tell_of_clock(s)
     s:record("run_ended", "", { outcome = outcome, message = result.message, rto = result.rto })
     s.journal:meta("status", outcome)
     result.facts = report.facts(s.journal)

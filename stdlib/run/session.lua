@@ -8,6 +8,7 @@ local clock = require "native.clock"
 local control = require "run.control"
 local duration = require "duration"
 local errors = require "errors"
+local fs = require "native.fs"
 local history = require "run.history"
 local scope = require "run.scope"
 local step = require "run.step"
@@ -18,24 +19,48 @@ local value = require "run.value"
 local session = {}
 session.__index = session
 
+-- Which start of which machine this is: its boot clock goes on from process to process.
+local function machine() return fs.read("/proc/sys/kernel/random/boot_id") or "unknown" end
+
+-- One reading of the real clock; from here on time passes as the machine's own clock
+-- says, which neither a correction nor a suspension disturbs. So it does for a resume on
+-- the same machine; on another it is no earlier than what is on record.
+local function set_clock(self)
+  local before = self.anchor
+  if before and before.machine == machine() then
+    self.real, self.boot = before.real, before.boot
+  else
+    self.real, self.boot = clock.now(), clock.boottime()
+  end
+  self.real = self.real + math.max(0, (self.history.last_time or 0) - self:now())
+end
+
 --- Makes a session. fields:
 --   id, journal, playbook, params, secrets, nonce, user, host
 --   out          function(event): what is told to the world, already masked
 --   operator     the person at the terminal (cli/operator.lua), or nil
 --   assume_yes, accept_changes
 --   started      seconds: when the run began (a resume knows an earlier time)
+--   anchor       of a resume: what session:anchored() gave when the run began
 --   history      of a resume; default: empty
 function session.new(fields)
   local self = setmetatable(fields, session)
   self.history = self.history or history.empty()
   self.open, self.inflight, self.waits, self.checks, self.measures = {}, {}, {}, {}, {}
   self.approvals_seen = { approved = 0, refused = 0 }
-  -- One reading of the real clock; from here on time passes as the machine's own
-  -- clock says, which neither a correction nor a suspension disturbs.
-  self.real, self.boot = clock.now(), clock.boottime()
+  set_clock(self)
   self.started = self.started or self.real
   return self
 end
+
+--- What the run's clock counts from, for those who go on with the run.
+function session:anchored()
+  return { machine = machine(), real = self.real, boot = self.boot }
+end
+
+--- By how many seconds the real clock was set forward (or back, below 0) since the run's
+-- clock was.
+function session:set_forward() return clock.now() - self:now() end
 
 --- Seconds since the epoch, by the run's clock.
 function session:now()

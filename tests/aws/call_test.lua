@@ -231,6 +231,22 @@ t.test("a wrong clock is corrected from the answer and the call repeated", funct
   t.equal(#server.requests, 3, "later calls are right at once")
 end)
 
+t.test("a wrong clock is corrected for calls that left together, and where an answer has no code", function()
+  local _, options = start(function(request)
+    local at = clock.parse(fake.header(request, "X-Amz-Date"))
+    if at > clock.now() + 3000 then return OK end
+    return { status = 403, headers = { { "Date", clock.format(clock.now() + 3600, "http") } },
+      body = request.method ~= "HEAD" and xml_error("SignatureDoesNotMatch") or "" }
+  end)
+  local sts, s3 = aws.sts(options), aws.s3(options)
+  local calls = {}
+  for i = 1, 4 do calls[i] = function() return sts:get_caller_identity({}).Account end end
+  t.equal(task.all(calls), { "123456789012", "123456789012", "123456789012", "123456789012" })
+  options.clock.skew = nil
+  s3:head_bucket { Bucket = "b" }
+  t.equal(math.floor(options.clock.skew / 60 + 0.5), 60)
+end)
+
 t.test("a wrong signature with a right clock is told as it is", function()
   local server, options = start { status = 403, body = xml_error("SignatureDoesNotMatch"),
     headers = { { "Date", clock.format(clock.now(), "http") } } }

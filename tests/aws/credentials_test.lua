@@ -498,6 +498,14 @@ t.test("while the source is down the old set serves to its end, and the source i
   t.equal(world.provider:trouble(), nil)
 end)
 
+t.test("a set that had ended when it was given is used: whose clock is wrong, AWS says", function()
+  local world = scripted { -3600, -3600, 3600 }
+  t.equal(world.provider:get().access_key_id, "set1")
+  world.now = world.now - 7200 -- set right
+  t.equal(world.provider:get().access_key_id, "set1")
+  t.equal(world.calls, 1)
+end)
+
 t.test("an instance's set serves past its end while its service is down", function()
   local world = scripted { 3600, "down", 3600 }
   world.outlives = true

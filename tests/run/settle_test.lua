@@ -37,6 +37,18 @@ t.test("a promotion: its source tells, and while it changes its end is waited fo
   t.equal((look("rds.PromoteReadReplica", input, { "gone" })), nil)
 end)
 
+t.test("a promotion is waited for no longer when the real clock was set back since", function()
+  local real = clock.now
+  t.cleanup(function() clock.now = real end)
+  clock.now = function() return real() - 6 * 3600 end
+  local e = { kind = "aws", service = "rds", operation = "PromoteReadReplica", call = function()
+    return instance { DBInstanceStatus = "available", ReadReplicaSourceDBInstanceIdentifier = "p" }
+  end }
+  local s = session()
+  s.now = real
+  t.equal((settle.look(s, e, { input = { DBInstanceIdentifier = "r" }, at = real() - 40 })), "absent")
+end)
+
 t.test("a creation: the name in the intent, unless what has it is older", function()
   local input = { DBInstanceIdentifier = "x" }
   t.equal((look("rds.CreateDBInstance", input, { "gone" })), "absent")

@@ -4,6 +4,7 @@
 local clock = require "native.clock"
 local endpoint = require "aws.endpoint"
 local errors = require "errors"
+local instants = require "aws.instants"
 local model = require "aws.model"
 local retry = require "aws.retry"
 local settings = require "aws.settings"
@@ -63,14 +64,24 @@ end
 
 local function attempt(request, resolved, context, ca_bundle)
   if request.credentials then
-    request.time = clock.now()
+    request.skew = instants.skew
+    request.time = instants.of()
     sigv4.apply(request)
   end
   return call.send(context, {
     method = request.method, url = resolved.url:match("^%w+://[^/]+") .. request.uri, headers = request.headers,
     body = request.body ~= "" and request.body or nil, connect_timeout = CONNECT_TIMEOUT, timeout = TIMEOUT,
-    ca_file = ca_bundle,
+    ca_file = ca_bundle, map_headers = true,
   })
+end
+
+-- A refusal because of our clock: true when that is right now.
+local function corrected(request, failure, headers)
+  if not request.skew or not retry.may_be_skew(failure) then return false end
+  for name, value in pairs(headers or {}) do
+    if tostring(name):lower() == "date" then return instants.correct(instants, value, request.skew) end
+  end
+  return false
 end
 
 --- Makes a call. spec: service, operation, input, region, credentials (nil: unsigned),
@@ -81,8 +92,9 @@ function call.perform(context, spec)
   local request = build(m, spec.operation, spec.input, resolved, spec.headers and spec.headers(resolved.url))
   request.region, request.service = resolved.signing_region, resolved.signing_name
   request.credentials = spec.credentials
-  local failure
-  for n = 1, ATTEMPTS do
+  local failure, set_right
+  local n = 1
+  while true do
     local answer, message, kind = attempt(request, resolved, context, set.ca_bundle)
     if answer then
       local output, problem = m:parse(spec.operation, answer)
@@ -92,8 +104,14 @@ function call.perform(context, spec)
     else
       failure = { message = message, kind = kind }
     end
-    if n == ATTEMPTS or not retry.class(failure, spec.service) then break end
-    call.back_off(n)
+    if answer and not set_right and corrected(request, failure, answer.headers) then
+      set_right = true
+    elseif n == ATTEMPTS or not retry.class(failure, spec.service) then
+      break
+    else
+      call.back_off(n)
+      n = n + 1
+    end
   end
   errors.raise {
     kind = "credentials", service = spec.service, operation = spec.operation,

@@ -5,8 +5,11 @@
 -- lives less than an hour: in the last third, and the last sixth, of its life.) When the
 -- source is down the set serves on until it ends (past its end, when AWS is known to
 -- accept it longer: an EC2 instance's), and the source is asked again every minute. One
--- renewal runs at a time, whatever the number of callers.
+-- renewal runs at a time, whatever the number of callers. A set that the source gave
+-- just now although it ended before that is used too: our clock may be the one that is
+-- wrong, and AWS says so at the first call.
 local errors = require "errors"
+local instants = require "aws.instants"
 local task = require "task"
 
 local provider = {}
@@ -19,7 +22,7 @@ Provider.__index = Provider
 
 --- Makes a provider. fetch: function() -> set, raises; now: function() -> seconds.
 function provider.new(options)
-  return setmetatable({ fetch = options.fetch, now = options.now or os.time, next_attempt = 0 }, Provider)
+  return setmetatable({ fetch = options.fetch, now = options.now or instants.seconds, next_attempt = 0 }, Provider)
 end
 
 local function fetch(self)
@@ -27,6 +30,7 @@ local function fetch(self)
   if ok then
     local life = result.expires and result.expires - self.now() or math.huge
     self.advisory, self.mandatory = math.min(ADVISORY, life / 3), math.min(MANDATORY, life / 6)
+    self.disputed = life <= 0
     self.set, self.problem, self.next_attempt = result, nil, 0
   else
     self.problem, self.next_attempt = errors.from(result), self.now() + PAUSE
@@ -47,7 +51,7 @@ end
 
 local function usable(self)
   local set = self.set
-  return set and (not set.expires or set.outlives or self.now() < set.expires)
+  return set and (not set.expires or set.outlives or self.disputed or self.now() < set.expires)
 end
 
 --- The set to use now; may wait for its renewal. Raises the source's error when
