@@ -31,15 +31,13 @@ static void keep_private(void)
 }
 
 /* A process may be started with standard descriptors closed: then a file opened
- * later would be taken for the output. */
+ * later would be taken for the output. Writing to such an output fails, as it would
+ * have, so that it can be told. */
 static void fill_standard_descriptors(void)
 {
-    int fd;
-    do {
-        fd = open("/dev/null", O_RDWR);
-    } while (fd >= 0 && fd <= STDERR_FILENO);
-    if (fd >= 0)
-        close(fd);
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_RDWR) < 0)
+            return;
 }
 
 static int load_chunk(lua_State *L, const struct embedded *file, const char *mode)

@@ -9,6 +9,7 @@
 
 #include <lauxlib.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char DB_META[] = "drlua.sqlite";
@@ -271,22 +272,46 @@ static int db_last_id(lua_State *L)
     return 1;
 }
 
-/* open(path, {readonly=, busy_timeout=seconds}) -> db. Made when missing, unless
- * read-only. ":memory:" is a database in memory. */
+/* Pushes the URI of a file that nobody writes: then SQLite makes no file beside it. */
+static const char *push_immutable_uri(lua_State *L, const char *path)
+{
+    luaL_Buffer buffer;
+    char escaped[4];
+    luaL_buffinit(L, &buffer);
+    luaL_addstring(&buffer, *path == '/' ? "file://" : "file:");
+    for (; *path; path++) {
+        if (strchr("%?#", *path)) {
+            snprintf(escaped, sizeof escaped, "%%%02X", (unsigned char)*path);
+            luaL_addstring(&buffer, escaped);
+        } else {
+            luaL_addchar(&buffer, *path);
+        }
+    }
+    luaL_addstring(&buffer, "?immutable=1");
+    luaL_pushresult(&buffer);
+    return lua_tostring(L, -1);
+}
+
+/* open(path, {readonly=, immutable=, busy_timeout=seconds}) -> db. Made when missing,
+ * unless read-only. immutable: read-only, and what its WAL holds is not seen.
+ * ":memory:" is a database in memory. */
 static int open_db(lua_State *L)
 {
-    static const char *const known[] = {"readonly", "busy_timeout", NULL};
+    static const char *const known[] = {"readonly", "immutable", "busy_timeout", NULL};
     const char *path = luaL_checkstring(L, 1);
     option_check(L, 2, known);
-    bool readonly = option_bool(L, 2, "readonly", false);
+    bool immutable = option_bool(L, 2, "immutable", false);
+    bool readonly = option_bool(L, 2, "readonly", immutable);
     double timeout = option_number(L, 2, "busy_timeout", 5);
+    const char *name = immutable ? push_immutable_uri(L, path) : path;
     struct database *db = lua_newuserdatauv(L, sizeof *db, 1);
     memset(db, 0, sizeof *db);
     luaL_setmetatable(L, DB_META);
     lua_newtable(L);
     lua_setiuservalue(L, -2, 1);
     int flags = readonly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-    if (sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
+    flags |= SQLITE_OPEN_NOMUTEX | (immutable ? SQLITE_OPEN_URI : 0);
+    if (sqlite3_open_v2(name, &db->handle, flags, NULL) != SQLITE_OK) {
         int system = db->handle ? sqlite3_system_errno(db->handle) : 0;
         int count = system ? push_errno(L, system, "open the database %s", path)
                            : push_failure(L, "io", "open the database %s: %s", path,

@@ -176,6 +176,17 @@ static int sys_isatty(lua_State *L)
 }
 
 /* winsize(fd) -> columns, rows; nil when fd is no terminal. */
+/* flush() -> true: all that was printed has left; else nil, message, kind. */
+static int sys_flush(lua_State *L)
+{
+    if (fflush(stdout))
+        return push_errno(L, errno, "the output could not be written");
+    if (ferror(stdout))
+        return push_failure(L, "io", "the output could not be written");
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 static int sys_winsize(lua_State *L)
 {
     struct winsize size;
@@ -233,7 +244,8 @@ static const luaL_Reg functions[] = {
     {"alive", sys_alive},       {"start_time", sys_start_time},
     {"exe", sys_exe},           {"isatty", sys_isatty},
     {"winsize", sys_winsize},   {"umask", sys_umask},
-    {"read_secret", sys_read_secret}, {NULL, NULL},
+    {"flush", sys_flush},       {"read_secret", sys_read_secret},
+    {NULL, NULL},
 };
 
 int luaopen_native_sys(lua_State *L);

@@ -64,7 +64,8 @@ local VERBS = {
     .. "lets through only what this IAM policy allows (`drlua plan --iam` prints one).\n--sweep runs it again and "
     .. "again, breaking one call or killing drlua at one journal write each time, and compares the ends.\n",
   resume = "drlua resume RUN [--accept-changes] [--from STEP] [--skip STEP --because TEXT] [--settle done|again]"
-    .. " [--yes]\n\nGoes on with a run. RUN is its id, a part of it, or `last`. Finished steps are not run again.\n",
+    .. " [--yes]\n\nGoes on with a run. RUN is its id, a part of it, or `last` (the newest that is no "
+    .. "rehearsal). Finished steps are not run again.\n",
   rollback = "drlua rollback RUN\n\nRuns the undo functions of the finished steps, newest first.\n",
   approve = "drlua approve RUN [STEP] [--no] [--as NAME]\n\nAnswers an approval that a run waits for, from any "
     .. "terminal. --as: who it is that agrees, where several share an account.\n",

@@ -1,6 +1,7 @@
 --- The command line: finds the verb and returns the exit code.
 local errors = require "errors"
 local strict = require "strict"
+local sys = require "native.sys"
 local task = require "task"
 
 local verbs = {}
@@ -66,6 +67,18 @@ local function complain(e, trace, json)
   if trace and e.traceback then io.stderr:write(e.traceback, "\n") end
 end
 
+-- Verbs that are for nothing but what they print.
+local tells = { plan = true, check = true, runs = true, show = true, report = true, list = true, help = true,
+  doc = true, version = true }
+
+-- The exit code of a verb whose output may have been lost. What a run did, it did.
+local function delivered(verb, code)
+  local ok, message = sys.flush()
+  if ok then return code end
+  io.stderr:write("drlua: ", message, "\n")
+  return tells[verb] and code == 0 and 1 or code
+end
+
 return function(argv)
   strict.guard()
   local words = table.move(argv, 1, #argv, 1, {})
@@ -83,8 +96,9 @@ return function(argv)
     if not e.traceback then e.traceback = debug.traceback(tostring(e), 2) end
     return e
   end)
-  if ok then return code end
+  local verb = parsed and (parsed.help and "help" or parsed.verb)
+  if ok then return delivered(verb, code) end
   local e = code
   complain(e, parsed and parsed.trace, parsed and parsed.output == "json")
-  return code_of(e)
+  return delivered(verb, code_of(e))
 end

@@ -11,7 +11,8 @@ local options = {}
 local common = { output = true, state = true, trace = false, help = false }
 local for_playbook = { env = true, set = true, yes = false }
 
---- The verbs: what they work on, their own options.
+--- The verbs: what they work on, their own options, and how many words they take (1
+-- where they work on something, else none).
 options.verbs = {
   run = { on = "playbook", own = {} },
   plan = { on = "playbook", own = { iam = false } },
@@ -21,15 +22,15 @@ options.verbs = {
   resume = { on = "run", own = { yes = false, ["accept-changes"] = false, from = true, skip = true, because = true,
     settle = true, set = true } },
   rollback = { on = "run", own = { yes = false, ["accept-changes"] = false, set = true } },
-  approve = { on = "run", own = { no = false, as = true } },
+  approve = { on = "run", words = 2, own = { no = false, as = true } },
   pause = { on = "run", own = {} },
   runs = { own = {} },
   show = { on = "run", own = {} },
   report = { on = "run", own = {} },
   list = { own = {} },
-  help = { own = {} },
-  new = { own = {} },
-  doc = { own = {} },
+  help = { words = 1, own = {} },
+  new = { words = 1, own = {} },
+  doc = { words = 2, own = {} },
   sim = { own = { listen = true, world = true, speed = true, seed = true } },
   script = { raw = true },
   version = { own = {} },
@@ -104,7 +105,19 @@ local function add_sets(parsed)
   end
 end
 
-local function check(parsed)
+local function check_words(parsed, verb)
+  local most = verb.words or (verb.on and 1 or 0)
+  local extra = parsed.words[most + 1]
+  if not extra or parsed.help then return end
+  if verb.on == "playbook" then
+    options.usage("%s: one playbook at a time; parameters are given as --NAME VALUE", extra)
+  end
+  options.usage("drlua %s takes %s: \"%s\" is too much (`drlua help %s`)", parsed.verb,
+    most == 0 and "no words beside options" or most == 1 and "one word" or "two words", extra, parsed.verb)
+end
+
+local function check(parsed, verb)
+  check_words(parsed, verb)
   if parsed.output and parsed.output ~= "text" and parsed.output ~= "json" then
     options.usage("--output is text or json, not %s", parsed.output)
   end
@@ -149,7 +162,7 @@ function options.parse(words)
     end
   end
   add_sets(parsed)
-  check(parsed)
+  check(parsed, verb)
   return parsed
 end
 

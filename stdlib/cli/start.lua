@@ -123,9 +123,6 @@ end
 --- Resolves what the command line says of a playbook: loaded, values.
 function start.prepare(parsed)
   local path = library.find(parsed.words[1])
-  if parsed.words[2] then
-    options.usage("%s: one playbook at a time; parameters are given as --NAME VALUE", parsed.words[2])
-  end
   local loaded = library.load(path, parsed.env)
   local values, exposed = params.resolve(loaded.definition.params, parsed.params,
     loaded.environment and loaded.environment.params, parsed.env, parsed.switches)

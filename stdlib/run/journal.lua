@@ -37,7 +37,7 @@ local function unusable(path, message, kind)
   local why = kind == "busy" and "it is locked by another program"
     or (kind == "full" or disk_full(path)) and "the disk is full"
     or tostring(message):find("unable to open", 1, true)
-      and "it cannot be opened for writing, as looking into it needs too (a read-only disk, or another user's?)"
+      and "it cannot be opened (a read-only disk, or another user's?)"
     or (kind == "corrupt" or kind == "invalid") and "it is damaged (" .. tostring(message) .. ")"
     or tostring(message)
   control.raise("journal", ("the journal %s cannot be used: %s"):format(path, why), { cause = kind })
@@ -63,6 +63,23 @@ function journal.create(path)
   return self
 end
 
+-- The format of the database. Where SQLite cannot make its files beside it (a read-only
+-- disk), a journal that was closed in order is whole without them.
+local function version_of(self, options)
+  local rows, message, kind = self.db:rows("PRAGMA user_version")
+  if not rows and options.readonly and tostring(message):find("unable to open", 1, true) then
+    local wal = fs.stat(self.path .. "-wal")
+    if wal and wal.size > 0 then
+      unusable(self.path, "its last entries stand in journal.db-wal, which can be read only where files can be made "
+        .. "beside it: copy the state directory to a disk that takes writes, and name the copy with --state")
+    end
+    self.db:close()
+    self.db, message, kind = sqlite.open(self.path, { immutable = true })
+    if self.db then rows, message, kind = self.db:rows("PRAGMA user_version") end
+  end
+  return must(self, rows, message, kind)[1].user_version
+end
+
 --- Opens an existing one. options: readonly (for looking only), busy_timeout (seconds
 -- to wait for another program; 10).
 function journal.open(path, options)
@@ -70,11 +87,11 @@ function journal.open(path, options)
   if not fs.stat(path) then unusable(path, "it does not exist") end
   local self = connect(path, { busy_timeout = options.busy_timeout or 10, readonly = options.readonly })
   if not options.readonly then must(self, self.db:exec("PRAGMA synchronous=FULL")) end
-  local rows = must(self, self.db:rows("PRAGMA user_version"))
-  if rows[1].user_version ~= VERSION then
+  local version = version_of(self, options)
+  if version ~= VERSION then
     self.db:close()
-    if rows[1].user_version == 0 then unusable(path, "it is empty: its run had not begun, so start a new one") end
-    unusable(path, ("it has format %d, and this drlua writes format %d"):format(rows[1].user_version, VERSION))
+    if version == 0 then unusable(path, "it is empty: its run had not begun, so start a new one") end
+    unusable(path, ("it has format %d, and this drlua writes format %d"):format(version, VERSION))
   end
   return self
 end

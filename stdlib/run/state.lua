@@ -8,6 +8,7 @@
 local clock = require "native.clock"
 local errors = require "errors"
 local fs = require "native.fs"
+local journal = require "run.journal"
 local sys = require "native.sys"
 
 local state = {}
@@ -117,11 +118,29 @@ function state:ids()
   return ids
 end
 
+local function is_rehearsal(self, id)
+  local ok, rehearsal = pcall(function()
+    local j = journal.open(self:journal(id), { readonly = true })
+    local head = j:meta("run")
+    j:close()
+    return head and head.rehearsal
+  end)
+  return ok and rehearsal
+end
+
+-- Somebody who says `last` in a disaster does not mean the rehearsal that came after.
+local function last(self, ids)
+  for i = #ids, 1, -1 do
+    if not is_rehearsal(self, ids[i]) then return ids[i] end
+  end
+  return ids[#ids]
+end
+
 --- The id that a person means: the whole of it, its word, a part that only one run
--- has, or "last".
+-- has, or "last": the newest that is no rehearsal, where there is one.
 function state:find(text)
   local ids, found = self:ids(), {}
-  if text == "last" and #ids > 0 then return ids[#ids] end
+  if text == "last" and #ids > 0 then return last(self, ids) end
   for _, id in ipairs(ids) do
     if id == text then return id end
     if id:find(text, 1, true) then table.insert(found, id) end

@@ -13,7 +13,7 @@ local sqlite = {}
 
 --- Opens a database.
 ---@param path string
----@param options? { readonly: boolean?, busy_timeout: number? }
+---@param options? { readonly: boolean?, immutable: boolean?, busy_timeout: number? }
 ---@return native.sqlite.database?
 ---@return string? message
 ---@return string? kind

@@ -70,6 +70,12 @@ function sys.start_time(pid) end
 ---@return boolean
 function sys.isatty(fd) end
 
+--- Writes out what was printed; nil when any of it was lost.
+---@return true?
+---@return string? message
+---@return string? kind
+function sys.flush() end
+
 --- Columns of a terminal.
 ---@param fd integer
 ---@return integer?
