@@ -129,8 +129,14 @@ local function passed(verdict)
   return true
 end
 
--- The calls that this playbook's last rehearsal made, of those that passed: one that
--- failed did not come to its later calls. nil without one.
+local function edited_since(j)
+  for path, text in pairs(j:sources()) do
+    if fs.read(path) ~= text then return path end
+  end
+end
+
+-- The verdict of this playbook's last rehearsal, of those that passed: one that failed
+-- did not come to its later calls. nil without one. edited: a file that was another then.
 local function rehearsed(parsed, loaded)
   local kept = state.look(parsed.state)
   local ids, wanted = kept:ids(), fs.realpath(loaded.path)
@@ -138,20 +144,26 @@ local function rehearsed(parsed, loaded)
     local ok, verdict = pcall(function()
       local j = journal.open(kept:journal(ids[i]), { readonly = true })
       local head, events = j:meta("run"), j:of_kind("rehearsal")
+      local found = head.absolute_path == wanted and events[1] and value.decode(events[#events].data)
+      if found then found.edited = edited_since(j) end
       j:close()
-      return head.absolute_path == wanted and events[1] and value.decode(events[#events].data)
+      return found
     end)
-    if ok and verdict and passed(verdict) then return verdict.actions end
+    if ok and verdict and passed(verdict) then return verdict end
   end
 end
 
 local function print_policy(parsed, loaded, plan)
   local seen = rehearsed(parsed, loaded)
-  io.stdout:write(iam.json(iam.policy(iam.together(plan.actions, seen))), "\n")
-  if seen or not plan.partial then return end
-  io.stderr:write(("drlua plan: this policy comes from the plan alone; actions of calls that hang on values known only "
-    .. "after the run may be missing. `drlua rehearse %s%s` first, until it passes, and they are in it\n"):format(
-    loaded.path, parsed.state and " --state " .. parsed.state or ""))
+  io.stdout:write(iam.json(iam.policy(iam.together(plan.actions, seen and seen.actions))), "\n")
+  if not plan.partial or seen and not seen.edited then return end
+  local from = "this policy comes from the plan alone"
+  if seen then
+    from = ("this policy comes from the plan, and from a rehearsal before %s was edited"):format(seen.edited)
+  end
+  io.stderr:write(("drlua plan: %s; actions of calls that hang on values known only after the run may be missing. "
+    .. "`drlua rehearse %s%s` first, until it passes, and they are in it\n"):format(from, loaded.path,
+    parsed.state and " --state " .. parsed.state or ""))
 end
 
 --- drlua plan PLAYBOOK.lua

@@ -136,6 +136,26 @@ t.test("the policy of plan --iam is enough, and each of its actions is needed", 
   end
 end)
 
+t.test("plan --iam says when the policy comes from the plan alone, or from an older playbook", function()
+  local w = workspace()
+  local env = { AWS_ENDPOINT_URL = "http://127.0.0.1:1", AWS_ACCESS_KEY_ID = "test", AWS_SECRET_ACCESS_KEY = "test",
+    DRLUA_PARAM_PW = "x" }
+  local function said()
+    local r = w.run({ "plan", "move.lua", "--cluster", "c", "--iam" }, { env = env })
+    t.equal(r.code, 0, r.err)
+    t.equal(value.decode(r.out).Version, "2012-10-17")
+    return r.err, r.out
+  end
+  t.contains(said(), "comes from the plan alone; actions of calls that hang on values known only after the run may be "
+    .. "missing. `drlua rehearse move.lua` first, until it passes")
+  t.equal(w.run({ "rehearse", "move.lua" }).code, 0)
+  local err, policy = said()
+  t.equal(err, "")
+  t.contains(policy, "route53:GetChange")
+  w.write("move.lua", PLAYBOOK .. "\n-- edited\n")
+  t.matches(said(), "and from a rehearsal before %S+/move.lua was edited; .* `drlua rehearse move.lua` first")
+end)
+
 t.test("what is no policy is told before anything starts", function()
   local w = workspace()
   w.write("no.json", "[1, 2")
