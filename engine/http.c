@@ -4,6 +4,7 @@
  * into a table when Lua collects it. libcurl keeps connections for the next
  * request, offers HTTP/2 over TLS, and verifies certificates unless told not to. */
 #define _GNU_SOURCE
+#include "header.h"
 #include "option.h"
 #include "signing.h"
 #include "transfer.h"
@@ -22,74 +23,31 @@ static const lua_Integer MAX_BODY = 256 << 20;
 struct exchange {
     struct op op;
     struct transfer *transfer;
-    bool map_headers;
+    bool header_text;
 };
 
-struct line {
-    const char *name, *value;
-    size_t name_size, value_size;
-};
-
-/* Reads the header that begins at `line`; returns its end. A line without a colon
- * has no name. */
-static const char *read_line(const char *line, const char *end, struct line *out)
-{
-    const char *stop = memchr(line, '\n', (size_t)(end - line));
-    const char *next = stop ? stop + 1 : end;
-    const char *colon = memchr(line, ':', (size_t)(next - line));
-    *out = (struct line){NULL, NULL, 0, 0};
-    if (!colon)
-        return next;
-    const char *value = colon + 1, *last = next;
-    while (value < last && (*value == ' ' || *value == '\t'))
-        value++;
-    while (last > value && strchr("\r\n \t", last[-1]))
-        last--;
-    *out = (struct line){line, value, (size_t)(colon - line), (size_t)(last - value)};
-    return next;
-}
-
-static void push_pair(lua_State *L, const struct line *h)
+static void push_pair(lua_State *L, const struct header *h)
 {
     lua_createtable(L, 2, 0);
-    lua_pushlstring(L, h->name, h->name_size);
+    lua_pushlstring(L, h->name.data, h->name.size);
     lua_rawseti(L, -2, 1);
-    lua_pushlstring(L, h->value, h->value_size);
+    lua_pushlstring(L, h->value.data, h->value.size);
     lua_rawseti(L, -2, 2);
 }
 
-/* Sets the value in the table on top, after one of the same name if there is any. */
-static void set_in_map(lua_State *L, const struct line *h)
+/* As a list of pairs; or as the text they are, for those who read few of them. */
+static void push_headers(lua_State *L, const struct buffer *head, bool as_text)
 {
-    lua_pushlstring(L, h->name, h->name_size);
-    lua_pushvalue(L, -1);
-    int type = lua_rawget(L, -3);
-    lua_pushlstring(L, h->value, h->value_size);
-    if (type == LUA_TSTRING) {
-        lua_pushliteral(L, ", ");
-        lua_insert(L, -2);
-        lua_concat(L, 3);
-    } else {
-        lua_remove(L, -2);
+    struct span block = buffer_span(head);
+    struct header header;
+    if (as_text) {
+        lua_pushlstring(L, block.size ? block.data : "", block.size);
+        return;
     }
-    lua_rawset(L, -3);
-}
-
-static void push_headers(lua_State *L, const struct buffer *head, bool map)
-{
-    const char *line = head->data, *end = head->data + head->size;
-    lua_createtable(L, map ? 0 : 8, map ? 8 : 0);
-    for (lua_Integer n = 1; line < end;) {
-        struct line header;
-        line = read_line(line, end, &header);
-        if (!header.name)
-            continue;
-        if (map) {
-            set_in_map(L, &header);
-        } else {
-            push_pair(L, &header);
-            lua_rawseti(L, -2, n++);
-        }
+    lua_createtable(L, 8, 0);
+    for (lua_Integer n = 1; header_next(&block, &header); n++) {
+        push_pair(L, &header);
+        lua_rawseti(L, -2, n);
     }
 }
 
@@ -105,7 +63,7 @@ static int exchange_push(lua_State *L, struct op *op)
     lua_createtable(L, 0, 4);
     lua_pushinteger(L, transfer->status);
     lua_setfield(L, -2, "status");
-    push_headers(L, &transfer->head, exchange->map_headers);
+    push_headers(L, &transfer->head, exchange->header_text);
     lua_setfield(L, -2, "headers");
     lua_pushlstring(L, transfer->body.size ? transfer->body.data : "", transfer->body.size);
     lua_setfield(L, -2, "body");
@@ -338,7 +296,7 @@ static int refuse(lua_State *L, struct exchange *exchange, int error, const char
 }
 
 /* request{method="GET", url=, headers={{name, value}...}, more_headers={name = value},
- * map_headers=false, body=string or {file=, offset=, length=}, sign={region=, service=,
+ * header_text=false (the answer's headers as one text), body=string or {file=, offset=, length=}, sign={region=, service=,
  * credentials=, time=, payload_hash=, normalize_path=, double_encode=,
  * sign_body_header=, asymmetric=} (see aws.sigv4; no other headers are added), sink={file=, append=}, connect_timeout=3, timeout=0 (none),
  * ca_file=, verify=true, http2=true, follow=false, fresh=false, max_body_bytes=}
@@ -348,7 +306,7 @@ static int http_request(lua_State *L)
     static const char *const known[] = {
         "method", "url",     "headers", "body",  "sink",   "connect_timeout", "timeout",
         "ca_file", "verify", "http2",   "follow", "max_body_bytes", "more_headers",
-        "map_headers", "sign", "fresh", NULL};
+        "header_text", "sign", "fresh", NULL};
     lua_settop(L, 1);
     luaL_checktype(L, 1, LUA_TTABLE);
     option_check(L, 1, known);
@@ -366,7 +324,7 @@ static int http_request(lua_State *L)
         return push_failure(L, "invalid", "\"%.200s\" is not an http or https URL", url);
     read_headers(L, transfer);
     sign(L, transfer, method, url, 2);
-    exchange->map_headers = option_bool(L, 1, "map_headers", false);
+    exchange->header_text = option_bool(L, 1, "header_text", false);
     int error = read_body(L, transfer, method);
     if (error)
         return refuse(L, exchange, error, "read the request's body");
@@ -394,11 +352,31 @@ static int http_close_idle(lua_State *L)
     return 1;
 }
 
+/* header(text, name) -> the value of the first header of that name, in any case, in an
+ * answer's header_text; or nil. */
+static int http_header(lua_State *L)
+{
+    struct span block, name;
+    struct header header;
+    block.data = luaL_checklstring(L, 1, &block.size);
+    name.data = luaL_checklstring(L, 2, &name.size);
+    while (header_next(&block, &header)) {
+        if (header.name.size != name.size ||
+            strncasecmp(header.name.data, name.data, name.size) != 0)
+            continue;
+        lua_pushlstring(L, header.value.data, header.value.size);
+        return 1;
+    }
+    lua_pushnil(L);
+    return 1;
+}
+
 int luaopen_native_http(lua_State *L);
 int luaopen_native_http(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"request", http_request}, {"close_idle", http_close_idle}, {NULL, NULL}};
+        {"request", http_request}, {"close_idle", http_close_idle}, {"header", http_header},
+        {NULL, NULL}};
     luaL_newlibtable(L, functions);
     signing_push(L);
     luaL_setfuncs(L, functions, 1);

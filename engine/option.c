@@ -7,7 +7,7 @@
 static bool is_known(const char *name, const char *const known[])
 {
     for (; *known; known++)
-        if (strcmp(*known, name) == 0)
+        if (**known == *name && strcmp(*known, name) == 0)
             return true;
     return false;
 }

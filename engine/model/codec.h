@@ -11,6 +11,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "../header.h"
 #include "model.h"
 
 enum { MAX_DEPTH = 128 };
@@ -35,11 +36,6 @@ struct form_node {
 
 struct XML_ParserStruct;
 
-/* Headers of a message that came in. */
-struct header {
-    struct span name, value;
-};
-
 struct scratch {
     struct buffer body, text, path, extra, xml_text;
     const char *xml_source; /* where names and plain texts stand; NULL: in the
@@ -48,7 +44,7 @@ struct scratch {
     size_t node_count, node_room;
     struct form_node *form;
     size_t form_count, form_room;
-    struct header *headers;
+    struct header *headers; /* of a message that came in */
     size_t header_room;
     struct XML_ParserStruct *parser;
 };

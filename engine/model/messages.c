@@ -189,12 +189,9 @@ static int m_validate(lua_State *L)
     return 1;
 }
 
-static bool add_header(struct call *k, struct incoming *in, int name, int value)
+static bool add_header(struct call *k, struct incoming *in, struct header h)
 {
     struct scratch *s = k->c.s;
-    lua_State *L = k->c.L;
-    if (lua_type(L, name) != LUA_TSTRING || lua_type(L, value) != LUA_TSTRING)
-        return codec_fault(&k->c, "headers must be strings");
     if (in->header_count == s->header_room) {
         size_t room = s->header_room ? s->header_room * 2 : 32;
         struct header *p = room > MAX_HEADERS ? NULL : realloc(s->headers, room * sizeof *p);
@@ -203,41 +200,89 @@ static bool add_header(struct call *k, struct incoming *in, int name, int value)
         s->headers = p;
         s->header_room = room;
     }
-    s->headers[in->header_count++] = (struct header){get_text(L, name), get_text(L, value)};
+    s->headers[in->header_count++] = h;
     return true;
 }
 
-/* Headers come as name -> value or as ordered pairs. Their texts stay alive in
- * the caller's table. */
-static bool collect_headers(struct call *k, struct incoming *in)
+/* The name and the value at these stack indices. */
+static bool add_pair(struct call *k, struct incoming *in, int name, int value)
 {
     lua_State *L = k->c.L;
-    if (lua_getfield(L, 3, "headers") != LUA_TTABLE) {
-        lua_pop(L, 1);
+    if (lua_type(L, name) != LUA_TSTRING || lua_type(L, value) != LUA_TSTRING)
+        return codec_fault(&k->c, "headers must be strings");
+    return add_header(k, in, (struct header){get_text(L, name), get_text(L, value)});
+}
+
+/* A header that comes in several lines is one with their values in a list; the joined
+ * text stays on the Lua stack. */
+static bool join_header(struct call *k, struct incoming *in, const struct header *h)
+{
+    lua_State *L = k->c.L;
+    for (size_t i = 0; i < in->header_count; i++) {
+        struct header *earlier = &k->c.s->headers[i];
+        if (!text_caseless_eq(earlier->name, h->name))
+            continue;
+        luaL_checkstack(L, 4, "too many headers");
+        push_text(L, earlier->value);
+        lua_pushliteral(L, ", ");
+        push_text(L, h->value);
+        lua_concat(L, 3);
+        earlier->value = get_text(L, -1);
         return true;
     }
-    int headers = lua_gettop(L);
+    return false;
+}
+
+static bool split_headers(struct call *k, struct incoming *in, struct span block)
+{
+    struct header h;
+    while (header_next(&block, &h))
+        if (!join_header(k, in, &h) && !add_header(k, in, h))
+            return false;
+    return true;
+}
+
+/* A number stands for its digits. */
+static void digits_of(lua_State *L, int headers)
+{
+    lua_pushvalue(L, -1);
+    lua_tostring(L, -1);
+    lua_remove(L, -2);
+    lua_pushvalue(L, -2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, headers);
+}
+
+static bool list_headers(struct call *k, struct incoming *in, int headers)
+{
+    lua_State *L = k->c.L;
     bool ok = true;
     lua_pushnil(L);
     while (ok && lua_next(L, headers)) {
         if (lua_type(L, -1) == LUA_TTABLE) {
             lua_rawgeti(L, -1, 1);
             lua_rawgeti(L, -2, 2);
-            ok = add_header(k, in, lua_gettop(L) - 1, lua_gettop(L));
+            ok = add_pair(k, in, lua_gettop(L) - 1, lua_gettop(L));
             lua_pop(L, 3);
         } else {
-            if (lua_isinteger(L, -1)) { /* a number stands for its digits */
-                lua_pushvalue(L, -1);
-                lua_tostring(L, -1);
-                lua_remove(L, -2);
-                lua_pushvalue(L, -2);
-                lua_pushvalue(L, -2);
-                lua_rawset(L, headers);
-            }
-            ok = add_header(k, in, lua_gettop(L) - 1, lua_gettop(L));
+            if (lua_isinteger(L, -1))
+                digits_of(L, headers);
+            ok = add_pair(k, in, lua_gettop(L) - 1, lua_gettop(L));
             lua_pop(L, 1);
         }
     }
+    return ok;
+}
+
+/* Headers come as name -> value, as ordered pairs, or as the lines that they were on
+ * the wire. Their texts stay alive in the caller's table. */
+static bool collect_headers(struct call *k, struct incoming *in)
+{
+    lua_State *L = k->c.L;
+    int type = lua_getfield(L, 3, "headers"), headers = lua_gettop(L);
+    bool ok = type == LUA_TSTRING  ? split_headers(k, in, get_text(L, headers))
+              : type == LUA_TTABLE ? list_headers(k, in, headers)
+                                   : true;
     in->headers = k->c.s->headers;
     return ok;
 }

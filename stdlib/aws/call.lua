@@ -53,7 +53,7 @@ end
 local function wire_of(c)
   local target, client = c.target, c.client
   local s3 = target.signing_name == "s3" or target.signing_name == "s3express" or target.no_double_encoding
-  target.wire = { headers = fixed_headers(c, target.host), map_headers = true, ca_file = client.ca_file or nil,
+  target.wire = { headers = fixed_headers(c, target.host), header_text = true, ca_file = client.ca_file or nil,
     verify = client.verify }
   if target.auth == "sigv4" or target.auth == "sigv4a" then
     target.sign = { region = target.signing_region, service = target.signing_name, normalize_path = not s3,

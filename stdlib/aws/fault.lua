@@ -13,13 +13,6 @@ local fault = {}
 local CONNECT_TIMEOUT = 3
 local PROBE_TIMEOUT = 5
 
-local function header(answer, name)
-  for each, value in pairs(answer.headers) do
-    if each:lower() == name then return value end
-  end
-  return nil
-end
-
 -- The error's fields that every failure of the call bears.
 local function fields(c, more)
   more.service, more.operation = c.client.service, c.op.name
@@ -33,8 +26,8 @@ function fault.answered(c, answer, err)
   local status = answer.status
   return fields(c, { status = status, code = err.code, answer = err.message, request_id = err.request_id,
     fields = err.fields, type = err.type, modeled = err.modeled, modeled_retry = err.retryable,
-    retry_after = header(answer, "x-amz-retry-after"), date = header(answer, "date"),
-    bucket_region = c.client.service == "s3" and header(answer, "x-amz-bucket-region") or nil })
+    retry_after = http.header(answer.headers, "x-amz-retry-after"), date = http.header(answer.headers, "date"),
+    bucket_region = c.client.service == "s3" and http.header(answer.headers, "x-amz-bucket-region") or nil })
 end
 
 --- The failure of the wire: no answer, or not a whole one.

@@ -59,7 +59,7 @@ function Model:serialize(operation, input, options)
 end
 
 --- Turns an answer into its output.
--- @param answer { status, headers (name -> value, or ordered pairs), body }
+-- @param answer { status, headers (name -> value, ordered pairs, or the lines as one text), body }
 -- @return the output; or nil and { code, message, request_id, fields, type, status }
 function Model:parse(operation, answer, options)
   local output, problem, id = self.handle:parse(operation, answer, options)

@@ -8,6 +8,7 @@
 --   answer(answer)            the HTTP answer, before it is parsed
 --   output(output, answer)    the parsed output
 local crypto = require "native.crypto"
+local http = require "native.http"
 local json = require "native.json"
 
 local quirks = {}
@@ -120,13 +121,6 @@ local function iam_output(output) return decode_policies(output, 0) end
 
 -- S3 --------------------------------------------------------------------------
 
-local function header(answer, name)
-  for each, value in pairs(answer.headers) do
-    if each:lower() == name then return value end
-  end
-  return nil
-end
-
 -- CopyObject and others answer 200 first and may then say in the body that they
 -- failed; a body that was cut is a failure too.
 local function error_in_200(answer)
@@ -201,8 +195,9 @@ local S3_STREAMING = { GetObject = true, SelectObjectContent = true, GetObjectTo
 
 -- DynamoDB says the CRC-32 of its body; a damaged one is fetched again.
 local function dynamodb_answer(answer)
-  local expected = header(answer, "x-amz-crc32")
-  if expected and not header(answer, "content-encoding") and crypto.crc32(answer.body or "") ~= tonumber(expected) then
+  local expected = http.header(answer.headers, "x-amz-crc32")
+  if expected and not http.header(answer.headers, "content-encoding")
+      and crypto.crc32(answer.body or "") ~= tonumber(expected) then
     return { status = 500, headers = answer.headers, body = '{"__type":"InternalServerError","message":'
       .. '"the answer was damaged on its way: its CRC-32 differs"}' }
   end

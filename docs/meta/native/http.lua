@@ -7,7 +7,7 @@
 ---@field method? string
 ---@field headers? string[][] { name, value } each
 ---@field more_headers? table<string, string>
----@field map_headers? boolean the answer's headers as a map
+---@field header_text? boolean the answer's headers as they came, one text
 ---@field sign? table as of aws.sigv4
 ---@field body? string|{ file: string, offset: integer?, length: integer? }
 ---@field sink? { file: string, append: boolean? }
@@ -25,6 +25,12 @@ local http = {}
 ---@param options native.http.options
 ---@return native.op
 function http.request(options) end
+
+--- A header's value in the text that header_text gives; nil: it is not there.
+---@param text string
+---@param name string
+---@return string?
+function http.header(text, name) end
 
 --- Closes kept connections that nobody uses.
 function http.close_idle() end
