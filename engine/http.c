@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 static const lua_Integer MAX_BODY = 256 << 20;
+enum { EXPECT_FROM = 1024 }; /* bytes; the least of any libcurl */
 
 struct exchange {
     struct op op;
@@ -125,7 +126,8 @@ static void add_header(lua_State *L, struct transfer *transfer, struct given *gi
     lua_pop(L, 2);
 }
 
-static void read_headers(lua_State *L, struct transfer *transfer)
+/* `body`: its stack index. With a large one libcurl would ask first whether to send it. */
+static void read_headers(lua_State *L, struct transfer *transfer, int body)
 {
     struct given given = {false, false};
     lua_Integer count = option_table(L, 1, "headers") ? luaL_len(L, -1) : -1;
@@ -150,7 +152,7 @@ static void read_headers(lua_State *L, struct transfer *transfer)
     }
     if (!given.content_type)
         suppress(L, transfer, "Content-Type:");
-    if (!given.expect)
+    if (!given.expect && (lua_type(L, body) == LUA_TTABLE || lua_rawlen(L, body) >= EXPECT_FROM))
         suppress(L, transfer, "Expect:");
 }
 
@@ -172,6 +174,13 @@ static bool is_one_of(const char *name, const char *const names[])
         if (strcmp(*names, name) == 0)
             return true;
     return false;
+}
+
+/* Sets an option that most requests have not. */
+static void set_special(struct transfer *transfer, CURLoption option, long value)
+{
+    transfer->special = true;
+    curl_easy_setopt(transfer->easy, option, value);
 }
 
 /* The body {file=, offset=, length=} on top of the stack. Returns 0 or an errno. */
@@ -215,17 +224,19 @@ static int read_body(lua_State *L, struct transfer *transfer, const char *method
         luaL_error(L, "option \"body\": a string or {file=, offset=, length=} expected");
     if (type == LUA_TSTRING && lua_rawlen(L, -1) == 0)
         type = LUA_TNIL; /* a HEAD with a body, be it empty, would wait for one */
-    if (type == LUA_TSTRING || is_one_of(method, bodied)) {
+    bool posts = transfer->posts = type == LUA_TSTRING || is_one_of(method, bodied);
+    if (posts) {
         size_t size = 0;
         const char *body = type == LUA_TSTRING ? lua_tolstring(L, -1, &size) : "";
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
-    } else if (strcmp(method, "HEAD") == 0) {
-        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-        return 0;
+    } else {
+        curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L); /* the handle's last one may have been a POST */
     }
-    if (strcmp(method, "GET") != 0 || type == LUA_TSTRING)
-        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+    bool by_itself = !posts && (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0);
+    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, by_itself ? NULL : method);
+    if (by_itself && *method == 'H')
+        set_special(transfer, CURLOPT_NOBODY, 1);
     return 0;
 }
 
@@ -253,30 +264,36 @@ static double seconds_option(lua_State *L, const char *name, double fallback)
     return seconds > 0 && seconds < 0.001 ? 0.001 : seconds;
 }
 
+/* Set each time: a handle used again must not trust what the last request did. */
+static void set_ca_file(struct transfer *transfer, const char *path)
+{
+    char *of_libcurl = NULL;
+    if (!path)
+        curl_easy_getinfo(transfer->easy, CURLINFO_CAINFO, &of_libcurl);
+    curl_easy_setopt(transfer->easy, CURLOPT_CAINFO, path ? path : of_libcurl);
+}
+
 static void read_limits(lua_State *L, struct transfer *transfer)
 {
-    CURL *easy = transfer->easy;
     transfer->connect_timeout = seconds_option(L, "connect_timeout", 3);
     transfer->timeout = seconds_option(L, "timeout", 0);
     lua_Integer max = option_integer(L, 1, "max_body_bytes", MAX_BODY);
     transfer->max_body = max > 0 ? (size_t)max : 0;
-    const char *ca_file = option_string(L, 1, "ca_file", NULL);
-    if (ca_file)
-        curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
+    set_ca_file(transfer, option_string(L, 1, "ca_file", NULL));
     if (!option_bool(L, 1, "verify", true)) {
-        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
-        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+        set_special(transfer, CURLOPT_SSL_VERIFYPEER, 0);
+        set_special(transfer, CURLOPT_SSL_VERIFYHOST, 0);
     }
     if (!option_bool(L, 1, "http2", true))
-        curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+        set_special(transfer, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
     if (option_bool(L, 1, "fresh", false)) {
-        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
-        curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
-        curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
+        set_special(transfer, CURLOPT_FRESH_CONNECT, 1);
+        set_special(transfer, CURLOPT_FORBID_REUSE, 1);
+        set_special(transfer, CURLOPT_DNS_CACHE_TIMEOUT, 0);
     }
     if (option_bool(L, 1, "follow", false)) {
-        curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
-        curl_easy_setopt(easy, CURLOPT_MAXREDIRS, 10L);
+        set_special(transfer, CURLOPT_FOLLOWLOCATION, 1);
+        set_special(transfer, CURLOPT_MAXREDIRS, 10);
         transfer->once = false; /* each hop is a send of its own */
     }
 }
@@ -322,7 +339,7 @@ static int http_request(lua_State *L)
         return luaL_error(L, "out of memory");
     if (!set_url(transfer, url))
         return push_failure(L, "invalid", "\"%.200s\" is not an http or https URL", url);
-    read_headers(L, transfer);
+    read_headers(L, transfer, 2);
     sign(L, transfer, method, url, 2);
     exchange->header_text = option_bool(L, 1, "header_text", false);
     int error = read_body(L, transfer, method);

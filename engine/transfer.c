@@ -57,6 +57,8 @@ static void collect(struct host *host)
     }
 }
 
+static void set_common(struct transfer *transfer);
+
 static bool open_multi(struct host *host)
 {
     if (host->multi)
@@ -88,10 +90,12 @@ struct transfer *transfer_take(struct host *host)
     transfer->host = host;
     transfer->upload_fd = transfer->sink_fd = -1;
     transfer->easy = curl_easy_init();
-    if (transfer->easy)
-        return transfer;
-    free(transfer);
-    return NULL;
+    if (!transfer->easy) {
+        free(transfer);
+        return NULL;
+    }
+    set_common(transfer);
+    return transfer;
 }
 
 void transfer_give(struct transfer *transfer)
@@ -109,7 +113,10 @@ void transfer_give(struct transfer *transfer)
         destroy(transfer);
         return;
     }
-    curl_easy_reset(transfer->easy);
+    if (transfer->special) {
+        curl_easy_reset(transfer->easy);
+        set_common(transfer);
+    }
     empty(&transfer->text);
     empty(&transfer->head);
     empty(&transfer->body);
@@ -156,17 +163,23 @@ bool transfer_add_line(struct transfer *transfer)
     return true;
 }
 
-/* The buffer of lines has stopped moving: links the list that libcurl reads. */
+/* The buffer of lines has stopped moving: links the list that libcurl reads. It formats
+ * each byte of a line, but copies the Content-Type that it gives to a form by itself. */
 static struct curl_slist *link_lines(struct transfer *transfer)
 {
+    static const char form[] = "Content-Type: application/x-www-form-urlencoded";
+    struct curl_slist *first = NULL, **link = &first;
     char *text = transfer->text.data;
     for (size_t i = 0; i < transfer->line_count; i++) {
-        bool last = i + 1 == transfer->line_count;
-        transfer->lines[i] =
-            (struct curl_slist){.data = text, .next = last ? NULL : &transfer->lines[i + 1]};
-        text += strlen(text) + 1;
+        size_t size = strlen(text);
+        if (!(transfer->posts && size == sizeof form - 1 && memcmp(text, form, size) == 0)) {
+            *link = &transfer->lines[i];
+            **link = (struct curl_slist){.data = text};
+            link = &(*link)->next;
+        }
+        text += size + 1;
     }
-    return transfer->line_count ? transfer->lines : NULL;
+    return first;
 }
 
 static bool is_loopback(const char *host, size_t size)
@@ -282,7 +295,8 @@ static int on_send(void *cls, char *ip, char *local_ip, int port, int local_port
     return transfer->once && transfer->sends > 1 ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
-static void set_callbacks(struct transfer *transfer)
+/* What all requests have in common. */
+static void set_common(struct transfer *transfer)
 {
     CURL *easy = transfer->easy;
     curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
@@ -291,49 +305,55 @@ static void set_callbacks(struct transfer *transfer)
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
-    if (transfer->once) {
-        curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_send);
-        curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
-    }
-    if (transfer->upload_fd >= 0) {
-        curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
-        curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)transfer->upload_size);
-        curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_upload);
-        curl_easy_setopt(easy, CURLOPT_READDATA, transfer);
-        curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_rewind);
-        curl_easy_setopt(easy, CURLOPT_SEEKDATA, transfer);
-    }
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_send);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a cancel does not wait for a resolver */
+    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+}
+
+static void set_upload(struct transfer *transfer)
+{
+    CURL *easy = transfer->easy;
+    transfer->special = true;
+    curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+    curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)transfer->upload_size);
+    curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_upload);
+    curl_easy_setopt(easy, CURLOPT_READDATA, transfer);
+    curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_rewind);
+    curl_easy_setopt(easy, CURLOPT_SEEKDATA, transfer);
 }
 
 /* A connection kept from before the machine slept is dead by now, though nobody may
  * have told us: the other side, or what stands between, has forgotten it. libcurl
  * counts how long one was idle in whole seconds of time awake. */
-static void refuse_old_connections(struct host *host, CURL *easy)
+static void refuse_old_connections(struct transfer *transfer)
 {
+    struct host *host = transfer->host;
     double asleep = host_asleep(), now = host_monotonic();
     if (asleep - host->asleep > 1)
         host->awake_since = now;
     host->asleep = asleep;
     double awake = now - host->awake_since;
+    if (awake >= KEPT_SECONDS)
+        return;
+    transfer->special = true;
     if (awake < 3)
-        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
-    else if (awake < KEPT_SECONDS)
-        curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)awake - 1);
+        curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L);
+    else
+        curl_easy_setopt(transfer->easy, CURLOPT_MAXAGE_CONN, (long)awake - 1);
 }
 
 bool transfer_start(struct transfer *transfer, struct op *op)
 {
     CURL *easy = transfer->easy;
-    set_callbacks(transfer);
-    refuse_old_connections(transfer->host, easy);
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a cancel does not wait for a resolver */
-    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+    refuse_old_connections(transfer);
+    if (transfer->upload_fd >= 0)
+        set_upload(transfer);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, link_lines(transfer));
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(transfer->connect_timeout * 1000));
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(transfer->timeout * 1000));
-    if (transfer->loopback)
-        curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_PROXY, transfer->loopback ? "" : NULL);
     if (transfer->text.failed || curl_multi_add_handle(transfer->host->multi, easy) != CURLM_OK)
         return false;
     transfer->op = op;

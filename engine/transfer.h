@@ -23,6 +23,8 @@ struct transfer {
     size_t line_count, line_capacity;
     char place[272]; /* host and port, for messages */
     bool loopback, once; /* once: never sent a second time by libcurl */
+    bool posts;   /* the body is a text */
+    bool special; /* options were set that the next request must not inherit */
     unsigned sends;
     int upload_fd; /* -1: none */
     int64_t upload_offset, upload_left, upload_size;
