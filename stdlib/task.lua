@@ -59,22 +59,28 @@ local function resume(t)
   if not ok then finish(t, false, trace(message)) end
 end
 
--- Suspends the current task until somebody enqueues it; a cancel raises.
-local function park(release)
+-- Suspends the current task until somebody enqueues it; a cancel raises, after
+-- release(what) when that is given.
+local function park(release, what)
   local t = current
   if not t or coroutine.running() ~= t.co then
-    if release then release() end
+    if release then release(what) end
     errors.misuse(3, "waiting is possible in a task only: not at a file's top level, "
       .. "nor inside a coroutine made by hand (use task.spawn)")
   end
   if t.cancelled then
-    if release then release() end
+    if release then release(what) end
     error(cancelled_error(), 0)
   end
-  t.release = release
+  t.release, t.released = release, what
   coroutine.yield()
-  t.release = nil
+  t.release, t.released = nil, nil
   if t.cancelled then error(cancelled_error(), 0) end
+end
+
+local function give_up(op)
+  waiting[op] = nil
+  op:cancel()
 end
 
 --- Suspends the current task until the operation is done; returns its values.
@@ -83,10 +89,7 @@ function task.await(op, ...)
   if op == nil or type(op) == "boolean" then return op, ... end
   if op:done() then return op:result() end
   waiting[op] = current
-  park(function()
-    waiting[op] = nil
-    op:cancel()
-  end)
+  park(give_up, op)
   return op:result()
 end
 
@@ -117,7 +120,7 @@ end
 function Task:cancel()
   if self.ended or self.cancelled then return end
   self.cancelled = true
-  if self.release then self.release() end
+  if self.release then self.release(self.released) end
   enqueue(self)
 end
 

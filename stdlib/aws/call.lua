@@ -32,15 +32,6 @@ function call.deadline(service, op, effect_class)
   return effect_class == "read" and READ_DEADLINE or WRITE_DEADLINE
 end
 
--- What is kept about one call while it is under way.
-local function begin(client, op, input, options, class, token)
-  local now = client.clock.monotonic()
-  local timeout = options and options.timeout or client.timeout or call.deadline(client.service, op, class)
-  return { client = client, op = op, input = input, options = options, class = class, token = token,
-    started = now, deadline = now + timeout, timeout = timeout, attempt = 0,
-    max_attempts = client.attempts }
-end
-
 -- Headers that all calls to a target have.
 local function fixed_headers(c, host)
   local list = { { "Host", host }, { "User-Agent", c.client.user_agent } }
@@ -154,13 +145,18 @@ end
 -- member, or nil.
 function call.execute(client, op, input, options, class, token)
   if op.token_member and not token and input[op.token_member] == nil then token = crypto.uuid() end
-  local c = begin(client, op, input, options, class, op.token_member and (token or input[op.token_member]))
-  if op.fix_input then input, c.known = op.fix_input(input, client) end
-  c.request = client:serialize(op, input, token, c.known)
-  c.target = client:target(op, input, c.request)
-  c.lane = c.target.lane
-  c.origin, c.host = c.target.origin, c.target.host
-  if c.request.host_prefix then c.origin, c.host = targets.prefixed(c.target, c.request.host_prefix) end
+  local now, sent, known = client.clock.monotonic(), input, nil
+  local timeout = options and options.timeout or client.timeout or call.deadline(client.service, op, class)
+  if op.fix_input then sent, known = op.fix_input(input, client) end
+  local request = client:serialize(op, sent, token, known)
+  local target = client:target(op, sent, request)
+  local origin, host = target.origin, target.host
+  if request.host_prefix then origin, host = targets.prefixed(target, request.host_prefix) end
+  -- What is kept about the call while it is under way.
+  local c = { client = client, op = op, input = input, options = options, class = class, known = known,
+    token = op.token_member and (token or input[op.token_member]), request = request, target = target,
+    lane = target.lane, origin = origin, host = host, started = now, deadline = now + timeout, attempt = 0,
+    max_attempts = client.attempts }
   if c.lane.breaker.reason then require("aws.fault").pass_breaker(c) end
   local ok, result = pcall(attempts, c)
   if ok then return result end

@@ -218,15 +218,19 @@ end
 
 local meta = { __name = "aws.client" }
 
-function meta.__index(self, key)
+local function found(self, key)
   local method = Client[key]
-  if method ~= nil then return method end
-  if type(key) ~= "string" then return nil end
+  if method ~= nil or type(key) ~= "string" then return method end
   local shared = rawget(self, "shared")
   if not shared then return nil end
-  method = shared.methods[key]
-  if method then return method end
-  return extension(self, key) or method_of(self, key)
+  return shared.methods[key] or extension(self, key) or method_of(self, key)
+end
+
+-- A method is looked for once.
+function meta.__index(self, key)
+  local method = found(self, key)
+  if method ~= nil then rawset(self, key, method) end
+  return method
 end
 
 function meta.__tostring(self)
