@@ -4,6 +4,7 @@
 
 #include <lauxlib.h>
 #include <lualib.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -25,14 +26,22 @@ double host_asleep(void)
     return (double)(boot.tv_sec - awake.tv_sec) + (double)(boot.tv_nsec - awake.tv_nsec) / 1e9;
 }
 
+/* Only what fails before main's protected call comes here. */
+static int panic(lua_State *L)
+{
+    fprintf(stderr, "drlua: cannot start: %s\n", lua_tostring(L, -1));
+    return 0;
+}
+
 lua_State *host_open(struct host *host, int argc, char **argv)
 {
     memset(host, 0, sizeof *host);
     host->argc = argc;
     host->argv = argv;
-    lua_State *L = luaL_newstate();
+    lua_State *L = lua_newstate(pool_alloc, &host->pool);
     if (!L)
         return NULL;
+    lua_atpanic(L, panic);
     /* Coroutines copy the extra space of the main state when they are made. */
     *(struct host **)lua_getextraspace(L) = host;
     luaL_openlibs(L);
@@ -46,5 +55,6 @@ void host_close(struct host *host, lua_State *L)
 {
     lua_close(L);
     transfer_close(host);
+    pool_close(&host->pool);
     free(host->turn.fds);
 }

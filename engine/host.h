@@ -3,6 +3,7 @@
 #define DRLUA_HOST_H
 
 #include "op.h"
+#include "pool.h"
 #include "signals.h"
 
 struct host {
@@ -17,6 +18,7 @@ struct host {
     double asleep, awake_since; /* seconds suspended since boot; when that last grew */
     unsigned char asked[SIGNALS_END]; /* operations that wait for each signal */
     bool kept[SIGNALS_END];           /* it came, and stays blocked (signal.c) */
+    struct pool pool; /* Lua's memory */
     int argc;
     char **argv;
 };

@@ -213,13 +213,16 @@ t.test("documents, nulls and sparse maps survive", function()
     { list = { "a", null }, map = { k = null }, doc = { n = {} } })
 end)
 
-t.test("headers are found whatever their case, as a map or as pairs", function()
+t.test("headers are found whatever their case, as a map, as pairs or as lines", function()
   local m = make("rest-json", nil, structure { tag = { shape = "S", location = "header", locationName = "X-Tag" },
     code = { shape = "I", location = "statusCode" },
     meta = { shape = "Map", location = "headers", locationName = "x-meta-" } })
   local want = { tag = "v", code = 201, meta = { a = "1" } }
   t.equal(m:parse("DoIt", { status = 201, headers = { ["x-tag"] = "v", ["X-Meta-a"] = "1" }, body = "" }), want)
   t.equal(m:parse("DoIt", { status = 201, headers = { { "X-TAG", "v" }, { "x-meta-a", "1" } }, body = "" }), want)
+  local lines = "x-TAG:v\r\nno colon\r\nX-Meta-a: 1 \r\n\r\n"
+  t.equal(m:parse("DoIt", { status = 201, headers = lines, body = "" }), want)
+  t.equal(m:parse("DoIt", { status = 201, headers = lines .. "X-Tag: w\r\nx-tag: x\r\n", body = "" }).tag, "v, w, x")
 end)
 
 t.test("JSON in a header comes and goes as a table, other JSON as its text", function()

@@ -93,6 +93,42 @@ t.test("connections are used again, and pooled transfers carry nothing over", fu
   t.equal(count, 1)
 end)
 
+t.test("a handle used again forgets what the last request was", function()
+  local base = serve(function(req)
+    req:respond { body = ("%s %s %s %s"):format(req.method, req.body, req:header("Content-Type") or "-",
+      req:header("Expect") or "-") }
+  end)
+  local path = directory() .. "/body"
+  assert(fs.write(path, "file"))
+  local form = { { "Content-Type", "application/x-www-form-urlencoded" } }
+  local sent = {
+    { { method = "POST", body = "a=b", headers = form }, "POST a=b application/x-www-form-urlencoded -" },
+    { {}, "GET  - -" },
+    { { headers = form }, "GET  application/x-www-form-urlencoded -" },
+    { { method = "HEAD" }, "" },
+    { { method = "PUT", body = { file = path } }, "PUT file - -" },
+    { { method = "POST", body = "c" }, "POST c - -" },
+    { { method = "DELETE" }, "DELETE  - -" },
+    { { method = "POST", body = ("x"):rep(3 << 20) }, "POST " .. ("x"):rep(3 << 20) .. " - -" },
+  }
+  for _ = 1, 2 do
+    for i, pair in ipairs(sent) do
+      local options = { url = base }
+      for name, value in pairs(pair[1]) do options[name] = value end
+      t.ok(request(options).body == pair[2], "request " .. i)
+    end
+  end
+end)
+
+t.test("the answer's headers as one text", function()
+  local base = serve(function(req)
+    req:respond { headers = { { "X-One", " 1 " }, { "x-two", "a" }, { "X-Two", "b:c" } }, body = "" }
+  end)
+  local text = request { url = base, header_text = true }.headers
+  t.equal({ http.header(text, "x-one"), http.header(text, "X-TWO"), http.header(text, "b") }, { "1", "a" })
+  t.equal({ http.header("", "x"), http.header("no colon\r\nX:\r\n", "x") }, { nil, "" })
+end)
+
 t.test("a fresh request uses no kept connection, and keeps none", function()
   local base = serve(function(req) req:respond { body = req.remote } end)
   local first = request { url = base }.body
@@ -264,6 +300,7 @@ t.test("TLS is verified, by the authority that is named", function()
   t.contains(message, "no secure connection to 127.0.0.1:" .. port)
   t.equal(request { url = url, ca_file = dir .. "/cert" }.status, 200)
   t.equal(request { url = url, verify = false }.status, 200)
+  t.equal(request { url = url }, nil) -- what was not verified once is verified the next time
   t.equal(select(3, request { url = url }), "tls")
 end)
 
