@@ -40,6 +40,7 @@ struct scratch {
     struct buffer body, text, path, extra, xml_text;
     const char *xml_source; /* where names and plain texts stand; NULL: in the
                                text buffer, like all else */
+    bool xml_prefixed; /* names may have a namespace's prefix */
     struct xml_node *nodes;
     size_t node_count, node_room;
     struct form_node *form;

@@ -116,6 +116,7 @@ bool xml_expat(struct codec *c, struct span body)
     buffer_clear(&c->s->xml_text);
     c->s->node_count = 0;
     c->s->xml_source = NULL;
+    c->s->xml_prefixed = true; /* perhaps */
     if (body.size > INT32_MAX / 2)
         return codec_fault(c, "the XML is too long");
     XML_SetUserData(x.parser, &x);

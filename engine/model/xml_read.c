@@ -19,7 +19,8 @@ static struct span full_name(struct codec *c, uint32_t node)
 
 struct span xml_name(struct codec *c, uint32_t node)
 {
-    return local_name(full_name(c, node));
+    struct span name = full_name(c, node);
+    return c->s->xml_prefixed ? local_name(name) : name;
 }
 
 struct span xml_value(struct codec *c, uint32_t node)

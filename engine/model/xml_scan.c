@@ -38,7 +38,7 @@ static const uint8_t kinds[256] = {
     ['.'] = PLAIN | NAME,
     ['/'] = PLAIN,
     ['0' ... '9'] = PLAIN | NAME,
-    [':'] = PLAIN | NAME | NAME_START,
+    [':'] = PLAIN | NAME_START, /* in a name: see scan_name */
     [';'] = PLAIN,
     ['='] = PLAIN,
     ['>'] = PLAIN,
@@ -66,6 +66,14 @@ static bool is(char c, int kind)
     return kinds[(unsigned char)c] & kind;
 }
 
+/* Where the run of bytes of this kind that begins at `p` ends. */
+static const char *run_of(int kind, const char *p, const char *end)
+{
+    while (p < end && is(*p, kind))
+        p++;
+    return p;
+}
+
 static void skip_blanks(struct quick *q)
 {
     while (q->p < q->end && (*q->p == ' ' || *q->p == '\n' || *q->p == '\t'))
@@ -77,8 +85,11 @@ static bool scan_name(struct quick *q, uint32_t *at, uint32_t *length)
     const char *start = q->p;
     if (q->p >= q->end || !is(*q->p, NAME_START))
         return false;
-    while (q->p < q->end && is(*q->p, NAME))
-        q->p++;
+    q->p = run_of(NAME, start, q->end);
+    while (q->p < q->end && *q->p == ':') {
+        q->s->xml_prefixed = true;
+        q->p = run_of(NAME, q->p + 1, q->end);
+    }
     *at = (uint32_t)(start - q->start);
     *length = (uint32_t)(q->p - start);
     return true;
@@ -135,6 +146,16 @@ static bool entity(struct quick *q)
     return true;
 }
 
+/* The end of what needs no second look; '<' is not PLAIN. */
+static const char *text_run(char stop, const char *p, const char *end)
+{
+    if (stop == '<')
+        return run_of(PLAIN, p, end);
+    while (p < end && is(*p, PLAIN) && *p != stop)
+        p++;
+    return p;
+}
+
 /* Text up to `stop` ('<', or the quote of an attribute), into the node. Copied
  * only from the first entity on. */
 static bool scan_text(struct quick *q, struct xml_node *node, char stop)
@@ -143,8 +164,7 @@ static bool scan_text(struct quick *q, struct xml_node *node, char stop)
     struct buffer *copy = &q->s->xml_text;
     size_t copied = copy->size;
     for (;;) {
-        while (q->p < q->end && is(*q->p, PLAIN) && *q->p != stop)
-            q->p++;
+        q->p = text_run(stop, q->p, q->end);
         if (q->p >= q->end)
             return false;
         if (*q->p == stop)
@@ -322,6 +342,7 @@ bool xml_scan_plain(struct codec *c, struct span body)
     buffer_clear(&c->s->xml_text);
     c->s->node_count = 0;
     c->s->xml_source = body.data;
+    c->s->xml_prefixed = false;
     if (body.size == 0 || body.size > INT32_MAX / 2)
         return false;
     return scan_document(&q);
