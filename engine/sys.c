@@ -24,11 +24,23 @@ static int sys_getenv(lua_State *L)
     return 1;
 }
 
+/* The memory that a process was given its environment in is what /proc shows of it,
+ * to the end: a variable that goes is wiped there. */
+static void wipe_variable(const char *name)
+{
+    size_t size = strlen(name);
+    for (char **entry = environ; *entry; entry++)
+        if (strncmp(*entry, name, size) == 0 && (*entry)[size] == '=')
+            explicit_bzero(*entry + size + 1, strlen(*entry + size + 1));
+}
+
 /* setenv(name, value or nil) */
 static int sys_setenv(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
     const char *value = luaL_optstring(L, 2, NULL);
+    if (!value)
+        wipe_variable(name);
     int failed = value ? setenv(name, value, 1) : unsetenv(name);
     if (failed)
         return push_errno(L, errno, "set %s", name);

@@ -7,7 +7,7 @@
 --
 --   world       a world of the simulator (docs/simulator.md), or a function giving one
 --   env         name of an environment; params: values on top, or function(stage)
---   secrets     name -> value, handed over by environment, never by argument
+--   secrets     name -> value, handed over by a pipe, never by argument or environment
 --   environment variables for the child: name -> value
 --   speed       virtual seconds per second (default 60)
 --   warmup      how long writers run before anything happens ("1s")
@@ -179,9 +179,8 @@ local function environment_of(self, extra)
   local env = { AWS_ENDPOINT_URL = self.url, AWS_ACCESS_KEY_ID = "test", AWS_SECRET_ACCESS_KEY = "test",
     AWS_SESSION_TOKEN = false, AWS_PROFILE = false, AWS_REGION = sys.getenv("AWS_REGION") or "us-east-1",
     AWS_EC2_METADATA_DISABLED = "true", AWS_CONFIG_FILE = "/dev/null", AWS_SHARED_CREDENTIALS_FILE = "/dev/null",
-    DRLUA_REHEARSAL = "1" }
+    DRLUA_REHEARSAL = "1", DRLUA_SECRETS = "stdin" }
   for name, v in pairs(value_of(self.plan.environment, self) or {}) do env[name] = v end
-  for name, v in pairs(value_of(self.plan.secrets, self) or {}) do env["DRLUA_PARAM_" .. name:upper()] = v end
   for name, v in pairs(extra or {}) do env[name] = v end
   return env
 end
@@ -204,9 +203,12 @@ function stage:play(arguments, options)
   local later = options.with_disasters and self:begin_disasters() or {}
   local before = ids(self.state)
   local proc <close> = errors.check("start drlua", process.start { argv = argv, env = environment_of(self, options.env),
-    stdin = "null", stdout = shown, stderr = options.quiet and "stdout" or "inherit", die_with_parent = true })
+    stdin = "pipe", stdout = shown, stderr = options.quiet and "stdout" or "inherit", die_with_parent = true })
   local run = { pid = proc.pid, id = options.id }
   self.child = proc
+  -- One that ends at once does not read it: its end is looked at below.
+  task.await(proc:write(value.encode(value_of(self.plan.secrets, self) or {})))
+  proc:close_stdin()
   local watcher = task.spawn(function()
     if not options.id then find_run(self, run, before) end
     if #later > 0 then follow(self, run, later) end

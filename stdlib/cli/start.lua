@@ -113,10 +113,13 @@ local function drive(s, view, parsed, body)
   return result.code
 end
 
-local function warn_exposed(exposed)
+local function warn_exposed(exposed, unmasked)
   for _, name in ipairs(exposed) do
     io.stderr:write(("drlua: the secret %s was given on the command line, where every user of this machine can read "
       .. "it; give it by its environment variable\n"):format(name))
+  end
+  for _, name in ipairs(unmasked) do
+    io.stderr:write(("drlua: the secret %s is too short to be masked; take one of 4 characters or more\n"):format(name))
   end
 end
 
@@ -126,7 +129,7 @@ function start.prepare(parsed)
   local loaded = library.load(path, parsed.env)
   local values, exposed = params.resolve(loaded.definition.params, parsed.params,
     loaded.environment and loaded.environment.params, parsed.env, parsed.switches)
-  warn_exposed(exposed)
+  warn_exposed(exposed, params.unmasked(loaded.definition.params, values))
   return loaded, values
 end
 

@@ -8,6 +8,7 @@ local clock = require "native.clock"
 local duration = require "duration"
 local errors = require "errors"
 local nearest = require "nearest"
+local secrets = require "run.secrets"
 local sys = require "native.sys"
 local value = require "run.value"
 
@@ -181,18 +182,42 @@ local function nonempty(text)
   return text ~= "" and text or nil
 end
 
--- The variable that is ours alone goes first: a rehearsal hands its secrets over by
--- it, whatever else the operator's shell holds.
+-- With DRLUA_SECRETS=stdin secrets come as a JSON object on the standard input, which
+-- leaves no trace in any environment. So a rehearsal hands over its own.
+local handed
+
+local function handed_over()
+  if handed then return handed end
+  handed = {}
+  if sys.getenv("DRLUA_SECRETS") ~= "stdin" then return handed end
+  sys.setenv("DRLUA_SECRETS", nil)
+  local ok, given = pcall(value.decode, io.read("a") or "")
+  if not ok or type(given) ~= "table" then
+    errors.raise { kind = "usage",
+      message = "DRLUA_SECRETS is stdin, but there is no JSON object on the standard input" }
+  end
+  handed = given
+  return handed
+end
+
+-- What is ours alone goes first, whatever else the operator's shell holds.
 local function from_process(p)
+  local given = p.secret and handed_over()[p.name]
+  if given ~= nil and given ~= false then return given end
   local own = sys.getenv("DRLUA_PARAM_" .. p.name:upper())
   return nonempty(own or "") or p.env and nonempty(sys.getenv(p.env) or "") or nil
 end
 
--- A secret that came by the environment is taken out of it: no program that a playbook
--- starts needs it there, and those that do are given it by name.
-local function forget_in_process(p)
+-- A secret that came by the environment is taken out of it, under whatever name the
+-- environment file found it: no program that a playbook starts needs it there, and those
+-- that do are given it by name. AWS's own variables stay, which such programs need.
+local function forget_in_process(p, v)
   sys.setenv("DRLUA_PARAM_" .. p.name:upper(), nil)
   if p.env then sys.setenv(p.env, nil) end
+  if type(v) ~= "string" or secrets.too_short(v) then return end
+  for name, text in pairs(sys.environ()) do
+    if text == v and not name:find("^AWS_") then sys.setenv(name, nil) end
+  end
 end
 
 local function option(name)
@@ -226,6 +251,7 @@ end
 -- that names every fault. Returns values, and the names of secrets given in argv.
 function params.resolve(declared, given, environment, environment_name, switches)
   local faults, values, exposed = {}, {}, {}
+  handed_over()
   unknown_names(declared, given, faults)
   for name in pairs(switches or {}) do
     local p = declared.by_name[name]
@@ -244,7 +270,7 @@ function params.resolve(declared, given, environment, environment_name, switches
       if v == nil then table.insert(faults, why) else values[p.name] = v end
     end
   end
-  for _, p in ipairs(declared) do if p.secret then forget_in_process(p) end end
+  for _, p in ipairs(declared) do if p.secret then forget_in_process(p, values[p.name]) end end
   if #faults > 0 then
     table.sort(faults)
     errors.raise { kind = "usage", message = table.concat(faults, "; "), faults = faults }
@@ -253,10 +279,20 @@ function params.resolve(declared, given, environment, environment_name, switches
 end
 
 --- Registers the values of secret parameters.
-function params.register_secrets(declared, values, secrets)
+function params.register_secrets(declared, values, registry)
   for _, p in ipairs(declared) do
-    if p.secret then secrets:add(p.name, values[p.name]) end
+    if p.secret then registry:add(p.name, values[p.name]) end
   end
+end
+
+--- The names of the secrets that are too short to be masked.
+function params.unmasked(declared, values)
+  local names = {}
+  for _, p in ipairs(declared) do
+    local v = values[p.name]
+    if p.secret and v ~= nil and type(v) ~= "table" and secrets.too_short(v) then table.insert(names, p.name) end
+  end
+  return names
 end
 
 --- The values without the secrets, for the journal.

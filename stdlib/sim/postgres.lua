@@ -3,7 +3,8 @@
 -- Configured small (8 MB of buffers, 1 MB WAL segments) and quick
 -- (wal_retrieve_retry_interval 100 ms: with the default a promotion takes 5 s).
 -- Durability against power loss is not wanted here, so fsync is off; a kill -9
--- loses nothing that the kernel has. The simulator itself goes in through the
+-- loses nothing that the kernel has. Statements are neither logged nor counted where
+-- they may hold a password. The simulator itself goes in through the
 -- Unix socket as the superuser rdsadmin, everybody else through TCP with a
 -- password, as on RDS, where the master user is no superuser either.
 local crypto = require "native.crypto"
@@ -17,7 +18,7 @@ local task = require "task"
 
 local postgres = {}
 
-local LAYOUT = 2
+local LAYOUT = 3
 local SUPERUSER, REPLICATOR = "rdsadmin", "rdsrepladmin"
 local PORT = 5432
 local START_SECONDS, POLL_SECONDS = 60, 0.01
@@ -52,9 +53,11 @@ timezone = 'UTC'
 log_timezone = 'UTC'
 log_line_prefix = '%t:%r:%u@%d:[%p]:'
 log_min_messages = warning
+log_min_error_statement = panic
 password_encryption = scram-sha-256
 shared_preload_libraries = 'pg_stat_statements'
 pg_stat_statements.max = 200
+pg_stat_statements.track_utility = off
 ]]
 
 local ACCESS = ([[

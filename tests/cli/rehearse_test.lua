@@ -139,7 +139,7 @@ end)
 t.test("plan --iam says when the policy comes from the plan alone, or from an older playbook", function()
   local w = workspace()
   local env = { AWS_ENDPOINT_URL = "http://127.0.0.1:1", AWS_ACCESS_KEY_ID = "test", AWS_SECRET_ACCESS_KEY = "test",
-    DRLUA_PARAM_PW = "x" }
+    DRLUA_PARAM_PW = "x-word" }
   local function said()
     local r = w.run({ "plan", "move.lua", "--cluster", "c", "--iam" }, { env = env })
     t.equal(r.code, 0, r.err)

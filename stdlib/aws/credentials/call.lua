@@ -71,15 +71,15 @@ local function attempt(request, resolved, context, ca_bundle)
   return call.send(context, {
     method = request.method, url = resolved.url:match("^%w+://[^/]+") .. request.uri, headers = request.headers,
     body = request.body ~= "" and request.body or nil, connect_timeout = CONNECT_TIMEOUT, timeout = TIMEOUT,
-    ca_file = ca_bundle, map_headers = true,
+    ca_file = ca_bundle,
   })
 end
 
 -- A refusal because of our clock: true when that is right now.
 local function corrected(request, failure, headers)
   if not request.skew or not retry.may_be_skew(failure) then return false end
-  for name, value in pairs(headers or {}) do
-    if tostring(name):lower() == "date" then return instants.correct(instants, value, request.skew) end
+  for _, pair in ipairs(headers or {}) do
+    if pair[1]:lower() == "date" then return instants.correct(instants, pair[2], request.skew) end
   end
   return false
 end
