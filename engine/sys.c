@@ -187,7 +187,6 @@ static int sys_isatty(lua_State *L)
     return 1;
 }
 
-/* winsize(fd) -> columns, rows; nil when fd is no terminal. */
 /* flush() -> true: all that was printed has left; else nil, message, kind. */
 static int sys_flush(lua_State *L)
 {
@@ -199,6 +198,7 @@ static int sys_flush(lua_State *L)
     return 1;
 }
 
+/* winsize(fd) -> columns, rows; nil when fd is no terminal. */
 static int sys_winsize(lua_State *L)
 {
     struct winsize size;
