@@ -27,9 +27,12 @@ local facts = { service = true, region = true, account = true }
 local withheld = { direct = true, try = true, execute = true, serialize = true, operation = true, check = true,
   credentials_for = true, renew_credentials = true }
 
--- An operation and its like are found by name; what a client keeps for itself is not shown.
+-- An operation and its like are found by name; what a client keeps for itself is not
+-- shown (but for methods that it has looked for before).
 local function method_of(real, key)
-  if type(key) ~= "string" or withheld[key] or rawget(real, key) ~= nil then return nil end
+  if type(key) ~= "string" or withheld[key] then return nil end
+  local own = rawget(real, key)
+  if own ~= nil and type(own) ~= "function" then return nil end
   local method = real[key]
   if type(method) ~= "function" then return nil end
   return function(_, ...) return method(real, ...) end

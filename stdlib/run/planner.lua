@@ -397,7 +397,8 @@ local function is_partial(planned)
 end
 
 --- Plans a playbook's run: { steps, planes, expected, critical, open_ended, actions,
--- failed_region, partial (calls may hang on values that only the run knows) }, or nil and the error of a mistake in it.
+-- failed_region, partial (calls may hang on values that only the run knows) }, or nil and
+-- the error of a mistake in it.
 function planner:plan()
   local ok, e = self:execute(self.playbook.run)
   if not ok then return nil, e end
