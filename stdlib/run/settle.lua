@@ -104,7 +104,7 @@ rules["rds.ModifyDBInstance"] = function(call, input, _, sent, rest)
       return begun, begun and { DBInstance = old } or nil
     end
     if clock.now() - sent >= RENAME_GAP then return nil end
-    rest(1, ("a rename of %s to %s is under way, neither name is there: waiting for one"):format(
+    rest(1, ("a rename of %s to %s is under way, neither name is there: waiting for one, 10 minutes at most"):format(
       input.DBInstanceIdentifier, new))
   end
 end
@@ -211,7 +211,8 @@ end
 -- messages: better told twice than never.
 local repeatable = { "^Put", "^Tag", "^Untag", "^AddTags", "^RemoveTags", "^Enable", "^Disable", "^Update",
   "^Modify", "^Set", "^Register", "^Deregister", "^Associate", "^Disassociate", "^Suspend", "^Resume",
-  "^Delete", "^Attach", "^Detach", "^Upsert", "^Publish" }
+  "^Delete", "^Attach", "^Detach", "^Upsert", "^Publish$",
+  "^PublishBatch$" }
 
 -- Statements that state what shall be.
 local function says_what_shall_be(e)

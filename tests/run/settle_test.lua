@@ -102,6 +102,9 @@ t.test("the order: token, look, what may be repeated, the operator", function()
   t.equal(decide { kind = "aws", service = "backup", operation = "StartBackupJob", token_member = "IdempotencyToken" },
     "again")
   t.equal(decide { kind = "aws", service = "ecs", operation = "UpdateService", input = {} }, "again")
+  t.equal(decide({ kind = "aws", service = "sns", operation = "Publish", input = {} }, nil, "done"), "again")
+  -- What publishes a version makes another one each time.
+  t.equal(decide({ kind = "aws", service = "lambda", operation = "PublishVersion", input = {} }, nil, "done"), "stands")
   t.equal(decide { kind = "file", repeatable = true }, "again")
   t.equal(decide({ kind = "process" }, { repeatable = true }), "again")
   t.equal(decide({ kind = "process" }, nil, "done"), "stands")
