@@ -111,8 +111,8 @@ local function kill_at(self, moment)
   if self.kill.moment == moment and self.kill.write == self.writes then sys.kill(sys.pid(), "KILL") end
 end
 
---- Adds an event; data is a table of plain data. Returns its number. Raises a
--- control error when it cannot be written.
+--- Adds an event; data is a table of plain data. Returns its number, and the text of
+-- data as events() would give it back. Raises a control error when it cannot be written.
 function journal:add(kind, path, data, at)
   local text = value.encode(data or {}, ("the data of %s"):format(path ~= "" and path or kind))
   kill_at(self, "before")
@@ -120,7 +120,7 @@ function journal:add(kind, path, data, at)
     at or clock.now(), kind, path, text))
   local seq = self.db:last_id()
   kill_at(self, "after")
-  return seq
+  return seq, text
 end
 
 --- All events after number `after` (default: all), with data still as text in the
