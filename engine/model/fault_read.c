@@ -152,6 +152,30 @@ static void fault_of_xml(struct codec *c, struct fault *f, uint32_t node)
         f->type = xml_value(c, child);
 }
 
+/* Route 53 refuses a batch of changes with a root named as the error itself, and a list of
+ * messages: <InvalidChangeBatch><Messages><Message>... They are joined in the scratch's
+ * text. */
+static void fault_of_root(struct codec *c, struct fault *f)
+{
+    struct buffer *joined = &c->s->text;
+    struct span root = xml_name(c, 0);
+    uint32_t list = xml_child(c, 0, "Messages");
+    if (model_exception(c->m, root) == NULL)
+        return;
+    f->code = root;
+    if (list == 0)
+        list = xml_child(c, 0, "messages");
+    buffer_clear(joined);
+    for (uint32_t at = list + 1 + c->s->nodes[list].attributes; list != 0 && at < c->s->nodes[list].next;
+         at = c->s->nodes[at].next) {
+        if (joined->size > 0)
+            add_str(joined, " ");
+        buffer_add_span(joined, xml_value(c, at));
+    }
+    if (!joined->failed && joined->size > 0)
+        f->message = buffer_span(joined);
+}
+
 /* The modeled members, set in the table on top. A body that does not fit is no
  * reason to lose the error itself. */
 static void read_fields(struct codec *c, struct shape *s, const struct incoming *in, bool xml,
@@ -243,6 +267,8 @@ bool read_fault(struct codec *c, struct operation *op, const struct incoming *in
             if (node == 0 && xml_child(c, 0, "Errors") != 0)
                 node = error_node(c);
             fault_of_xml(c, &f, node);
+            if (node == 0 && f.code.size == 0)
+                fault_of_root(c, &f);
         } else {
             struct span header = header_value(in, "x-amzn-errortype");
             if (header.data != NULL)

@@ -164,13 +164,16 @@ static int m_operations(lua_State *L)
     return 1;
 }
 
-/* m:find(method_name) -> operation name, or nil. The table of all names is made
- * at the first call. */
+/* m:find(name) -> the operation's name for either form of it, or nil. The table of all
+ * methods is made at the first call that needs it. */
 static int m_find(lua_State *L)
 {
     struct model *m = check_model(L);
-    luaL_checkstring(L, 2);
+    struct span asked;
+    asked.data = luaL_checklstring(L, 2, &asked.size);
     lua_settop(L, 2);
+    if (model_find(m, asked) >= 0)
+        return 1;
     if (!push_kept(L, "methods")) {
         struct scratch *s = scratch_take(L);
         int at = lua_gettop(L);

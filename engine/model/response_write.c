@@ -82,7 +82,7 @@ static bool write_rest(struct codec *c, struct operation *op, int output, int *v
         return true;
     struct slot root = op->output;
     suffixed(name, op->name, "Result");
-    root.wire = buffer_span(name);
+    root.wire = s->name.size > 0 ? s->name : buffer_span(name);
     root.ns_uri = c->m->xml_namespace;
     if (!rest_write_headers(c, s, output) || !rest_write_body(c, &root, output, value))
         return false;

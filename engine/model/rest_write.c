@@ -187,8 +187,11 @@ static void add_header_item(struct buffer *out, struct span t)
     buffer_add_char(out, '"');
 }
 
+/* HTTP takes a space after the comma or none. Gateways that speak S3 are stricter: they
+ * compare the text between the commas. */
 static bool add_header_list(struct codec *c, struct buffer *out, struct shape *s, int at)
 {
+    const char *comma = text_is(c->m->service, "s3") ? "," : ", ";
     struct slot *element = &s->slots[0];
     struct shape *inner = slot_shape(c->m, element);
     size_t n = lua_rawlen(c->L, at);
@@ -200,7 +203,7 @@ static bool add_header_list(struct codec *c, struct buffer *out, struct shape *s
         int top = lua_gettop(c->L);
         if (!is_null(c->L, top)) {
             if (!first)
-                buffer_add(out, ", ", 2);
+                add_str(out, comma);
             first = false;
             if (inner->type == STRING)
                 add_header_item(out, get_text(c->L, top));

@@ -1,5 +1,5 @@
 --- A client of one service in one region: every operation of the model is a method
--- by its snake_case name, beside wait, each, pages, all and try.
+-- by its snake_case name, besides wait, each, pages, all, find and try.
 local caller = require "aws.caller"
 local effect = require "effect"
 local errors = require "errors"
@@ -21,7 +21,7 @@ local EMPTY = {}
 
 -- Services of which aws/quirks.lua has something to say.
 local QUIRKS = { route53 = true, rds = true, neptune = true, docdb = true, ec2 = true, autoscaling = true, iam = true,
-  s3 = true, dynamodb = true, glacier = true, apigateway = true, cloudformation = true }
+  s3 = true, s3control = true, dynamodb = true, glacier = true, apigateway = true, cloudformation = true }
 
 local function refuse(self, op, message)
   caller.misuse({ service = self.service, region = self.region or nil, operation = op and op.name },
@@ -72,12 +72,12 @@ local function describe(self, name)
   }
 end
 
---- The record of an operation by its name in either form; nil for none.
-function Client:find(name)
+-- The record of an operation by its name in either form; nil for none.
+local function find_operation(self, name)
   local shared = self.shared.operations
   local op = shared[name]
   if op then return op end
-  local full = self.model:find(name) or self.model:find(names.snake(name))
+  local full = type(name) == "string" and self.model:find(name)
   if not full then return nil end
   op = shared[full] or describe(self, full)
   shared[full], shared[name] = op, op
@@ -86,7 +86,7 @@ end
 
 --- The record of an operation; an error that names the nearest when there is none.
 function Client:operation(name)
-  local op = self:find(name)
+  local op = find_operation(self, name)
   if op then return op end
   local nearest = require "nearest"
   refuse(self, nil, ("%s has no operation %s%s"):format(self.service, tostring(name),
@@ -110,6 +110,22 @@ local function class_of(op, input)
   return rule
 end
 
+-- The bytes of a body: a text, or a part of a file.
+local function bytes_of(body)
+  if type(body) ~= "table" then return #(body or "") end
+  local known = body.length or (require("native.fs").stat(body.file) or EMPTY).size
+  return known and known - (body.length and 0 or body.offset or 0)
+end
+
+-- Another number would leave bytes of the body before the next request on the connection.
+local function check_length(self, op, request)
+  local given = request.headers["Content-Length"]
+  local bytes = given and bytes_of(request.body)
+  if bytes and bytes ~= tonumber(given) then
+    refuse(self, op, ("ContentLength is %s, but the body has %d bytes: leave ContentLength out"):format(given, bytes))
+  end
+end
+
 --- Serializes an input; raises with the playbook's line when it is wrong. known: what
 -- the operation's quirk of the input wants its quirk of the request to know.
 function Client:serialize(op, input, token, known)
@@ -117,6 +133,7 @@ function Client:serialize(op, input, token, known)
   if token then options = setmetatable({ idempotency_token = token }, { __index = options }) end
   local request, message = self.model:serialize(op.name, input, options)
   if not request then refuse(self, nil, message) end
+  if request.headers["Content-Length"] then check_length(self, op, request) end
   if op.fix_request then op.fix_request(request, known, self, op) end
   return request
 end
@@ -172,14 +189,36 @@ function Client:direct(name, input, options)
   return self.execute(self, op, input, options, class_of(op, input))
 end
 
---- As direct; the failure comes back as nil and the error object. Misuse and a
--- cancelled task raise.
-function Client:try(name, input, options)
-  local ok, result = pcall(self.direct, self, name, input, options)
+-- Failures that are no answer to a call: they pass through `try`.
+local PASSED_ON = { misuse = true, cancelled = true, control = true, lua = true }
+
+local function caught(ok, result)
   if ok then return result end
-  local e = errors.from(result)
-  if not errors.is(result) or e.kind == "misuse" or e.kind == "cancelled" or e.kind == "lua" then error(result, 0) end
-  return nil, e
+  if not errors.is(result) or PASSED_ON[result.kind] then error(result, 0) end
+  return nil, result
+end
+
+--- As direct; the failure is returned as nil and the error object.
+function Client:try_direct(name, input, options)
+  return caught(pcall(self.direct, self, name, input, options))
+end
+
+--- As call; the failure is returned as nil and the error object. Misuse, a cancelled
+-- task and what stops a run are raised.
+function Client:try(name, input, options)
+  return caught(pcall(self.call, self, name, input, options))
+end
+
+--- The output of a call that changes nothing, or nil where AWS says that there is no
+-- such thing (see stdlib/absence.lua); other failures are raised.
+function Client:find(name, input, options)
+  local op = self:operation(name)
+  if class_of(op, input or EMPTY) ~= "read" then
+    refuse(self, op, "find is for operations that change nothing; use dr.try or client:try here")
+  end
+  local output, e = self:try(name, input, options)
+  if e and not require("absence").says(e) then error(e, 0) end
+  return output
 end
 
 --- Waits until a named state is reached: see aws/waiter.lua.
@@ -200,13 +239,23 @@ function Client:all(name, input, key, options)
   return require("aws.paginator").all(self, name, input, key, options)
 end
 
+-- rds.describe_db_instances { ... } would take the input for the client, and lose it.
+local function need_colon(self, key, who)
+  if client.is(who) then return end
+  local variable = self.service:gsub("[^%w]", "_")
+  refuse(self, nil, ("%s.%s: call it with a colon, %s:%s(...)"):format(variable, key, variable, key))
+end
+
 --- The methods of an operation: function(client, input, options).
 local function method_of(self, key)
   local methods = self.shared.methods
   local method = methods[key]
   if method then return method end
   local op = self:operation(key)
-  method = function(who, input, options) return client.call(who, op, input, options) end
+  method = function(who, input, options)
+    need_colon(self, key, who)
+    return client.call(who, op, input, options)
+  end
   methods[key] = method
   return method
 end
@@ -216,14 +265,28 @@ local function extension(self, key)
   return module and require(module).methods[self.service][key]
 end
 
+local PUBLIC = { call = true, wait = true, each = true, pages = true, all = true, try = true, find = true }
+
+-- A method that people call: with a colon.
+local function with_colon(self, key, method)
+  return function(who, ...)
+    need_colon(self, key, who)
+    return method(who, ...)
+  end
+end
+
 local meta = { __name = "aws.client" }
 
 local function found(self, key)
   local method = Client[key]
-  if method ~= nil or type(key) ~= "string" then return method end
+  if type(key) ~= "string" then return nil end
   local shared = rawget(self, "shared")
+  if method ~= nil then return PUBLIC[key] and shared and with_colon(self, key, method) or method end
   if not shared then return nil end
-  return shared.methods[key] or extension(self, key) or method_of(self, key)
+  method = shared.methods[key]
+  if method then return method end
+  method = extension(self, key)
+  return method and with_colon(self, key, method) or method_of(self, key)
 end
 
 -- A method is looked for once.

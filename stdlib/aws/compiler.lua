@@ -31,6 +31,29 @@ local OP = { readonly = 1, idempotent = 2, checksum_required = 4, compressed = 8
   unsigned = 16, deprecated = 32, result_wrapper = 64, host_prefix = 128,
   input_name = 256, extra = 512, checksum = 1024 }
 
+-- The root elements of S3's answers, which its model does not tell (S3 API reference);
+-- those of other services are the names of their outputs' shapes.
+local S3_ROOTS = {
+  CompleteMultipartUploadOutput = "CompleteMultipartUploadResult",
+  CreateMultipartUploadOutput = "InitiateMultipartUploadResult", CreateSessionOutput = "CreateSessionResult",
+  DeleteObjectsOutput = "DeleteResult", GetBucketAccelerateConfigurationOutput = "AccelerateConfiguration",
+  GetBucketAclOutput = "AccessControlPolicy", GetObjectAclOutput = "AccessControlPolicy",
+  GetBucketCorsOutput = "CORSConfiguration", GetBucketLifecycleOutput = "LifecycleConfiguration",
+  GetBucketLifecycleConfigurationOutput = "LifecycleConfiguration", GetBucketLocationOutput = "LocationConstraint",
+  GetBucketLoggingOutput = "BucketLoggingStatus",
+  NotificationConfigurationDeprecated = "NotificationConfiguration",
+  GetBucketRequestPaymentOutput = "RequestPaymentConfiguration", GetBucketTaggingOutput = "Tagging",
+  GetObjectTaggingOutput = "Tagging", GetBucketVersioningOutput = "VersioningConfiguration",
+  GetBucketWebsiteOutput = "WebsiteConfiguration", GetObjectAttributesOutput = "GetObjectAttributesResponse",
+  ListBucketAnalyticsConfigurationsOutput = "ListBucketAnalyticsConfigurationResult",
+  ListBucketInventoryConfigurationsOutput = "ListInventoryConfigurationsResult",
+  ListBucketMetricsConfigurationsOutput = "ListMetricsConfigurationsResult",
+  ListBucketsOutput = "ListAllMyBucketsResult", ListDirectoryBucketsOutput = "ListAllMyDirectoryBucketsResult",
+  ListMultipartUploadsOutput = "ListMultipartUploadsResult", ListObjectVersionsOutput = "ListVersionsResult",
+  ListObjectsOutput = "ListBucketResult", ListObjectsV2Output = "ListBucketResult",
+  ListPartsOutput = "ListPartsResult",
+}
+
 local function varint(n)
   if n < 128 then return string.char(n) end
   local out = {}
@@ -231,9 +254,9 @@ local function encode_shape(state, name, shape)
     local more, text = encode_exception(state, name, shape)
     bits = bits + SHAPE.exception + more
     head = head .. text
-  elseif state.payloads[name] then
+  elseif state.payloads[name] or state.outputs[name] then
     bits = bits + SHAPE.named
-    head = head .. text_of(state, shape.locationName or name)
+    head = head .. text_of(state, shape.locationName or state.roots[name] or name)
   end
   if shape.type == "structure" then
     local members, payload = encode_members(state, shape)
@@ -368,6 +391,16 @@ local function payload_shapes(model)
   return found
 end
 
+--- Structures that are the output of some operation: theirs is the name of the answer's
+-- root element.
+local function output_shapes(model)
+  local found = {}
+  for _, op in pairs(model.operations or {}) do
+    if op.output then found[op.output.shape] = true end
+  end
+  return found
+end
+
 local function index_operations(state, operations)
   local names, seen = {}, {}
   for key, op in pairs(operations) do
@@ -460,6 +493,8 @@ function compiler.compile(model, parts)
     records = {}, pending = {}, count = 0 }
   state.payloads = metadata.protocol == "rest-xml" and payload_shapes { shapes = state.shapes } or {}
   state.rest_xml = metadata.protocol == "rest-xml"
+  state.outputs = state.rest_xml and output_shapes(model) or {}
+  state.roots = metadata.serviceId == "S3" and S3_ROOTS or {}
   local head = head_of(state, metadata, parts.service)
   local operations, operation_index, operation_count = index_operations(state, model.operations or {})
   local exceptions, exception_count = exceptions_of(state)

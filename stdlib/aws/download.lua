@@ -93,7 +93,7 @@ local function fetch(job, index)
   local length = length_of(job, index)
   local failure
   for try = 1, TRIES do
-    local output, e = job.client:try("GetObject", with(source(job.request), { IfMatch = job.head.ETag,
+    local output, e = job.client:try_direct("GetObject", with(source(job.request), { IfMatch = job.head.ETag,
       Range = ("bytes=%d-%d"):format(first, first + length - 1) }), { timeout = PART_DEADLINE })
     if output and #output.Body == length then return output.Body end
     failure = e or errors.new { kind = "corrupt", retryable = true, message = ("%s: %d of %d bytes of a part came")
@@ -182,7 +182,7 @@ local function etag_checksum(job, path)
     if not tag:find("^%x+$") or #tag ~= 32 then return nil end
     return crypto.hex(digest("md5", path)) == tag, "ETag (MD5)", tag
   end
-  local first = job.client:try("HeadObject", with(source(job.request), { PartNumber = 1 }))
+  local first = job.client:try_direct("HeadObject", with(source(job.request), { PartNumber = 1 }))
   if not first or not first.ContentLength or first.ContentLength == 0 then return nil end
   if math.ceil(job.size / first.ContentLength) ~= tonumber(parts) then return nil end
   return hash_ranges(path, first.ContentLength) == tag, "ETag (MD5 of parts)", tag

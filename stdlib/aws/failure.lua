@@ -59,10 +59,25 @@ function failure.advice(code)
   return ADVICE[SAME[code] or code]
 end
 
-local ENDINGS = { { "Identifier$", 6 }, { "Arn$", 5 }, { "ARN$", 5 }, { "^Bucket$", 4 }, { "^[Nn]ame$", 4 },
-  { "Name$", 3 }, { "Id$", 2 }, { "^[cC]luster$", 1 }, { "^[sS]ervice$", 1 } }
+local ENDINGS = { { "Identifier$", 8 }, { "Arn$", 7 }, { "ARN$", 7 }, { "^Bucket$", 6 }, { "^[Nn]ame$", 6 },
+  { "Name$", 5 }, { "Id$", 4 }, { "^[sS]ervice$", 3 }, { "^[cC]luster$", 2 } }
+
+-- Arns and ids of what a call makes use of: the role that it acts in, the topic that it
+-- reports to, the key that it encrypts with. They name the resource only of a call that
+-- names nothing else.
+local AIDES = { "Role", "Topic", "Key", "Certificate", "Policy", "Credential" }
+
+local function is_aide(name)
+  for _, word in ipairs(AIDES) do
+    if name:find(word .. "A[rR][nN]$") or name:find(word .. "Id$") or name:find(word .. "Identifier$") then
+      return true
+    end
+  end
+  return false
+end
 
 local function weight(name)
+  if is_aide(name) then return 1 end
   for _, ending in ipairs(ENDINGS) do
     if name:find(ending[1]) then return ending[2] end
   end

@@ -82,6 +82,15 @@ local function iterate(client, operation, input, options, pager)
   end
 end
 
+-- The page size as the operation's limit member has it: some services take it as text.
+local function limit_of(client, operation, pager, size)
+  local shape = operation.model and operation.model.input and client.model:shape(operation.model.input)
+  for _, member in ipairs(shape and shape.members or {}) do
+    if member.name == pager.limit and member.type == "string" then return tostring(size) end
+  end
+  return size
+end
+
 --- An iterator over the pages of an operation (its name in either form). An
 -- operation without a paginator gives its one answer. options: as of a call, and
 -- page_size.
@@ -90,7 +99,8 @@ function paginator.pages(client, name, input, options)
   local pager = definition(client, operation.name)
   input = input or {}
   if options and options.page_size and pager and pager.limit then
-    input = with_tokens(input, { inputs = { pager.limit } }, { [pager.limit] = options.page_size })
+    local size = limit_of(client, operation, pager, options.page_size)
+    input = with_tokens(input, { inputs = { pager.limit } }, { [pager.limit] = size })
   end
   return iterate(client, operation.name, input, options, pager)
 end

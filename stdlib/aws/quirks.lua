@@ -191,6 +191,16 @@ local S3_LIST = { input = list_input, output = list_output, answer = error_in_20
 local S3_STREAMING = { GetObject = true, SelectObjectContent = true, GetObjectTorrent = true,
   GetBucketPolicy = true }
 
+-- S3 Control -----------------------------------------------------------------
+-- The endpoint rules put the account before the host already.
+
+local function account_in_rules(request, _, _, op)
+  local static = op.model.staticContextParams or {}
+  if static.RequiresAccountId and static.RequiresAccountId.value and op.model.host_prefix == "{AccountId}." then
+    request.host_prefix = nil
+  end
+end
+
 -- Others ----------------------------------------------------------------------
 
 -- DynamoDB says the CRC-32 of its body; a damaged one is fetched again.
@@ -208,8 +218,14 @@ local function glacier_input(input)
   return input.accountId and input or copy_with(input, { accountId = "-" })
 end
 
-local function fixed_header(name, value)
-  return function(request) request.headers[name] = value end
+-- A header that the service demands, unless the input has set it.
+local function default_header(name, value)
+  return function(request)
+    for given in pairs(request.headers) do
+      if given:lower() == name then return end
+    end
+    request.headers[name] = value
+  end
 end
 
 local function template_body(output)
@@ -233,9 +249,10 @@ local TABLE = {
   iam = { ["*"] = { output = iam_output } },
   s3 = { ["*"] = { input = s3_input, answer = error_in_200 }, ListObjects = S3_LIST, ListObjectsV2 = S3_LIST,
     ListObjectVersions = S3_LIST, GetBucketLocation = { input = s3_input, output = bucket_location } },
+  s3control = { ["*"] = { request = account_in_rules } },
   dynamodb = { ["*"] = { answer = dynamodb_answer } },
-  glacier = { ["*"] = { input = glacier_input, request = fixed_header("x-amz-glacier-version", "2012-06-01") } },
-  apigateway = { ["*"] = { request = fixed_header("accept", "application/json") } },
+  glacier = { ["*"] = { input = glacier_input, request = default_header("x-amz-glacier-version", "2012-06-01") } },
+  apigateway = { ["*"] = { request = default_header("accept", "application/json") } },
   cloudformation = { GetTemplate = { output = template_body } },
 }
 

@@ -245,7 +245,7 @@ end
 local function ask(client, wait, q, options)
   q.asking = true
   local started = client.clock.monotonic()
-  local ok, output, failure = pcall(client.try, client, wait.operation, q.input, options)
+  local ok, output, failure = pcall(client.try_direct, client, wait.operation, q.input, options)
   q.asking = false
   if ok then
     q.started, q.output, q.failure = started, output, failure

@@ -24,27 +24,33 @@ end
 
 -- Plain facts of a client, and its methods that are no operations.
 local facts = { service = true, region = true, account = true }
-local withheld = { direct = true, try = true, execute = true, serialize = true, operation = true, check = true,
+local withheld = { direct = true, try_direct = true, execute = true, serialize = true, operation = true, check = true,
   credentials_for = true, renew_credentials = true }
 
 -- An operation and its like are found by name; what a client keeps for itself is not
 -- shown (but for methods that it has looked for before).
-local function method_of(real, key)
+local function method_of(real, key, view)
   if type(key) ~= "string" or withheld[key] then return nil end
   local own = rawget(real, key)
   if own ~= nil and type(own) ~= "function" then return nil end
   local method = real[key]
   if type(method) ~= "function" then return nil end
-  return function(_, ...) return method(real, ...) end
+  return function(who, ...)
+    if who ~= view then
+      local variable = real.service:gsub("[^%w]", "_")
+      control.misuse("%s.%s: call it with a colon, %s:%s(...)", variable, key, variable, key)
+    end
+    return method(real, ...)
+  end
 end
 
 --- A client as playbooks have it.
 function facade.client(real)
-  local methods = {}
-  return setmetatable({}, {
+  local methods, view = {}, {}
+  return setmetatable(view, {
     __index = function(_, key)
       if facts[key] then return real[key] end
-      methods[key] = methods[key] or method_of(real, key)
+      methods[key] = methods[key] or method_of(real, key, view)
       return methods[key]
     end,
     __newindex = read_only("aws." .. real.service), __metatable = false,

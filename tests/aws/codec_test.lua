@@ -150,3 +150,44 @@ t.test("method names follow botocore's rule", function()
   t.equal(codec.open("rds"):find("describe_db_instances"), "DescribeDBInstances")
   t.equal(codec.open("rds"):find("describe_db_instance"), nil)
 end)
+
+-- The models as AWS publishes them, which the build has compiled.
+local function published(service)
+  local found = {}
+  for path in assert(io.popen("find -L build/botocore/data/" .. service .. " -name 'service-2.json*'")):lines() do
+    table.insert(found, path)
+  end
+  table.sort(found)
+  local data = assert(require("native.fs").read(found[#found]))
+  return json.decode(found[#found]:find("%.gz$") and require("native.gzip").decompress(data, 1 << 29) or data)
+end
+
+local function body_members(shape)
+  for _, ref in pairs(shape.members) do
+    if not ref.location then return true end
+  end
+end
+
+t.test("answers of rest-xml have the root element that AWS's have: the output shape's name", function()
+  if not io.open("build/botocore/data/route53") then return t.skip "no published models here" end
+  local checked = 0
+  for _, service in ipairs { "route53", "cloudfront", "s3control" } do
+    local text, m = published(service), codec.open(service)
+    for name, op in pairs(text.operations) do
+      local shape = op.output and text.shapes[op.output.shape]
+      if shape and not shape.payload and body_members(shape) then
+        local output = values.new(m, 3):value(m:operation(name).output)
+        local answer = assert(m:serialize_response(name, output))
+        local root = answer.body:match("^<%?xml.-%?>%s*<([%w:]+)")
+        t.equal(root, shape.locationName or op.output.shape, service .. "." .. name)
+        checked = checked + 1
+      end
+    end
+  end
+  t.ok(checked > 100, checked .. " operations")
+  local s3 = codec.open "s3"
+  for name, root in pairs { ListBuckets = "ListAllMyBucketsResult", ListObjectsV2 = "ListBucketResult",
+      GetObjectTagging = "Tagging", CompleteMultipartUpload = "CompleteMultipartUploadResult" } do
+    t.contains(s3:serialize_response(name, {}).body, "<" .. root)
+  end
+end)

@@ -124,7 +124,7 @@ aws_secret_access_key = S
   t.equal(set.account_id, "123456789012")
   t.equal(#asked, 2)
   t.equal({ asked[1].RoleArn, asked[1].signed_by, asked[1].url },
-    { "arn:aws:iam::111111111111:role/Hub", "BASE", "https://sts.us-west-2.amazonaws.com/" })
+    { "arn:aws:iam::111111111111:role/Hub", "BASE", "https://sts.eu-west-1.amazonaws.com/" })
   t.equal({ asked[2].RoleArn, asked[2].signed_by, asked[2].url },
     { "arn:aws:iam::222222222222:role/App", "id-Hub", "https://sts.eu-west-1.amazonaws.com/" })
   t.equal({ asked[2].ExternalId, asked[2].RoleSessionName, asked[2].DurationSeconds }, { "ext", "me", "1800" })
@@ -566,4 +566,40 @@ t.test("in a real home: files read, the refreshed token written for its owner al
   t.equal(set.access_key_id, "A")
   t.equal(json.decode((fs.read(cache))).accessToken, "new")
   t.equal(fs.stat(cache).mode & 511, 384) -- 0600
+end)
+
+t.test("a role is assumed in the region that the call is for, not in its profile's", function()
+  local ROLE = "role_arn = arn:aws:iam::1:role/r\n"
+  local KEYS = "aws_access_key_id = A\naws_secret_access_key = B\n"
+  local STS = "https://sts.%s.amazonaws.com/"
+  local world, want
+  local function by(text, env, region) world, want = { files = config(text), env = env or {}, region = region }, nil end
+  local function check(name, region)
+    local asked = {}
+    world.http = sts(asked)
+    world.files["/token"] = "a.web.token"
+    resolve(world)
+    want = STS:format(region)
+    for _, each in ipairs(asked) do t.equal(each.url:gsub("/?$", "/"), want, name) end
+    t.ok(#asked > 0, name)
+  end
+  local direct = "[default]\nregion = us-east-1\nsource_profile = base\n" .. ROLE .. "[profile base]\n" .. KEYS
+  local chain = "[default]\nregion = us-east-1\nsource_profile = mid\n" .. ROLE
+    .. "[profile mid]\nregion = eu-west-1\nsource_profile = base\n" .. ROLE .. "[profile base]\n" .. KEYS
+  local web = "[default]\nregion = us-east-1\nweb_identity_token_file = /token\n" .. ROLE
+  for name, text in pairs { direct = direct, chain = chain, web = web } do
+    by(text, { AWS_REGION = "us-west-2" })
+    check(name .. ", AWS_REGION", "us-west-2")
+    by(text, { AWS_DEFAULT_REGION = "us-west-2" })
+    check(name .. ", AWS_DEFAULT_REGION", "us-west-2")
+    by(text, { AWS_REGION = "eu-west-1" }, "us-west-2")
+    check(name .. ", the client's region", "us-west-2")
+    by(text)
+    check(name .. ", nothing else named", "us-east-1")
+  end
+  by(direct, nil, "aws-global")
+  check("a service without regions", "us-east-1")
+  by("[default]\n" .. KEYS, { AWS_REGION = "us-west-2" })
+  world.role = { role_arn = "arn:aws:iam::1:role/r" }
+  check("the client's role", "us-west-2")
 end)

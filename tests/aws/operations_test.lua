@@ -51,3 +51,17 @@ t.test("names by botocore's rules", function()
     ListObjectsV2 = "list_objects_v2", describe_x = "describe_x", GetIPSet = "get_ip_set",
   } do t.equal(names.snake(aws), snake) end
 end)
+
+t.test("every operation of every service is found by AWS's name and by the one that is shown", function()
+  local model = require "aws.model"
+  local wrong = {}
+  for _, service in ipairs(model.services()) do
+    local m = model.open(service)
+    for _, name in ipairs(m:operations()) do
+      for _, form in ipairs { name, names.snake(name) } do
+        if m:find(form) ~= name then table.insert(wrong, service .. "." .. form) end
+      end
+    end
+  end
+  t.equal(wrong, {})
+end)

@@ -14,7 +14,7 @@ t.test("operations are there, whoever used them before; what makes calls past th
   for _, name in ipairs { "describe_db_instances", "promote_read_replica", "wait", "each" } do
     t.equal(type(seen[name]), "function", name)
   end
-  for _, name in ipairs { "direct", "try", "execute", "serialize", "operation", "credentials", "credentials_for",
+  for _, name in ipairs { "direct", "try_direct", "execute", "serialize", "operation", "credentials", "credentials_for",
     "clock", "model", "shared", "targets" } do
     t.equal(seen[name], nil, name)
   end
@@ -26,4 +26,16 @@ t.test("a client's insides stay hidden after it used them", function()
   local real = client()
   for _, name in ipairs { "direct", "operation", "check" } do t.equal(type(real[name]), "function", name) end
   for _, name in ipairs { "direct", "operation", "check" } do t.equal(facade.client(real)[name], nil, name) end
+end)
+
+t.test("a method that is called with a dot is refused with the right form", function()
+  local seen = facade.client(client())
+  for _, name in ipairs { "describe_db_instances", "wait", "each", "all", "pages", "call", "try", "find",
+      "auth_token" } do
+    t.raises(("rds%%.%s: call it with a colon, rds:%s%%("):format(name, name), function()
+      seen[name] { DBInstanceIdentifier = "shop-dr" }
+    end)
+  end
+  t.raises("call it with a colon", function() seen.describe_db_instances(client(), {}) end)
+  t.raises("call it with a colon", function() seen.describe_db_instances() end)
 end)

@@ -11,6 +11,13 @@ local function session_name(prefix)
   return ("%s-%d"):format(prefix, math.floor(clock.now() * 1000))
 end
 
+-- The region whose STS is asked: the one that the call is for. A profile names its home,
+-- which may be the region that is down, so it counts only where nothing else is named.
+local function sts_region(context, wanted)
+  if context.region and context.region ~= "aws-global" then return context.region end
+  return wanted.region or context.region
+end
+
 local function set_from(output, source)
   local given = output.Credentials
   local arn = output.AssumedRoleUser and output.AssumedRoleUser.Arn
@@ -37,10 +44,11 @@ local function ask_code(context, serial)
 end
 
 --- Assumes a role. wanted: role_arn, role_session_name, external_id, duration_seconds,
--- mfa_serial, region. base: the credentials to sign with.
+-- mfa_serial, region (of the profile: used when the call has none). base: the credentials
+-- to sign with.
 function role.assume(context, wanted, base)
   local output = call.perform(context, {
-    service = "sts", operation = "AssumeRole", region = wanted.region or context.region, credentials = base,
+    service = "sts", operation = "AssumeRole", region = sts_region(context, wanted), credentials = base,
     input = {
       RoleArn = wanted.role_arn,
       RoleSessionName = wanted.role_session_name or session_name "drlua",
@@ -63,7 +71,7 @@ end
 -- Kubernetes replaces it. wanted: role_arn, token_file, role_session_name, region.
 function role.with_web_identity(context, wanted)
   local output = call.perform(context, {
-    service = "sts", operation = "AssumeRoleWithWebIdentity", region = wanted.region or context.region,
+    service = "sts", operation = "AssumeRoleWithWebIdentity", region = sts_region(context, wanted),
     input = {
       RoleArn = wanted.role_arn,
       RoleSessionName = wanted.role_session_name or session_name "drlua",
