@@ -56,7 +56,7 @@ return {
       },
       health_url = stage.url .. "/_sim/health/dust",
       error_metric = { namespace = "Dust", name = "Errors", dimensions = { { Name = "Environment", Value = "prod" } } },
-      channels = { { kind = "webhook", name = "incident channel", url = stage.url .. "/_sim/sink/incidents" } },
+      channels = { { kind = "webhook", name = "incident channel", url = stage.sim:sink_url("incidents") } },
     }
   end,
   secrets = { db_password = PASSWORD },

@@ -75,8 +75,9 @@ local VERBS = {
   report = "drlua report RUN\n\nPrints the run's report (Markdown).\n",
   list = "drlua list\n\nLists the playbooks of ./playbooks and of the installation.\n",
   new = "drlua new NAME\n\nWrites playbooks/NAME.lua, a playbook to start from, and its rehearsal.\n",
-  sim = "drlua sim [--listen HOST:PORT] [--world FILE] [--speed N] [--seed N]\n\nServes the simulator to any AWS "
-    .. "client (AWS_ENDPOINT_URL).\n",
+  sim = "drlua sim [--listen HOST:PORT] [--open-to-network] [--world FILE] [--speed N] [--seed N]\n\n"
+    .. "Serves the simulator to any AWS client (AWS_ENDPOINT_URL). Changes under /_sim/ need the "
+    .. "token that it prints, or that DRLUA_SIM_TOKEN names.\n",
   doc = "drlua doc [SERVICE[.OPERATION]]\n\nShows AWS's own documentation: the services, one with its "
     .. "operations and waits, or one operation.\n",
   script = "drlua script FILE.lua [ARG ...]\n\nRuns plain Lua with the standard library on its path.\n",

@@ -31,7 +31,7 @@ options.verbs = {
   help = { words = 1, own = {} },
   new = { words = 1, own = {} },
   doc = { words = 2, own = {} },
-  sim = { own = { listen = true, world = true, speed = true, seed = true } },
+  sim = { own = { listen = true, world = true, speed = true, seed = true, ["open-to-network"] = false } },
   script = { raw = true },
   version = { own = {} },
 }

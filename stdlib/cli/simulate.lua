@@ -1,6 +1,7 @@
 --- drlua sim: the simulator as a server for any AWS client.
 local options = require "cli.options"
 local sim = require "sim"
+local sys = require "native.sys"
 local world = require "sim.world"
 
 local simulate = {}
@@ -12,14 +13,21 @@ local function number(parsed, name)
   return value
 end
 
---- drlua sim [--listen HOST:PORT] [--world FILE] [--speed N] [--seed N]: runs until
--- SIGTERM or SIGINT.
+local function token()
+  local given = sys.getenv("DRLUA_SIM_TOKEN")
+  return given ~= "" and given or nil
+end
+
+--- drlua sim [--listen HOST:PORT] [--open-to-network] [--world FILE] [--speed N] [--seed N]:
+-- runs until SIGTERM or SIGINT. DRLUA_SIM_TOKEN: the token for changes under /_sim/.
 function simulate.sim(parsed)
   sim.serve {
     listen = parsed.listen or "127.0.0.1:4566",
     world = parsed.world and world.read(parsed.world),
     speed = number(parsed, "speed"),
     seed = number(parsed, "seed") and math.tointeger(number(parsed, "seed")),
+    token = token(),
+    open_to_network = parsed["open-to-network"],
   }
   return 0
 end

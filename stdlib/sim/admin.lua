@@ -1,13 +1,18 @@
 --- The simulator's own interface under /_sim/: the call log, faults, worlds,
--- state, writers, sinks, the clock. Unsigned JSON; docs/simulator.md lists it.
+-- state, writers, sinks, the clock. JSON; docs/simulator.md lists it, guard.lua has who
+-- may use it.
 local auth = require "sim.auth"
 local errors = require "errors"
+local faults = require "sim.faults"
+local fields = require "sim.fields"
+local guard = require "sim.guard"
 local json = require "native.json"
 
 local admin = {}
 
 local function answer(status, value)
-  return { status = status, headers = { { "Content-Type", "application/json" } }, body = json.encode(value) .. "\n" }
+  return { status = status, headers = { { "Content-Type", "application/json" } },
+    body = json.encode(value) .. "\n" }
 end
 
 local function refusal(status, text)
@@ -19,6 +24,13 @@ local function array(list) return json.array(list) end
 local function decode(body)
   local value, message = json.decode(body)
   if value == nil then errors.raise { kind = "invalid", message = "not JSON: " .. tostring(message) } end
+  return value
+end
+
+-- A body that is a JSON object with these fields (see fields.check).
+local function object(what, body, known)
+  local value = decode(body)
+  fields.check(what, value, known)
   return value
 end
 
@@ -56,9 +68,10 @@ end
 
 routes["POST faults"] = function(sim, body)
   local list = decode(body)
-  if list.kind then list = { list } end
+  if type(list) == "table" and list.kind then list = { list } end
+  fields.expect("the body", list, "items")
   local ids = {}
-  for _, fault in ipairs(list) do require("sim.faults").validate(fault) end
+  for _, fault in ipairs(list) do faults.validate(fault) end
   for _, fault in ipairs(list) do table.insert(ids, sim:fault(fault)) end
   return answer(200, { ids = array(ids) })
 end
@@ -78,7 +91,7 @@ routes["GET state"] = function(sim)
 end
 
 routes["POST clock"] = function(sim, body)
-  local wish = decode(body)
+  local wish = object("the clock", body, { speed = "positive", advance = "seconds" })
   if wish.speed then sim.clock:set_speed(wish.speed) end
   if wish.advance then sim.clock:advance(wish.advance) end
   return answer(200, { elapsed = sim.clock:elapsed(), speed = sim.clock.speed })
@@ -106,8 +119,9 @@ routes["DELETE writers"] = function(sim, _, _, name)
 end
 
 routes["POST sql"] = function(sim, body)
-  local wish = decode(body)
-  local result = sim:sql(wish.instance, wish.sql, wish)
+  local wish = object("the body", body, { instance = "text!", sql = "text!", region = "text",
+    account = "text", dbname = "text" })
+  local result = sim:instance(wish.instance, wish):ask(wish.sql, wish.dbname)
   return answer(200, { columns = array(result.columns), rows = array(result.rows), command = result.command })
 end
 
@@ -150,14 +164,25 @@ function admin.inspect(sim)
   return seen
 end
 
+-- What a failed route is answered with: errors of ours are sentences for the caller;
+-- anything else is a fault of the simulator, and its insides go to the log only.
+local function failure(sim, what, e)
+  if errors.is(e) and e.kind ~= "lua" and e.kind ~= "misuse" then return refusal(400, e.message) end
+  sim:log(("%s failed inside: %s"):format(what, tostring(e)))
+  return refusal(500, what .. " failed inside the simulator; its log says more")
+end
+
 local function dispatch(sim, http)
   local path, query = http.target:match("^/_sim/([^?]*)%??(.*)$")
+  query = parameters(query)
+  local status, why = guard.refuses(sim, http, query)
+  if status then return refusal(status, why) end
   local first, rest = path:match("^([^/]+)/?(.*)$")
+  local name = ("%s /_sim/%s"):format(http.method, first or "")
   local route = routes[http.method .. " " .. tostring(first)]
   if not route then return refusal(404, ("no %s /_sim/%s here"):format(http.method, path)) end
-  local ok, result = pcall(route, sim, http.body, parameters(query), unescape(rest), http)
-  if ok then return result end
-  return refusal(400, tostring(result))
+  local ok, result = pcall(route, sim, http.body, query, unescape(rest), http)
+  return ok and result or failure(sim, name, result)
 end
 
 --- Answers one request.

@@ -6,32 +6,36 @@
 -- fault after so many hits, `probability` (0 to 1) draws from the simulator's
 -- seeded generator. Kinds and their own fields are in docs/simulator.md.
 local errors = require "errors"
+local fields = require "sim.fields"
 
 local faults = {}
 
 local Faults = {}
 Faults.__index = Faults
 
+-- What every fault may have: name -> kind (see sim.fields).
 local common = {
-  kind = true, id = true, service = true, operation = true, region = true, account = true,
-  after = true, count = true, probability = true, at = true,
+  kind = "text", id = "text", service = "names", operation = "names", region = "names",
+    account = "names",
+  after = "count", count = "count", probability = "share", at = "seconds",
 }
 
 -- kind -> its own fields
 local kinds = {
-  throttle = { code = true, message = true },
-  error = { status = true, code = true, message = true, effect = true },
+  throttle = { code = "text", message = "text" },
+  error = { status = "count", code = "text", message = "text", effect = "flag" },
   unavailable = {},
   expired = {},
-  reset = { when = true },
+  reset = { when = "text" },
   lost = {},
-  hang = { when = true },
-  slow = { seconds = true, when = true },
-  cut = { bytes = true },
-  outcome = { status = true, message = true, percent = true },
-  region_down = { mode = true, kill = true, cut_first = true, control_planes = true },
-  instance_down = { instance = true, restart = true },
-  replication_cut = { instance = true },
+  hang = { when = "text" },
+  slow = { seconds = "seconds", when = "text" },
+  cut = { bytes = "count" },
+  outcome = { status = "text", message = "text", percent = "number" },
+  region_down = { region = "text!", mode = "text", kill = "flag", cut_first = "seconds",
+  control_planes = "flag" },
+  instance_down = { instance = "text!", region = "text", account = "text", restart = "seconds" },
+  replication_cut = { instance = "text!", region = "text", account = "text" },
 }
 
 local choices = {
@@ -39,30 +43,32 @@ local choices = {
   mode = { hang = true, refuse = true, ["503"] = true },
 }
 
-local function names(set)
-  local list = {}
-  for name in pairs(set) do table.insert(list, name) end
-  table.sort(list)
-  return table.concat(list, ", ")
-end
-
 local function refuse(text, ...)
   errors.raise { kind = "invalid", message = text:format(...) }
 end
 
+local known = {}
+for kind, own in pairs(kinds) do
+  known[kind] = {}
+  for name, type in pairs(common) do known[kind][name] = type end
+  for name, type in pairs(own) do known[kind][name] = type end
+end
+
 --- Raises kind "invalid" with a sentence when `fault` is not one.
 function faults.validate(fault)
-  if type(fault) ~= "table" then refuse("a fault is a table, not %s", type(fault)) end
-  local own = kinds[fault.kind or ""]
-  if not own then refuse("unknown fault kind \"%s\"; known: %s", tostring(fault.kind), names(kinds)) end
-  for field, value in pairs(fault) do
-    if not common[field] and not own[field] then
-      refuse("a %s fault has no field \"%s\"; it may have: %s", fault.kind, tostring(field), names(own))
-    end
-    if choices[field] and not choices[field][value] then
-      refuse("a fault's %s is one of %s, not \"%s\"", field, names(choices[field]), tostring(value))
+  if type(fault) ~= "table" then refuse("a fault must be a table, not %s", type(fault)) end
+  local kind = type(fault.kind) == "string" and known[fault.kind]
+  if not kind then refuse("unknown fault kind \"%s\"; known: %s", tostring(fault.kind),
+    fields.names(kinds)) end
+  fields.check(("a %s fault"):format(fault.kind), fault, kind)
+  for field, values in pairs(choices) do
+    if fault[field] and not values[fault[field]] then
+      refuse("a fault's %s is one of %s, not \"%s\"", field, fields.names(values), fault[field])
     end
   end
+  local status = fault.kind == "error" and fault.status
+  if status and (status < 400
+    or status > 599) then refuse("an error fault's status is 400 to 599, not %d", status) end
 end
 
 --- An empty set; random: a function giving 0 <= x < 1.

@@ -7,6 +7,7 @@ local auth = require "sim.auth"
 local context = require "sim.context"
 local crypto = require "native.crypto"
 local errors = require "errors"
+local guard = require "sim.guard"
 local json = require "native.json"
 local policy = require "sim.policy"
 local regions = require "sim.regions"
@@ -84,10 +85,14 @@ local function apply(list, call, service)
   return nil, cut
 end
 
+local INTERNAL = "The request processing has failed because of an unknown error, exception or "
+  .. "failure."
+
+-- What went wrong inside is for the log; the caller gets AWS's words.
 local function internal_error(sim, call, e)
   sim:log(("%s %s failed inside: %s\n%s"):format(call.service, call.operation or "?", tostring(e),
     type(e) == "table" and e.traceback or ""))
-  return { status = 500, code = "InternalFailure", message = tostring(e) }
+  return { status = 500, code = "InternalFailure", message = INTERNAL }
 end
 
 -- Runs the handler: output, nil, and whether it did anything; or nil and the error to
@@ -216,17 +221,26 @@ local function serve(sim, http)
   return send(http, answer, how)
 end
 
+local function answer_to(sim, http)
+  local status, why = guard.from_page(http)
+  if status then
+    return http:respond { status = status, headers = { { "Content-Type", "application/json" } },
+      body = json.encode { error = why } .. "\n" }
+  end
+  return (http.target:sub(1, 6) == "/_sim/" and sim.admin or serve)(sim, http)
+end
+
 --- Answers one request. Whatever goes wrong inside, the caller gets an answer and
 -- we a line in the log.
 function front.handle(sim, http)
   local me = task.current()
   sim.requests[me] = true
-  local ok, e = pcall(http.target:sub(1, 6) == "/_sim/" and sim.admin or serve, sim, http)
+  local ok, e = pcall(answer_to, sim, http)
   sim.requests[me] = nil
   if ok then return end
   if sim.stopping then return pcall(http.reset, http) end
   sim:log("a request failed inside: " .. tostring(e))
-  pcall(http.respond, http, bare_error(http, 500, "InternalFailure", tostring(e)))
+  pcall(http.respond, http, bare_error(http, 500, "InternalFailure", INTERNAL))
 end
 
 --- Takes requests until the server is closed.

@@ -16,6 +16,7 @@ local clock = require "sim.clock"
 local errors = require "errors"
 local faults = require "sim.faults"
 local front = require "sim.front"
+local guard = require "sim.guard"
 local host = require "sim.host"
 local postgres = require "sim.postgres"
 local regions = require "sim.regions"
@@ -44,21 +45,36 @@ local function generator(seed)
   end
 end
 
-local options_known = { listen = true, world = true, speed = true, seed = true, data_dir = true, log = true }
+local options_known = { listen = true, world = true, speed = true, seed = true, data_dir = true,
+  log = true,
+  token = true, open_to_network = true }
 
 local function check_options(options)
   for name in pairs(options) do
     if not options_known[name] then
-      errors.misuse(3, "sim.start has no option \"%s\"; known: data_dir listen log seed speed world", tostring(name))
+      errors.misuse(3,
+        "sim.start has no option \"%s\"; known: data_dir listen log open_to_network seed speed "
+        .. "token world", tostring(name))
     end
+  end
+  if options.token and not options.token:find("^[%w._~+/=-]+$") or options.token
+    and #options.token < 8 then
+    errors.raise { kind = "invalid",
+      message = "the simulator's token (DRLUA_SIM_TOKEN) must have at least 8 "
+      .. "characters, letters, digits and . _ ~ + / = - only" }
   end
 end
 
-local function listen(where)
+local function listen(where, open_to_network)
   local address, port = (where or "127.0.0.1:0"):match("^%[?([^%]]-)%]?:(%d+)$")
   if not address or tonumber(port) > 65535 then
     errors.raise { kind = "invalid",
-      message = ("--listen wants HOST:PORT (port 0 to 65535), not %s"):format(tostring(where)) }
+      message = ("--listen expects HOST:PORT (port 0 to 65535), not %s"):format(tostring(where)) }
+  end
+  if not guard.loopback(address) and not open_to_network then
+    errors.raise { kind = "invalid",
+      message = ("--listen %s would open the simulator to other machines, and everybody knows "
+        .. "its key test/test; listen on 127.0.0.1, or add --open-to-network"):format(where) }
   end
   if address == "localhost" then address = "127.0.0.1" end
   local srv, message, kind = server.listen { host = address, port = math.tointeger(tonumber(port)) }
@@ -69,7 +85,9 @@ end
 --- Starts a simulator; must be called in a task. options (all optional): listen
 -- "HOST:PORT" (port 0: any), world (a table, see docs/simulator.md), speed (virtual
 -- seconds per second; 60), seed, data_dir (where the databases' root is made),
--- log (function(text); default: to stderr).
+-- log (function(text); default: to stderr), token (for changes under /_sim/; default: a
+-- random one), open_to_network (true: `listen` may name an address that other machines
+-- reach).
 function sim.start(options)
   options = options or {}
   check_options(options)
@@ -77,13 +95,20 @@ function sim.start(options)
     clock = clock.new(options.speed or 60), calls = calls.new(), state = state.new(), keys = auth.new(),
     default_account = auth.default_account, services = {}, dead_regions = {}, requests = {}, instances = {},
     status_lag = 0, scheduled = {}, tasks = {}, writers = {}, sinks = {}, policies = {}, health = {},
-    seed = options.seed or os.time(), write_log = options.log,
+    seed = options.seed or os.time(), write_log = options.log, token = options.token
+    or guard.token(),
+    open_to_network = options.open_to_network or false,
   }, Sim)
   self.random = generator(self.seed)
   self.faults = faults.new(self.random)
   self.admin = admin.serve
   local address
-  self.server, address = listen(options.listen)
+  self.server, address = listen(options.listen, self.open_to_network)
+  if not guard.loopback(address) then
+    self:log(("warning: %s is open to other machines: whoever reaches it can use the simulated "
+      .. "accounts with the key test/test; /_sim/ needs the token, for reads too")
+      :format(options.listen))
+  end
   local opened, made = pcall(host.open, { data_dir = options.data_dir })
   if not opened then
     self.server:close()
@@ -152,6 +177,7 @@ end
 -- virtual seconds it begins then.
 function Sim:fault(fault)
   faults.validate(fault)
+  if fault.instance and not fault.at then self:instance(fault.instance, fault) end
   local id = self.faults:id(fault)
   if fault.at then
     self.scheduled[id] = self.clock:after(fault.at, function()
@@ -204,6 +230,12 @@ end
 --- Starts a writer: see sim.writers. Returns it.
 function Sim:writer(options) return writers.start(self, options) end
 
+--- The URL of a sink for webhooks: POST keeps what arrives (see docs/simulator.md). Its
+-- key opens this sink only.
+function Sim:sink_url(name)
+  return ("%s/_sim/sink/%s?key=%s"):format(self.url, name, guard.sink_key(self.token, name))
+end
+
 --- Everything that is there, as data: what GET /_sim/state answers.
 function Sim:inspect() return admin.inspect(self) end
 
@@ -243,18 +275,19 @@ function Sim:stop()
 end
 
 --- `drlua sim`: starts, says where it listens, and ends at SIGTERM or SIGINT.
--- options: as sim.start.
+-- options: as sim.start; without a token one is made and printed.
 function sim.serve(options)
   local asked = signal.next { "INT", "TERM" }
   local description = options.world
   options.world = nil
   local self = sim.start(options)
+  local token = options.token and "" or ("token %s\n"):format(self.token)
   -- A signal ends it while its world is still being made, too.
   local ok, e = pcall(task.race, {
     function() task.await(asked) end,
     function()
       if description then self:load(description) end
-      io.stdout:write("listening on ", self.url, "\n")
+      io.stdout:write(token, "listening on ", self.url, "\n")
       io.stdout:flush()
       task.condition().wait()
     end,

@@ -6,7 +6,10 @@
 -- loses nothing that the kernel has. Statements are neither logged nor counted where
 -- they may hold a password. The simulator itself goes in through the
 -- Unix socket as the superuser rdsadmin, everybody else through TCP with a
--- password, as on RDS, where the master user is no superuser either.
+-- password, as on RDS, where the master user is no superuser either. SQL that comes in
+-- from outside past the endpoint (/_sim/sql, a world's seed) runs as rdsinspector or the
+-- master user. Neither can get at the server's files and programs: the roles that allow
+-- it do not exist here, since before PostgreSQL 16 CREATEROLE is enough to grant them.
 local crypto = require "native.crypto"
 local errors = require "errors"
 local fs = require "native.fs"
@@ -18,12 +21,12 @@ local task = require "task"
 
 local postgres = {}
 
-local LAYOUT = 3
-local SUPERUSER, REPLICATOR = "rdsadmin", "rdsrepladmin"
+local LAYOUT = 4
+local SUPERUSER, REPLICATOR, INSPECTOR = "rdsadmin", "rdsrepladmin", "rdsinspector"
 local PORT = 5432
 local START_SECONDS, POLL_SECONDS = 60, 0.01
 
-postgres.port = PORT
+postgres.port, postgres.inspector = PORT, INSPECTOR
 
 local SETTINGS = [[
 # by drlua's simulator
@@ -60,29 +63,41 @@ pg_stat_statements.max = 200
 pg_stat_statements.track_utility = off
 ]]
 
+-- The socket's directory is closed to other accounts.
 local ACCESS = ([[
 local   all          %s                  trust
 local   replication  %s                  trust
-host    all          %s  all            reject
+local   all          +rds_superuser      trust
+host    all          %s,%s  all          reject
 host    replication  %s  127.0.0.0/8  scram-sha-256
 host    all          all           127.0.0.0/8  scram-sha-256
-]]):format(SUPERUSER, SUPERUSER, SUPERUSER, REPLICATOR)
+]]):format(SUPERUSER, SUPERUSER, SUPERUSER, INSPECTOR, REPLICATOR)
 
--- What RDS puts into every database. pgcrypto and friends are trusted and can be
--- created by the master user; these cannot, so they are there already.
+-- What RDS puts into every database.
 local TEMPLATE_SQL = ([[
 CREATE ROLE %s LOGIN REPLICATION;
 CREATE ROLE rds_superuser;
 CREATE ROLE rds_replication;
 CREATE ROLE rds_iam;
 GRANT pg_monitor, pg_signal_backend TO rds_superuser WITH ADMIN OPTION;
-DO $$ BEGIN GRANT pg_checkpoint TO rds_superuser WITH ADMIN OPTION; EXCEPTION WHEN undefined_object THEN END $$;
+DO $$ BEGIN
+  GRANT pg_checkpoint TO rds_superuser WITH ADMIN OPTION;
+EXCEPTION WHEN undefined_object THEN
+END $$;
 GRANT rds_replication TO rds_superuser WITH ADMIN OPTION;
-]]):format(REPLICATOR)
+CREATE ROLE %s LOGIN IN ROLE rds_superuser, pg_read_all_data, pg_write_all_data;
+SET allow_system_table_mods = on;
+DELETE FROM pg_authid WHERE rolname IN
+  ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files');
+]]):format(REPLICATOR, INSPECTOR)
 
+-- pgcrypto and friends are trusted and can be created by the master user; these cannot,
+-- so they are there already. pg_stat_statements has views, which would make a new
+-- database's schema public look as if somebody used it.
 local EXTENSION_SQL = [[
+SET allow_system_table_mods = on;
 CREATE EXTENSION amcheck;
-CREATE EXTENSION pg_stat_statements;
+CREATE EXTENSION pg_stat_statements SCHEMA pg_catalog;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO rds_superuser;
 ]]
 
@@ -268,11 +283,13 @@ function Cluster:kill()
   hosts.release_memory(text)
 end
 
---- Runs SQL as the superuser through the Unix socket; returns the last result.
-function Cluster:sql(text, params, dbname)
+--- Runs SQL through the Unix socket as `user` (default: the superuser); returns the last
+-- result.
+function Cluster:sql(text, params, dbname, user)
+  user = user or SUPERUSER
   local conn = errors.check("connect to the instance", task.await(pq.connect {
-    host = self.dir, port = PORT, user = SUPERUSER, dbname = dbname or "postgres", timeout = 10,
-    application_name = "rdsadmin",
+    host = self.dir, port = PORT, user = user, dbname = dbname or "postgres", timeout = 10,
+    application_name = user,
   }))
   local result, message, kind, detail = task.await(conn:exec(text, params))
   conn:close()

@@ -7,20 +7,14 @@
 local errors = require "errors"
 local context = require "sim.context"
 local crypto = require "native.crypto"
+local description = require "sim.description"
+local fields = require "sim.fields"
 local json = require "native.json"
 local task = require "task"
 
 local world = {}
 
 local DEFAULT_REGION = "us-east-1"
-
-local sections = {
-  keys = true, policies = true, parameter_groups = true, subnet_groups = true, instances = true, replicas = true,
-  clusters = true,
-  timeline = true, vaults = true, health_checks = true, zones = true, ecs = true, scaling = true, metrics = true,
-  alarms = true, writers = true, health = true, faults = true, title = true,
-  status_lag = true,
-}
 
 -- Which sections are a service's own, handed to its load().
 local of_service = {
@@ -32,14 +26,10 @@ local function refuse(text, ...)
   errors.raise { kind = "invalid", message = "world: " .. text:format(...) }
 end
 
-local UNITS = { s = 1, m = 60, h = 3600, d = 86400 }
-
---- Seconds of a number or of a text such as "26h".
+--- Seconds of a number or of text such as "26h".
 function world.seconds(value)
-  if type(value) == "number" then return value end
-  local number, unit = tostring(value):match("^([%d.]+)([smhd])$")
-  if not number then refuse("a duration is a number of seconds or text such as \"26h\", not %s", tostring(value)) end
-  return tonumber(number) * UNITS[unit]
+  fields.expect("world: a duration", value, "duration")
+  return fields.duration(value)
 end
 
 --- Reads a world from a file: JSON by its suffix, else Lua that returns a table.
@@ -55,49 +45,6 @@ function world.read(path)
   local value = chunk()
   if type(value) ~= "table" then refuse("%s must return a table", path) end
   return value
-end
-
--- The fields of entries that a misspelt one would silently fail to set.
-local fields = {
-  instances = { "id", "region", "account", "class", "port", "multi_az", "retention", "parameter_group",
-    "security_groups", "subnet_group", "encrypted", "deletion_protection", "storage", "tags", "copy_tags", "engine",
-    "engine_version", "db", "user", "password", "sql" },
-  replicas = { "id", "region", "account", "source", "source_region", "class", "port", "multi_az", "retention",
-    "parameter_group", "security_groups", "subnet_group", "tags", "storage", "deletion_protection" },
-  clusters = { "id", "region", "account", "user", "password", "db", "members", "sql", "retention", "class", "port",
-    "tags", "engine_version", "security_groups", "deletion_protection" },
-  timeline = { "instance", "region", "account", "sql", "backup", "snapshot", "age", "status", "tags", "copy_to",
-    "copy_as", "wait" },
-  zones = { "id", "account", "name", "comment", "private", "caller", "records" },
-  ecs = { "cluster", "region", "account", "services" },
-  scaling = { "cluster", "service", "region", "account", "min", "max" },
-  vaults = { "name", "region", "account" },
-}
-
-local function check_fields(section, list)
-  local known = {}
-  for _, name in ipairs(fields[section]) do known[name] = true end
-  for i, one in ipairs(list) do
-    for name in pairs(one) do
-      if not known[name] then
-        refuse("%s[%d] has no field \"%s\"; known: %s", section, i, tostring(name),
-          table.concat(fields[section], ", "))
-      end
-    end
-  end
-end
-
-local function check(description)
-  if type(description) ~= "table" then refuse("a table expected, not %s", type(description)) end
-  local known = {}
-  for name in pairs(sections) do table.insert(known, name) end
-  table.sort(known)
-  for name in pairs(description) do
-    if not sections[name] then
-      refuse("no section \"%s\"; known: %s", tostring(name), table.concat(known, ", "))
-    end
-    if fields[name] then check_fields(name, description[name]) end
-  end
 end
 
 -- A context as a call of the account's own would have it.
@@ -122,8 +69,7 @@ end
 -- Runs seed SQL as the master user, so that the tables are its own.
 local function run_sql(instance, sql)
   for _, text in ipairs(type(sql) == "table" and sql or { sql }) do
-    instance:sql(("SET SESSION AUTHORIZATION %s;\n%s"):format(
-      require("sim.postgres").identifier(instance.shape.MasterUsername), text))
+    instance:sql(text, nil, nil, instance.shape.MasterUsername)
   end
 end
 
@@ -138,7 +84,6 @@ local function rds_members(one)
 end
 
 local function add_instance(sim, one)
-  if not one.id then refuse("an instance needs an id") end
   local ctx, service = place(sim, "rds", one)
   local input = rds_members(one)
   input.Engine, input.EngineVersion, input.DBName = one.engine or "postgres", one.engine_version, one.db
@@ -229,10 +174,10 @@ local function timeline(sim, list)
 end
 
 -- Hands each account and region its part of a service's sections.
-local function load_service(sim, name, names, description)
+local function load_service(sim, name, names, given)
   local parts, order = {}, {}
   for _, section in ipairs(names) do
-    for _, one in ipairs(description[section] or {}) do
+    for _, one in ipairs(given[section] or {}) do
       local ctx, service = place(sim, name, one)
       local key = ctx.account .. " " .. (service.global and "global" or ctx.region)
       local part = parts[key]
@@ -248,13 +193,13 @@ local function load_service(sim, name, names, description)
   for _, part in ipairs(order) do part.service.implementation.load(part.ctx, part.world) end
 end
 
-local function groups(sim, description)
-  for _, one in ipairs(description.parameter_groups or {}) do
+local function groups(sim, given)
+  for _, one in ipairs(given.parameter_groups or {}) do
     local ctx, service = place(sim, "rds", one)
     service.implementation.add_parameter_group(ctx, one.name, one.family or "postgres15", one.description or one.name,
       one.values)
   end
-  for _, one in ipairs(description.subnet_groups or {}) do
+  for _, one in ipairs(given.subnet_groups or {}) do
     local ctx, service = place(sim, "rds", one)
     ctx.store.subnet_groups[one.name:lower()] = service.implementation.subnet_group(ctx, one.name:lower(),
       one.description or one.name, one.vpc or "vpc-0a1b2c3d", one.subnets or { "subnet-0a", "subnet-0b" })
@@ -285,31 +230,32 @@ local function each(list, fn)
   task.all(work, { limit = 4 })
 end
 
-local function build(sim, description)
-  if description.keys then sim.keys:clear() end
-  for _, key in ipairs(description.keys or {}) do sim.keys:add(key) end
-  sim.policies = description.policies or sim.policies
-  sim.status_lag = world.seconds(description.status_lag or sim.status_lag)
-  groups(sim, description)
-  each(description.instances, function(one) add_instance(sim, one) end)
-  each(description.clusters, function(one) add_cluster(sim, one) end)
+local function build(sim, given)
+  if given.keys then sim.keys:clear() end
+  for _, key in ipairs(given.keys or {}) do sim.keys:add(key) end
+  sim.policies = given.policies or sim.policies
+  sim.status_lag = world.seconds(given.status_lag or sim.status_lag)
+  groups(sim, given)
+  each(given.instances, function(one) add_instance(sim, one) end)
+  each(given.clusters, function(one) add_cluster(sim, one) end)
   -- A replica may follow a replica: in order.
-  for _, one in ipairs(description.replicas or {}) do add_replica(sim, one) end
-  load_service(sim, "backup", { "vaults" }, description)
-  timeline(sim, description.timeline or {})
-  for _, entry in ipairs(of_service) do load_service(sim, entry[1], entry[2], description) end
-  for name, spec in pairs(description.health or {}) do sim.health[name] = probe(spec) end
+  for _, one in ipairs(given.replicas or {}) do add_replica(sim, one) end
+  load_service(sim, "backup", { "vaults" }, given)
+  timeline(sim, given.timeline or {})
+  for _, entry in ipairs(of_service) do load_service(sim, entry[1], entry[2], given) end
+  for name, spec in pairs(given.health or {}) do sim.health[name] = probe(spec) end
 end
 
---- Loads a world into a running simulator; returns when all of it stands.
-function world.load(sim, description)
-  check(description)
+--- Loads a world into a running simulator; returns when all of it stands. The whole of it
+-- is checked before anything is made.
+function world.load(sim, given)
+  description.check(given)
   sim.loading = true
-  local ok, e = pcall(build, sim, description)
+  local ok, e = pcall(build, sim, given)
   sim.loading = false
   if not ok then error(e, 0) end
-  for _, one in ipairs(description.writers or {}) do sim:writer(one) end
-  for _, one in ipairs(description.faults or {}) do sim:fault(one) end
+  for _, one in ipairs(given.writers or {}) do sim:writer(one) end
+  for _, one in ipairs(given.faults or {}) do sim:fault(one) end
 end
 
 return world

@@ -6,6 +6,7 @@
 -- answer within `timeout` counts as failed: it may or may not be in the table, and
 -- the ledger does not have it.
 local errors = require "errors"
+local fields = require "sim.fields"
 local postgres = require "sim.postgres"
 local pq = require "native.pq"
 local task = require "task"
@@ -15,8 +16,9 @@ local writers = {}
 local Writer = {}
 Writer.__index = Writer
 
-local known = { instance = true, region = true, account = true, table = true, column = true, interval = true,
-  name = true, timeout = true, retry = true, dbname = true }
+local known = { instance = "text!", region = "text", account = "text", table = "text",
+  column = "text",
+  interval = "seconds", name = "text", timeout = "positive", retry = "flag", dbname = "text" }
 
 local function connect(self)
   local endpoint = self.instance.shape.Endpoint
@@ -75,13 +77,14 @@ local function run(self)
   self.ended = true
 end
 
+--- Raises kind "invalid" unless these are options of a writer.
+function writers.check(options) fields.check("a writer", options, known) end
+
 --- Starts a writer. options: instance (identifier), region, account, table
 -- ("drlua_writer"), column ("written_at"), interval (seconds; 0.01), name ("writer"),
 -- timeout (seconds; 2), retry (go on after a failure; false).
 function writers.start(sim, options)
-  for key in pairs(options) do
-    if not known[key] then errors.raise { kind = "invalid", message = "a writer has no option " .. tostring(key) } end
-  end
+  writers.check(options)
   local self = setmetatable({
     sim = sim, name = options.name or "writer", instance = sim:instance(options.instance, options),
     table = postgres.identifier(options.table or "drlua_writer"):gsub("%.", '"."'),

@@ -134,7 +134,7 @@ t.test("plan and check change nothing, by whatever route", function()
   s.calls:clear()
   local host = s:instance("shop").shape.Endpoint.Address
   local w = program.workspace {}
-  local mark, url = w.directory .. "/mark", s.url .. "/_sim/sink/gate"
+  local mark, url = w.directory .. "/mark", s:sink_url("gate")
   local env = { AWS_ENDPOINT_URL = s.url, AWS_ACCESS_KEY_ID = "test", AWS_SECRET_ACCESS_KEY = "test" }
   for _, route in ipairs(ROUTES) do
     for _, verb in ipairs { "plan", "check" } do

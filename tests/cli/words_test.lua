@@ -108,7 +108,9 @@ end)
 
 t.test("a simulator that cannot listen says so and ends", function()
   local s, w = simulator(), program.workspace {}
-  for listen, message in pairs { ["127.0.0.1:99999"] = "--listen wants HOST:PORT", ["999.1.1.1:80"] = "not an address",
+  for listen, message in pairs { ["127.0.0.1:99999"] = "--listen expects HOST:PORT",
+    ["127.1.1.999:80"] = "not an address", ["0.0.0.0:0"] = "add --open-to-network",
+    ["[::]:0"] = "add --open-to-network",
     [("127.0.0.1:%d"):format(s.port)] = "Address already in use" } do
     local r = w.run { "sim", "--listen", listen }
     t.equal(r.code, 2)

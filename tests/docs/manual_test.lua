@@ -43,7 +43,7 @@ local dns, integrity = require "toolbox.dns", require "toolbox.integrity"
 local notify, services = require "toolbox.notify", require "toolbox.services"
 local _ = { aws, dr, files, http, json, process, sql, text, time, backups, databases, dns, integrity, notify, services }
 return dr.playbook { title = "An example", params = { { "db_password", secret = true, env = "DB_PASSWORD" },
-  { "url" } },
+  { "url" }, { "chat_url" } },
 %s = function(p)
 %s
 end }
@@ -108,12 +108,14 @@ end
 
 function run.run(block, w)
   local name = write(w, block, AROUND:format("run", block.code))
-  expect_zero(block, "plan", w.run { "plan", name, "--url", w.url })
-  expect_zero(block, "run", w.run { name, "--yes", "--url", w.url })
+  local urls = { "--url", w.url, "--chat-url", w.chat_url }
+  expect_zero(block, "plan", w.run { "plan", name, table.unpack(urls) })
+  expect_zero(block, "run", w.run { name, "--yes", table.unpack(urls) })
 end
 
 function run.ready(block, w)
-  expect_zero(block, "check", w.run { "check", write(w, block, AROUND:format("ready", block.code)), "--url", w.url })
+  local name = write(w, block, AROUND:format("ready", block.code))
+  expect_zero(block, "check", w.run { "check", name, "--url", w.url, "--chat-url", w.chat_url })
 end
 
 function run.script(block, w)
@@ -125,7 +127,7 @@ function run.moto(block, w)
   expect_zero(block, "script", w.run({ "script", write(w, block) }, { env = { AWS_ENDPOINT_URL = w.moto } }))
 end
 
-local function workspace(url)
+local function workspace(url, chat_url)
   local w = program.workspace()
   for _, name in ipairs { "playbooks", "playbooks/env", "playbooks/rehearsals" } do
     assert(fs.mkdir(w.directory .. "/" .. name, 448))
@@ -133,7 +135,7 @@ local function workspace(url)
   for name, value in pairs { AWS_ENDPOINT_URL = url, AWS_ACCESS_KEY_ID = "test", AWS_SECRET_ACCESS_KEY = "test",
     AWS_REGION = "us-east-1", AWS_CONFIG_FILE = "/dev/null", AWS_SHARED_CREDENTIALS_FILE = "/dev/null",
     AWS_EC2_METADATA_DISABLED = "true", DB_PASSWORD = PASSWORD, SIM_URL = url } do w.env[name] = value end
-  w.env.DRLUA_STDLIB, w.url = "", url
+  w.env.DRLUA_STDLIB, w.url, w.chat_url = "", url, chat_url
   return w
 end
 
@@ -148,12 +150,13 @@ for _, path in ipairs(manuals) do
   local blocks = blocks_of(path)
   t.test("the examples of " .. path, function()
     local url = "http://127.0.0.1:1"
+    local chat_url = url
     if wants(blocks, "run") or wants(blocks, "ready") or wants(blocks, "script") then
       local s = sim.start { world = world(), speed = 600 }
       t.cleanup(function() s:stop() end)
-      url = s.url
+      url, chat_url = s.url, s:sink_url("chat")
     end
-    local w = workspace(url)
+    local w = workspace(url, chat_url)
     if wants(blocks, "moto") and moto.present() then
       local server = moto.start()
       t.cleanup(function() server.stop() end)

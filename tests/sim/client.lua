@@ -66,10 +66,22 @@ function client.fails(s, code, service, operation, input, options)
   return e
 end
 
+--- The simulator's own interface with these headers and this body as they are: the
+-- response.
+function client.raw(s, method, path, headers, body)
+  return errors.check(path, task.await(http.request {
+    method = method, url = s.url .. "/_sim/" .. path, headers = headers, body = body, timeout = 60 }))
+end
+
+--- The headers of a change under /_sim/.
+function client.headers(s)
+  return { { "Content-Type", "application/json" }, { "Authorization", "Bearer " .. s.token } }
+end
+
 --- The simulator's own interface: the decoded answer and the status.
 function client.admin(s, method, path, body)
-  local answer = errors.check(path, task.await(http.request {
-    method = method, url = s.url .. "/_sim/" .. path, body = body and json.encode(body), timeout = 60 }))
+  local answer = client.raw(s, method, path, method ~= "GET" and client.headers(s) or nil,
+    body and json.encode(body))
   return json.decode(answer.body), answer.status
 end
 

@@ -17,8 +17,9 @@ t.test("what a world does not know is refused by name", function()
   refused("no section \"instance\"", { instance = {} })
   refused("instances[1] has no field \"idd\"", { instances = { { idd = "x" } } })
   refused("timeline step 1", { timeline = { { age = "1h" } } })
-  refused("an instance needs an id", { instances = { {} } })
-  refused("a duration is", { instances = { { id = "a" } }, timeline = { { instance = "a", snapshot = "s",
+  refused("instances[1] needs the field \"id\"", { instances = { {} } })
+  refused("timeline[1]: age must be seconds", {
+    instances = { { id = "a" } }, timeline = { { instance = "a", snapshot = "s",
     age = "soon" } } })
 end)
 

@@ -142,6 +142,7 @@ local function first_sql(shape, password)
   local sql = {
     ("CREATE ROLE %s LOGIN CREATEROLE CREATEDB PASSWORD %s IN ROLE rds_superuser"):format(user,
       postgres.literal(password)),
+    ("GRANT %s TO %s"):format(user, postgres.inspector),
     ("ALTER DATABASE postgres OWNER TO %s"):format(user),
   }
   if shape.DBName and shape.DBName ~= "postgres" then
@@ -369,9 +370,18 @@ function Instance:destroy()
   if self.cluster then self.cluster:destroy() end
 end
 
---- Runs SQL in the instance as the superuser.
-function Instance:sql(text, params, dbname)
-  return self.cluster:sql(text, params, dbname or self.shape.DBName)
+--- Runs SQL in the instance as `user` (default: the superuser), past the endpoint.
+function Instance:sql(text, params, dbname, user)
+  if not self.cluster then
+    errors.raise { kind = "busy",
+      message = ("DB instance %s has no database yet (%s)"):format(self.id,
+      self.shape.DBInstanceStatus) }
+  end
+  return self.cluster:sql(text, params, dbname or self.shape.DBName, user)
 end
+
+--- Runs SQL for somebody outside: with the rights of the master user, and to read and
+-- write all tables.
+function Instance:ask(text, dbname) return self:sql(text, nil, dbname, postgres.inspector) end
 
 return instance
