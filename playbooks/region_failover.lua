@@ -228,7 +228,10 @@ return dr.playbook {
         databases.with(databases.get(rds, p.replica), login(p), function(db)
           local lag = db:value [[select case when pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() then 0
             else extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp()) end::float8]]
-          if lag and lag > dr.seconds("1h") then dr.fail(("the replica lags %.0f s"):format(lag)) end
+          local target = dr.run().targets.rpo
+          if lag and lag > target then
+            dr.fail(("the replica lags %s, and the RPO is %s"):format(dr.duration(lag), dr.duration(target)))
+          end
         end)
       end)
     end

@@ -106,7 +106,7 @@ end
 function dr.approve(text)
   local _, s = here("approve")
   expect("approve", 1, text, "string")
-  return s:approve(text)
+  return s:approve(unknown.is(text) and tostring(text) or text)
 end
 
 --- Waits until fn() returns a true value, and returns what it returned. A second
@@ -190,10 +190,12 @@ function dr.measure(name, fields)
   s:measure(name, fields)
 end
 
---- This run: { id, playbook (its title), user, host, environment (name) }.
+--- This run: { id, playbook (its title), user, host, environment (name), targets (rto,
+-- rpo: seconds; the environment's before the playbook's) }.
 function dr.run()
   local _, s = here("run")
-  return { id = s.id, playbook = s.playbook.title, user = s.user, host = s.host, environment = s.environment_name }
+  return { id = s.id, playbook = s.playbook.title, user = s.user, host = s.host, environment = s.environment_name,
+    targets = playbook.targets(s.playbook, s.environment) }
 end
 
 local telling = { "KEY", "PASS", "SECRET", "TOKEN", "WEBHOOK" }

@@ -19,12 +19,24 @@ end
 -- The directories of files.temporary that are there now.
 local temporary = {}
 
+-- Whether a link at the path, or above it within the directory, may lead elsewhere.
+local function passes_link(path, directory)
+  while #path > #directory do
+    local found = fs.lstat(path)
+    if found and found.type == "link" then return true end
+    path = path:match("^(.*)/[^/]*$")
+  end
+  return false
+end
+
 --- True for a path inside of a directory of files.temporary: what happens there is no
--- change, since nothing of it stays, and on a replay it must happen again.
+-- change, since nothing of it stays, and on a replay it must happen again. A path through
+-- a symbolic link is not inside.
 function files.is_temporary(path)
   if type(path) ~= "string" or (path .. "/"):find("/../", 1, true) then return false end
+  path = path:gsub("/+$", "")
   for directory in pairs(temporary) do
-    if path:sub(1, #directory + 1) == directory .. "/" then return true end
+    if path:sub(1, #directory + 1) == directory .. "/" then return not passes_link(path, directory) end
   end
   return false
 end
@@ -32,7 +44,7 @@ end
 local function perform(operation, read, path, details, fn)
   local what = ("%s %s"):format(operation, tostring(path))
   details.path = path
-  read = read or (files.is_temporary(path) and (details.to == nil or files.is_temporary(details.to)))
+  read = read or (files.is_temporary(path) and (details.to == nil or files.is_temporary(details.to))) or false
   return effect.perform({ kind = "file", operation = operation, read = read, what = what, input = details,
     repeatable = true }, function()
     check_path(path)

@@ -183,6 +183,15 @@ local function send(method, call, token)
   return answer
 end
 
+-- The call with each field read once: what is judged is what is sent, whatever a
+-- metatable would give the second time.
+local function plain(call)
+  local copy = {}
+  for name, value in next, call do copy[name] = value end
+  for _, name in ipairs(options) do copy[name] = call[name] end
+  return copy
+end
+
 local function input_of(method, call)
   return { method = method, url = call.url, query = call.query, headers = unknown.within(call.headers),
     json = call.json, form = call.form, save_to = call.save_to,
@@ -207,6 +216,8 @@ end
 --   what         text for a person
 function http.request(call)
   if type(call) ~= "table" then errors.misuse(2, "http.request: a table expected, got %s", type(call)) end
+  if unknown.is(call) then return unknown.new(unknown.origin(call)) end
+  call = plain(call)
   local method = (call.method or "GET"):upper()
   local keeps = call.save_to and not files.is_temporary(call.save_to)
   local read = not keeps and (method == "GET" or method == "HEAD")
@@ -220,8 +231,9 @@ end
 
 local function shorthand(method)
   return function(url, call)
-    local copy = { method = method, url = url }
-    for name, value in pairs(call or {}) do copy[name] = value end
+    if unknown.is(call) then return unknown.new(unknown.origin(call)) end
+    local copy = call and plain(call) or {}
+    copy.method, copy.url = method, url
     return http.request(copy)
   end
 end

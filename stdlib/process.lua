@@ -35,6 +35,17 @@ local function validate(call)
   end
 end
 
+-- The call with each field read once: what is judged is what is run, whatever a
+-- metatable would give the second time.
+local function plain(call)
+  if unknown.is(call) then return { call } end
+  local copy = {}
+  for name, value in next, call do copy[name] = value end
+  for _, name in ipairs(options) do copy[name] = call[name] end
+  for i = 1, #call do copy[i] = call[i] end
+  return copy
+end
+
 local function name_of(call)
   return tostring(call[1]):match("[^/]*$")
 end
@@ -194,6 +205,7 @@ end
 --   max_output_bytes  default 64 MiB
 function process.run(call)
   if type(call) ~= "table" then errors.misuse(2, "process.run: a table expected, got %s", type(call)) end
+  call = plain(call)
   local result = effect.perform({ kind = "process", operation = name_of(call), read = call.read or false,
     what = call.what or "run " .. title(call), input = input_of(call), repeatable = call.repeatable }, function()
     validate(call)

@@ -21,7 +21,9 @@ local unknown = require "unknown"
 
 local sql = {}
 
-local READ_ONLY = "BEGIN READ ONLY"
+-- What a read may be is judged by its text (sql/reads.lua), as it is read with these
+-- settings: a session that has others would find other literals in it.
+local READ_ONLY = "BEGIN READ ONLY; SET LOCAL standard_conforming_strings = on; SET LOCAL client_encoding = 'UTF8'"
 
 local Database = {}
 Database.__index = Database
@@ -157,7 +159,7 @@ end
 local function params_of(...)
   local params = table.pack(...)
   for i = 1, params.n do
-    if type(params[i]) == "table" then
+    if type(params[i]) == "table" and not unknown.is(params[i]) then
       errors.misuse(4, "parameter %d: a table cannot be sent (json.encode it, or use several parameters)", i)
     end
   end

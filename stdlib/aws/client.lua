@@ -30,7 +30,9 @@ end
 
 local OPTIONS = { timeout = true, sink = true, on_progress = true, page_size = true }
 
+-- The options in a table of our own, each read once: what is judged is what is used.
 local function check_options(self, op, options)
+  local own = {}
   for name, value in pairs(options) do
     if not OPTIONS[name] then
       refuse(self, op, ("unknown call option %s; known: on_progress, page_size, sink, timeout"):format(tostring(name)))
@@ -38,10 +40,23 @@ local function check_options(self, op, options)
     if name == "timeout" and type(value) ~= "number" then
       local seconds, wrong = require("duration").parse(value)
       if not seconds then refuse(self, op, "timeout: " .. wrong) end
-      options = setmetatable({ timeout = seconds }, { __index = options })
+      value = seconds
     end
+    own[name] = value
   end
-  return options
+  if own.sink ~= nil then
+    local file = type(own.sink) == "table" and own.sink.file or nil
+    if file == nil then refuse(self, op, "sink is { file = path }") end
+    own.sink = { file = file, append = own.sink.append }
+  end
+  return own
+end
+
+-- The file that a call writes its body to, or nil; one in a temporary directory is no
+-- change.
+local function kept_file(options)
+  local file = options and options.sink and options.sink.file
+  return file ~= nil and not require("files").is_temporary(file) and file or nil
 end
 
 -- Operations of a model, found once and shared by its clients.
@@ -155,9 +170,11 @@ end
 
 -- A call under a run's handler: it may be journaled, replayed, or stopped.
 local function perform(self, op, input, options, class)
+  local file = kept_file(options)
   return effect.perform({
-    kind = "aws", read = class == "read", repeatable = class == "repeatable" or op.token_member ~= nil,
-    what = subject(self, op, input), input = input, service = self.service, operation = op.name,
+    kind = "aws", read = class == "read" and not file, file = file,
+    repeatable = class == "repeatable" or op.token_member ~= nil or (class == "read" and file ~= nil),
+    what = subject(self, op, input) .. (file and " to " .. tostring(file) or ""), input = input, service = self.service, operation = op.name,
     region = self.region or nil, account = self.account or nil, token_member = op.token_member,
     call = function(operation, other) return self:direct(operation, other) end,
     check = function() self:check(op.name, input) end,

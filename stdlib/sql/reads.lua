@@ -10,8 +10,11 @@ local errors = require "errors"
 
 local reads = {}
 
--- The first word of what only reads. EXPLAIN ANALYZE runs its statement, READ ONLY too.
+-- The first word of what only reads.
 local questions = { select = true, with = true, values = true, table = true, show = true, explain = true }
+
+-- What EXPLAIN ANALYZE may run: a CREATE TABLE AS inside of it is not refused by READ ONLY.
+local explained = { select = true, with = true, values = true, table = true }
 
 -- What else to use, where it is not db:exec.
 local tools = { copy = "db:copy_out or db:copy_in" }
@@ -135,6 +138,43 @@ local function first_word(tokens)
   return ""
 end
 
+-- The place of the closing parenthesis of the one at i.
+local function closing(tokens, i)
+  local depth = 0
+  for at = i, #tokens do
+    if is_sign(tokens[at], "(") then depth = depth + 1 elseif is_sign(tokens[at], ")") then depth = depth - 1 end
+    if depth == 0 then return at end
+  end
+  return #tokens
+end
+
+-- Whether the tokens from `from` to `to` have this word.
+local function has_word(tokens, from, to, ...)
+  for i = from, to do
+    for _, word in ipairs { ... } do
+      if tokens[i].kind == "word" and tokens[i].text == word then return true end
+    end
+  end
+  return false
+end
+
+-- EXPLAIN ANALYZE runs its statement, in which CREATE TABLE AS and SELECT INTO write.
+local function refuse_explain(tokens, level)
+  local start = 1
+  while is_sign(tokens[start], "(") or is_sign(tokens[start], ";") do start = start + 1 end
+  local first = start + 1
+  if is_sign(tokens[first], "(") and tokens[first + 1] and tokens[first + 1].kind == "word"
+    and not explained[tokens[first + 1].text] then
+    first = closing(tokens, first) + 1
+  end
+  while tokens[first] and has_word(tokens, first, first, "analyze", "analyse", "verbose") do first = first + 1 end
+  if not has_word(tokens, start, first - 1, "analyze", "analyse") then return end
+  local inner = table.move(tokens, first, #tokens, 1, {})
+  if not explained[first_word(inner)] or has_word(inner, 1, #inner, "into") then
+    errors.misuse(level + 1, "EXPLAIN ANALYZE runs its statement, and this one writes: use db:exec, which is an effect")
+  end
+end
+
 local function refuse_functions(tokens, level)
   for i, token in ipairs(tokens) do
     if token.kind == "escaped" then
@@ -164,7 +204,9 @@ function reads.refuse(statement, level, within)
   if tools[word] or not (within or questions[word]) then
     errors.misuse(level + 1, "%s is no query: use %s", word ~= "" and word:upper() or "this", tools[word] or "db:exec")
   end
-  if not within then refuse_functions(tokens, level + 1) end
+  if within then return end
+  if word == "explain" then refuse_explain(tokens, level + 1) end
+  refuse_functions(tokens, level + 1)
 end
 
 -- Whether the tokens are a COPY ... TO STDOUT: what follows TO outside of parentheses.

@@ -7,6 +7,7 @@
 local dr = require "drlua"
 local files = require "files"
 local process = require "process"
+local unknown = require "unknown"
 
 local kubernetes = {}
 
@@ -39,8 +40,41 @@ local function run(program, cluster, arguments, options)
   end)
 end
 
---- Runs kubectl for reading only and returns its output.
+-- What kubectl only reads with; of some verbs only these second words.
+local reading = { get = true, describe = true, logs = true, top = true, events = true, explain = true, wait = true,
+  diff = true, version = true, ["api-resources"] = true, ["api-versions"] = true, ["cluster-info"] = true,
+  rollout = { status = true, history = true }, auth = { ["can-i"] = true, whoami = true },
+  config = { view = true, ["current-context"] = true, ["get-contexts"] = true, ["get-clusters"] = true } }
+
+-- Options before the verb whose value is the next word.
+local takes_value = {}
+for name in ([[-n --namespace --context --kubeconfig --cluster --user -s --server --token --as --as-group --as-uid
+  --request-timeout --cache-dir --certificate-authority --client-certificate --client-key --tls-server-name
+  -v --v]]):gmatch("%S+") do takes_value[name] = true end
+
+-- The words of a command that are no options, up to two.
+local function verb_of(arguments)
+  local words, i = {}, 1
+  while i <= #arguments and #words < 2 do
+    local word = tostring(arguments[i])
+    if takes_value[word] then i = i + 1 elseif word:sub(1, 1) ~= "-" then table.insert(words, word) end
+    i = i + 1
+  end
+  return words[1], words[2]
+end
+
+local function refuse_change(arguments)
+  local verb, second = verb_of(arguments)
+  local fine = reading[verb]
+  if fine == true or (type(fine) == "table" and fine[second]) then return end
+  local text = type(fine) == "table" and ("%s %s"):format(verb, tostring(second)) or tostring(verb)
+  dr.fail(("kubernetes.read: kubectl %s is not known to only read: use kubernetes.change"):format(text))
+end
+
+--- Runs kubectl for reading only and returns its output. Raises when its verb is not one
+-- that reads.
 function kubernetes.read(cluster, arguments, timeout)
+  if not unknown.within(arguments) then refuse_change(arguments) end
   return run("kubectl", cluster, arguments, { read = true, timeout = timeout or "1m" })
 end
 

@@ -4,6 +4,7 @@ local clock = require "native.clock"
 local effect = require "effect"
 local errors = require "errors"
 local fake = require "fake"
+local files = require "files"
 local lane = require "aws.lane"
 local observer = require "aws.observer"
 local sys = require "native.sys"
@@ -431,6 +432,39 @@ t.test("a body can go to a file", function()
   local file = assert(io.open(path, "rb"))
   t.equal(file:read("a"), data)
   file:close()
+end)
+
+t.test("a body that goes to a file is a change of that file, however the option is written", function()
+  local server, options = start { body = "data" }
+  local path = os.tmpname()
+  t.cleanup(function() os.remove(path) end)
+  local seen = {}
+  local former = effect.install(function(e, fn)
+    table.insert(seen, e)
+    if e.read then return fn() end
+  end)
+  t.cleanup(function() effect.install(former) end)
+  local s3, asked = aws.s3(options), 0
+  local turning = setmetatable({}, { __index = function(_, key)
+    asked = key == "file" and asked + 1 or asked
+    return key == "file" and asked > 1 and path or nil
+  end })
+  local hidden = setmetatable({}, { __pairs = function() return next, { sink = { file = path } } end })
+  for _, call in ipairs { { sink = { file = path } }, { sink = { file = path, append = true } }, hidden } do
+    s3:get_object({ Bucket = "b", Key = "k" }, call)
+    t.equal({ seen[#seen].read, seen[#seen].file }, { false, path })
+    t.contains(seen[#seen].what, " to " .. path)
+  end
+  t.equal(#server.requests, 0)
+  t.raises("sink", s3.get_object, s3, { Bucket = "b", Key = "k" }, { sink = turning })
+  s3:get_object({ Bucket = "b", Key = "k" }, setmetatable({}, { __index = { sink = { file = path } } }))
+  t.equal(io.open(path):read("a"), "")
+  -- In a directory of our own it is no change.
+  files.temporary(function(directory)
+    s3:get_object({ Bucket = "b", Key = "k" }, { sink = { file = directory .. "/x" } })
+    t.ok(seen[#seen].read)
+    t.equal(files.read(directory .. "/x"), "data")
+  end)
 end)
 
 t.test("an error's text does not go to the file", function()

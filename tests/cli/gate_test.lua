@@ -30,7 +30,13 @@ local ROUTES = {
   'rds.execute = function() end',
   'aws.rds = nil', 'rawset(rds, "shared", 1) rds:stop_db_instance { DBInstanceIdentifier = "shop" }',
   'db.conn:exec "insert into kept values (1)"', 'db.depth = 1 db:exec "insert into kept values (1)"',
+  's3:get_object({ Bucket = "dumps", Key = "k" }, { sink = { file = mark } })',
+  's3:get_object({ Bucket = "dumps", Key = "k" }, setmetatable({}, { __index = { sink = { file = mark } } }))',
+  'for _ in s3:pages("list_objects_v2", { Bucket = "dumps" }, { sink = { file = mark } }) do break end',
+  'local n = 0 http.request(setmetatable({ url = url }, { __index = function(_, k) if k == "save_to" then n = n + 1 '
+    .. 'return n > 1 and mark or nil end end }))',
   -- several statements in a read
+  'db:query "explain analyze create table zz as select 1"', 'db:query "explain (analyze) select 1 as x into zz"',
   'db:query "commit; insert into kept values (1)"', 'db:query "select 1; commit; insert into kept values (1); begin"',
   'for _ in db:each "select 1; commit; insert into kept values (1)" do break end',
   'db:copy_out("commit; insert into kept values (1); copy kept to stdout", print)',
@@ -102,6 +108,8 @@ return dr.playbook { title = "Route", params = { { "mark" }, { "url" }, { "host"
   %s = function(p)
     local mark, url = p.mark, p.url
     local rds = aws.rds { region = "us-east-1" }
+    local s3 = aws.s3 { region = "us-east-1", endpoint_url = p.url, credentials = {
+      access_key_id = "a", secret_access_key = "b" } }
     local db = sql.connect { host = p.host, dbname = "shop", user = "shop", password = "]] .. PASSWORD .. [[" }
     local function collect() for _ = 1, 200 do local _ = ("x"):rep(100000) end end
     %s, function()
@@ -150,6 +158,7 @@ t.test("plan and check change nothing, by whatever route", function()
   end
   t.equal(s:sql("shop", "select count(*) from kept", { dbname = "shop" }).rows[1][1], 0)
   t.equal(s:sql("shop", "select is_called from seq", { dbname = "shop" }).rows[1][1], false)
+  t.equal(s:sql("shop", "select count(*) from pg_class where relname = 'zz'", { dbname = "shop" }).rows[1][1], 0)
   t.equal(fs.stat(w.directory .. "/state"), nil)
   -- The same playbook does change the world when it is run.
   w.write("a.lua", playbook("plan", 'db:exec "insert into kept values (1)" files.write(mark, "x")'))

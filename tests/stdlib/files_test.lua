@@ -1,6 +1,7 @@
 local t = require "harness"
 local effect = require "effect"
 local files = require "files"
+local fs = require "native.fs"
 
 t.test("a directory of our own, and everything in it", function()
   local seen
@@ -30,6 +31,29 @@ t.test("a directory of our own, and everything in it", function()
   t.raises("broken", files.temporary, function(dir) seen = dir error("broken", 0) end)
   t.ok(not files.exists(seen))
   t.raises("a path expected", files.read, nil)
+end)
+
+t.test("what a link in a directory of our own leads to is not inside of it", function()
+  local former, reads
+  files.temporary(function(outside)
+    files.temporary(function(dir)
+      fs.mkdir(dir .. "/deep")
+      assert(fs.symlink(outside .. "/kept", dir .. "/file"))
+      assert(fs.symlink(outside, dir .. "/deep/folder"))
+      assert(fs.symlink(outside .. "/not-there", dir .. "/dangling"))
+      for path, inside in pairs { ["/x"] = true, ["/deep/x"] = true, ["/not/yet"] = true, ["/file"] = false,
+        ["/file/"] = false, ["/deep/folder/x"] = false, ["/deep//folder/x"] = false, ["/dangling"] = false,
+        ["/deep/../x"] = false } do
+        t.equal(files.is_temporary(dir .. path), inside, path)
+      end
+      reads = {}
+      former = effect.install(function(e) table.insert(reads, e.read) end)
+      files.write(dir .. "/file", "x")
+      files.rename(dir .. "/x", dir .. "/deep/folder/x")
+      effect.install(former)
+      t.equal(reads, { false, false })
+    end)
+  end)
 end)
 
 t.test("changes pass the gate, and a stopped one does nothing", function()

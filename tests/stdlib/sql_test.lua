@@ -125,9 +125,45 @@ t.test("no read gets out of its READ ONLY transaction", function()
   db.depth = 1
   t.raises("INSERT is no query", db.query, db, "insert into kept values (2)")
   t.raises("read%-only", db.query, db, "with x as (insert into kept values (2) returning x) select * from x")
-  t.raises("read%-only", db.query, db, "explain analyze insert into kept values (2)")
+  t.raises("EXPLAIN ANALYZE runs", db.query, db, "explain analyze insert into kept values (2)")
   t.equal(db:value "select count(*) from kept", 0)
   t.equal(db:status(), "idle")
+end)
+
+t.test("EXPLAIN ANALYZE runs nothing that writes; a plain EXPLAIN explains all", function()
+  local db = connect()
+  db:exec "create table seen (x int)"
+  db:exec "prepare maker as select 1 as y"
+  for _, statement in ipairs { "create table made as select 1", "create materialized view made as select 1",
+    "select 1 as y into made", "(select 1 as y into made)", "with w as (select 1) select * into made from w",
+    "create table made as execute maker", "insert into seen values (1)", "delete from seen", "execute maker",
+    "declare made cursor for select 1", "refresh materialized view made" } do
+    for _, explain in ipairs { "explain analyze ", "EXPLAIN ANALYSE ", "explain analyze verbose ", "explain/**/analyze ",
+      "explain (analyze) ", "explain (verbose, ANALYZE true, costs off) ", "; explain (buffers off, analyze 1)" } do
+      t.raises("EXPLAIN ANALYZE runs its statement", db.query, db, explain .. statement)
+      t.raises("EXPLAIN ANALYZE runs its statement", db.each, db, explain .. statement)
+    end
+  end
+  t.equal(db:value "select count(*) from pg_class where relname = 'made'", 0)
+  for _, statement in ipairs { "explain insert into seen values (1)", "explain (costs off) delete from seen",
+    "explain analyze select 1", "explain analyze (select 1)", "explain (analyze, timing off) values (1)",
+    "explain analyze verbose with w as (select 1) table w", "explain analyze select 'into'" } do
+    t.ok(#db:query(statement) > 0, statement)
+  end
+  t.equal(db:value "select count(*) from seen", 0)
+end)
+
+t.test("a read is read with the settings it was judged by, whatever the session says", function()
+  local statement = "select '\\'' || pg_create_restore_point('x') --'"
+  for name, db in pairs { options = connect { options = "-c standard_conforming_strings=off -c client_encoding=GBK" },
+    session = connect() } do
+    db:exec "set standard_conforming_strings = off"
+    local before = db:value "select pg_current_wal_insert_lsn()"
+    t.raises("SQLSTATE 42601", db.query, db, statement)
+    t.raises("is no read", db.query, db, "select E'\\'' || pg_create_restore_point('x') --'")
+    t.equal(db:value "select pg_current_wal_insert_lsn()", before, name)
+    t.equal(db:value "show standard_conforming_strings", "on")
+  end
 end)
 
 t.test("what acts although READ ONLY is refused by name, however it is written", function()

@@ -102,6 +102,17 @@ t.test("reads and scales in the context and namespace that were given", function
   t.contains(kubernetes.wait_rollout(cluster, "api", "30s"), "successfully rolled out")
 end)
 
+t.test("what changes something, or may, is not read", function()
+  local cluster = { context = "dr" }
+  for _, words in ipairs { "delete ns shop", "-n shop delete pod x", "--namespace shop scale deployment/api", "exec pod",
+    "--context=other delete ns x", "-s http://x drain node", "rollout restart deployment/api", "config use-context x",
+    "auth reconcile -f x", "apply -f x", "run x", "proxy", "some-plugin", "" } do
+    local arguments = {}
+    for word in words:gmatch("%S+") do table.insert(arguments, word) end
+    t.raises("is not known to only read: use kubernetes.change", kubernetes.read, cluster, arguments)
+  end
+end)
+
 t.test("an object that is not there is an error with kubectl's words", function()
   local cluster = started()
   local e = t.raises("kubectl", kubernetes.read, cluster, { "get", "deployment", "nothing" })
