@@ -23,7 +23,8 @@ local sql = {}
 
 -- What a read may be is judged by its text (sql/reads.lua), as it is read with these
 -- settings: a session that has others would find other literals in it.
-local READ_ONLY = "BEGIN READ ONLY; SET LOCAL standard_conforming_strings = on; SET LOCAL client_encoding = 'UTF8'"
+local READ_ONLY = "BEGIN READ ONLY; SET LOCAL standard_conforming_strings = on; "
+  .. "SET LOCAL client_encoding = 'UTF8'"
 
 local Database = {}
 Database.__index = Database

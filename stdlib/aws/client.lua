@@ -171,10 +171,11 @@ end
 -- A call under a run's handler: it may be journaled, replayed, or stopped.
 local function perform(self, op, input, options, class)
   local file = kept_file(options)
+  local what = subject(self, op, input) .. (file and " to " .. tostring(file) or "")
   return effect.perform({
-    kind = "aws", read = class == "read" and not file, file = file,
-    repeatable = class == "repeatable" or op.token_member ~= nil or (class == "read" and file ~= nil),
-    what = subject(self, op, input) .. (file and " to " .. tostring(file) or ""), input = input, service = self.service, operation = op.name,
+    kind = "aws", read = class == "read" and not file, what = what, input = input, file = file,
+    repeatable = class ~= "once" and (class ~= "read" or file ~= nil) or op.token_member ~= nil,
+    service = self.service, operation = op.name,
     region = self.region or nil, account = self.account or nil, token_member = op.token_member,
     call = function(operation, other) return self:direct(operation, other) end,
     check = function() self:check(op.name, input) end,

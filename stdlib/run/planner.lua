@@ -239,12 +239,10 @@ end
 function planner:step(name, options, fn)
   local here = scope.current()
   local checked = step.options(name, options, fn)
-  local beside = table.pack(beside_target(self, here:join(name), name))
-  if beside[1] then
-    here:unique(name)
-    return table.unpack(beside, 2, beside.n)
-  end
-  local planned = { name = name, path = here:join(here:unique(name)), options = checked, changes = {}, reads = {},
+  local path = here:join(here:unique(name))
+  local beside = table.pack(beside_target(self, path, name))
+  if beside[1] then return table.unpack(beside, 2, beside.n) end
+  local planned = { name = name, path = path, options = checked, changes = {}, reads = {},
     waits = {}, planes = {}, order = {} }
   table.insert(self.steps, planned)
   if not here:innermost_step() then table.insert(node_of(self, here).items, planned) end

@@ -103,6 +103,51 @@ local function protected_call_with(fn, handler, ...)
   end, ...))
 end
 
+-- The keys of a table in an order that is the same in every process, since a resumed step
+-- must make the same calls in the same order, and Lua seeds its hashes per process:
+-- numbers, texts, false and true. Other keys (tables) have no order to go by.
+local function sorted_keys(t)
+  local numbers, texts, others = {}, {}, {}
+  local in_order = true
+  for key in next, t do
+    local kind = type(key)
+    if kind == "number" then
+      numbers[#numbers + 1] = key
+      in_order = in_order and key == #numbers
+    elseif kind == "string" then
+      texts[#texts + 1] = key
+    elseif kind ~= "boolean" then
+      others[#others + 1] = key
+    end
+  end
+  if not in_order then table.sort(numbers) end
+  table.sort(texts)
+  local keys = table.move(texts, 1, #texts, #numbers + 1, numbers)
+  for _, key in ipairs { false, true } do
+    if rawget(t, key) ~= nil then keys[#keys + 1] = key end
+  end
+  return table.move(others, 1, #others, #keys + 1, keys)
+end
+
+-- As `next` does it, a key whose value went away meanwhile is passed over.
+local function sorted_pairs(t)
+  local meta = getmetatable(t)
+  if type(meta) == "table" and meta.__pairs ~= nil then return pairs(t) end
+  if type(t) ~= "table" then
+    error(("bad argument #1 to 'pairs' (table expected, got %s)"):format(t == nil and "nil" or type(t)), 2)
+  end
+  local keys, i = sorted_keys(t), 0
+  return function()
+    while true do
+      i = i + 1
+      local key = keys[i]
+      if key == nil then return nil end
+      local v = rawget(t, key)
+      if v ~= nil then return key, v end
+    end
+  end, t, nil
+end
+
 local function plain_copy(library)
   local copy = {}
   for k, v in pairs(library) do copy[k] = v end
@@ -111,7 +156,8 @@ end
 
 local function base(self)
   local env = {
-    assert = assert, error = error, getmetatable = safe_getmetatable, ipairs = ipairs, next = next, pairs = pairs,
+    assert = assert, error = error, getmetatable = safe_getmetatable, ipairs = ipairs, next = next,
+    pairs = sorted_pairs,
     rawequal = rawequal, rawget = rawget, rawlen = rawlen, rawset = rawset, select = select,
     setmetatable = safe_setmetatable, tonumber = tonumber, tostring = tostring, type = type, _VERSION = _VERSION,
     pcall = protected_call, xpcall = protected_call_with,

@@ -142,7 +142,7 @@ end
 local function closing(tokens, i)
   local depth = 0
   for at = i, #tokens do
-    if is_sign(tokens[at], "(") then depth = depth + 1 elseif is_sign(tokens[at], ")") then depth = depth - 1 end
+    depth = depth + (is_sign(tokens[at], "(") and 1 or is_sign(tokens[at], ")") and -1 or 0)
     if depth == 0 then return at end
   end
   return #tokens
@@ -167,11 +167,14 @@ local function refuse_explain(tokens, level)
     and not explained[tokens[first + 1].text] then
     first = closing(tokens, first) + 1
   end
-  while tokens[first] and has_word(tokens, first, first, "analyze", "analyse", "verbose") do first = first + 1 end
+  while tokens[first] and has_word(tokens, first, first, "analyze", "analyse", "verbose") do
+    first = first + 1
+  end
   if not has_word(tokens, start, first - 1, "analyze", "analyse") then return end
   local inner = table.move(tokens, first, #tokens, 1, {})
   if not explained[first_word(inner)] or has_word(inner, 1, #inner, "into") then
-    errors.misuse(level + 1, "EXPLAIN ANALYZE runs its statement, and this one writes: use db:exec, which is an effect")
+    errors.misuse(level + 1, "EXPLAIN ANALYZE runs its statement, and this one writes: use db:exec, "
+      .. "which is an effect")
   end
 end
 

@@ -138,7 +138,8 @@ t.test("EXPLAIN ANALYZE runs nothing that writes; a plain EXPLAIN explains all",
     "select 1 as y into made", "(select 1 as y into made)", "with w as (select 1) select * into made from w",
     "create table made as execute maker", "insert into seen values (1)", "delete from seen", "execute maker",
     "declare made cursor for select 1", "refresh materialized view made" } do
-    for _, explain in ipairs { "explain analyze ", "EXPLAIN ANALYSE ", "explain analyze verbose ", "explain/**/analyze ",
+    for _, explain in ipairs { "explain analyze ", "EXPLAIN ANALYSE ", "explain analyze verbose ",
+      "explain/**/analyze ",
       "explain (analyze) ", "explain (verbose, ANALYZE true, costs off) ", "; explain (buffers off, analyze 1)" } do
       t.raises("EXPLAIN ANALYZE runs its statement", db.query, db, explain .. statement)
       t.raises("EXPLAIN ANALYZE runs its statement", db.each, db, explain .. statement)
