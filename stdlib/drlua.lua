@@ -24,11 +24,27 @@ local function here(word)
   return current, current.session
 end
 
+local articles = { ["nil"] = "nothing", number = "a number", string = "a text", table = "a table",
+  ["function"] = "a function", boolean = "a boolean" }
+
+local function an(kind) return articles[kind] or "a " .. kind end
+
 -- Under plan a text may be unknown.
 local function expect(word, position, value, kind)
   if type(value) ~= kind and not unknown.is(value) then
-    control.misuse("dr.%s: argument %d is a %s, not a %s", word, position, kind, type(value))
+    control.misuse("dr.%s: argument %d must be %s, not %s", word, position, an(kind), an(type(value)))
   end
+end
+
+-- The number that a value is, or that its text says; nil for any other.
+local function finite(value)
+  local n = (type(value) == "number" or type(value) == "string") and tonumber(value) or nil
+  return n and n == n and math.abs(n) < math.huge and n or nil
+end
+
+local function shown(value)
+  if type(value) == "string" then return ("\"%s\""):format(value) end
+  return type(value) == "number" and tostring(value) or an(type(value))
 end
 
 local function seconds_of(word, value)
@@ -170,8 +186,12 @@ end
 -- since the epoch.
 function dr.incident_started(at)
   local _, s = here("incident_started")
-  expect("incident_started", 1, at, "number")
-  s:incident_started(at)
+  if unknown.is(at) then return end
+  local seconds = finite(at)
+  if not seconds then
+    control.misuse("dr.incident_started takes seconds since the epoch, not %s", shown(at))
+  end
+  s:incident_started(seconds)
 end
 
 --- The service serves again: the RTO ends here, and what follows (a fresh backup,
@@ -181,13 +201,33 @@ function dr.recovered()
   s:recovered()
 end
 
---- Records a measurement: dr.measure("rpo", { seconds =, rows =, detail = }).
+local numbers = { seconds = "a number of seconds from 0 on", rows = "a number of rows from 0 on" }
+local plain_kinds = { string = true, number = true, boolean = true }
+
+-- A field of a measurement as it is kept.
+local function measured(key, v)
+  if unknown.is(v) then return nil end
+  if not numbers[key] then
+    if not plain_kinds[type(v)] then
+      control.misuse("dr.measure: %s is a text, a number or a boolean, not %s", key, shown(v))
+    end
+    return v
+  end
+  local n = finite(v)
+  if not n or n < 0 then control.misuse("dr.measure: %s is %s, not %s", key, numbers[key], shown(v)) end
+  return n
+end
+
+--- Records a measurement: dr.measure("rpo", { seconds =, rows =, detail = }). seconds and
+-- rows may be texts of numbers, as PostgreSQL's numeric is.
 function dr.measure(name, fields)
   local _, s = here("measure")
   expect("measure", 1, name, "string")
   expect("measure", 2, fields, "table")
   options_of("measure", fields, { "detail", "rows", "seconds", "value" })
-  s:measure(name, fields)
+  local kept = {}
+  for key, v in pairs(fields) do kept[key] = measured(key, v) end
+  s:measure(name, kept)
 end
 
 --- This run: { id, playbook (its title), user, host, environment (name), targets (rto,

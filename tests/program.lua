@@ -93,6 +93,39 @@ function program.workspace(files)
   return self
 end
 
+--- Runs drlua in a workspace at a pseudo-terminal. answers: { { prompt, answer }, ... }:
+-- when the output shows `prompt`, `answer` is typed with a return; a function is called
+-- instead; one that begins with "raw:" is typed as it is. Returns the output and the exit
+-- code.
+function program.typed(w, arguments, answers, more_env)
+  local quoted = {}
+  for i, a in ipairs { sys.exe(), table.unpack(arguments) } do quoted[i] = "'" .. a .. "'" end
+  local env = { TERM = "xterm", DRLUA_TESTS = "1" }
+  for k, v in pairs(w.env) do env[k] = v end
+  for k, v in pairs(more_env or {}) do env[k] = v end
+  local proc <close> = assert(process.start { argv = { "script", "-qec", table.concat(quoted, " "), "/dev/null" },
+    env = env, cwd = w.directory, stdin = "pipe", stdout = "pipe", stderr = "null" })
+  local text, from = "", 1
+  while true do
+    local data = task.await(proc:read("stdout"))
+    if not data then break end
+    text = text .. data
+    local answer = answers[1]
+    local _, stop = text:find(answer and answer[1] or "\0", from, true)
+    if answer and stop then
+      from = stop
+      table.remove(answers, 1)
+      local words = answer[2]
+      if type(words) == "function" then
+        words()
+      else
+        task.await(proc:write(words:match("^raw:(.*)$") or words .. "\n"))
+      end
+    end
+  end
+  return text, task.await(proc:wait()).code
+end
+
 --- A playbook's text around the body of its `run`.
 function program.playbook(body, more)
   return ([[

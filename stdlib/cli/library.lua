@@ -84,6 +84,10 @@ function library.environment(name, playbook_path)
     errors.raise { kind = "usage",
       message = ("%s is no environment: it returns a %s, not a table"):format(path, type(t)) }
   end
+  local faults = playbook.target_faults(t.targets)
+  if #faults > 0 then
+    errors.raise { kind = "usage", message = ("%s: %s"):format(path, table.concat(faults, "; ")) }
+  end
   -- Values may stand in `params`, or by themselves beside contacts and channels.
   local params = {}
   for k, v in pairs(t) do if k ~= "params" then params[k] = v end end

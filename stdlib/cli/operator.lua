@@ -1,4 +1,6 @@
 --- The person at the terminal: questions and typed answers, while the run goes on.
+local control = require "run.control"
+local ending = require "run.ending"
 local sys = require "native.sys"
 local task = require "task"
 local terminal = require "native.terminal"
@@ -30,7 +32,14 @@ function operator:forget()
   answered(self)
 end
 
--- A typed line, or nil when none came within `seconds` (nil: waits for it).
+-- The input has ended (Ctrl-D, a lost terminal): that is no answer, so the run pauses.
+local function unanswered(step, path, reason, about)
+  control.raise("pause", ("step \"%s\": %s, and the terminal was closed before anybody answered"):format(step, about),
+    { reason = reason, step = step, path = path })
+end
+
+-- A typed line, or nil when none came within `seconds` (nil: waits for it); false when the
+-- input has ended.
 local function line(self, text, seconds)
   prompt(self, text)
   if seconds then
@@ -44,49 +53,66 @@ local function line(self, text, seconds)
   end
   local typed = io.stdin:read("l")
   answered(self)
-  if typed == nil then return "" , true end
-  return typed:lower():match("^%s*(.-)%s*$")
+  return typed and typed:lower():match("^%s*(.-)%s*$") or false
 end
 
--- Asks until the answer is one of `words` (word or its first letter).
+-- Asks until the answer is one of `words` (word or its first letter). nil: none came
+-- within `seconds`; false: none will come.
 local function choose(self, text, words, seconds)
   while true do
-    local typed, closed = line(self, text, seconds)
-    if typed == nil then return nil end
+    local typed = line(self, text, seconds)
+    if not typed then return typed end
     for _, word in ipairs(words) do
       if typed == word or (#typed == 1 and typed == word:sub(1, 1) and word ~= "yes") then return word end
     end
-    if closed then return words[#words] end
   end
 end
 
 --- Asks for an approval: "yes", "no", or nil when nothing was typed within `seconds`.
+-- Pauses the run when the input ends.
 function operator:ask_approval(q, seconds)
-  return choose(self, ("Type yes to go on, no to stop (\"%s\"):"):format(q.step), { "yes", "no" }, seconds)
+  local answer = choose(self, ("Type yes to go on, no to stop (\"%s\"):"):format(q.step), { "yes", "no" }, seconds)
+  if answer == false then unanswered(q.step, q.path, "approval", "it waits for approval") end
+  return answer
 end
 
+--- Says that more people must agree.
 function operator:wait_for_others(q)
-  self.screen:say(("Waiting for another person: drlua approve %s \"%s\" from their own account."):format(q.run,
-    q.path))
+  self.screen:say(("Waiting for another person: drlua approve %s %s from their own account."):format(q.run,
+    ending.quoted(q.path)))
 end
 
---- What to do after a failed step: "retry", "skip" and the reason, "undo", "stop".
-function operator:ask_failure(st)
+-- Ends the run. No playbook can catch it: "stop" means that nothing more is done.
+local function stop(st, e)
+  control.raise("stop", ("step \"%s\" failed: %s; stopped by the operator"):format(st.name, e.message),
+    { step = st.name, path = st.path, where = e.where, at = e.at })
+end
+
+--- What to do after a failed step: "retry", "skip" and the reason, or "undo". Raises when
+-- the operator stops the run, and pauses it when the input ends.
+function operator:ask_failure(st, e)
   local undo = st.options.undo and ", undo it" or ""
   local words = st.options.undo and { "retry", "skip", "undo", "stop" } or { "retry", "skip", "stop" }
   local answer = choose(self, ("\"%s\" failed: retry, skip%s, or stop?"):format(st.name, undo), words)
+  local reason = answer == "skip" and line(self, "Why may it be skipped?")
+  if answer == false or (answer == "skip" and reason == false) then
+    unanswered(st.name, st.path, "operator", "it failed: " .. e.message)
+  end
+  if answer == "stop" or (answer == "skip" and reason == "") then stop(st, e) end
   if answer ~= "skip" then return answer end
-  local reason
-  repeat reason = line(self, "Why may it be skipped?") until reason ~= nil
-  if reason == "" then return "stop" end
   return "skip", "skipped by the operator: " .. reason
 end
 
---- Whether a call in doubt had its effect: "done" or "again".
+--- Whether a call in doubt took effect: "done" or "again". Pauses the run when the input
+-- ends.
 function operator:ask_settled(st, what, intent)
-  self.screen:say(("\"%s\": the run stopped while this call was under way, and it cannot be told whether it had its "
-    .. "effect:\n  %s\n  token %s"):format(st.name, what, intent.token))
-  return choose(self, "Look, then type done (it had its effect) or again (send it again):", { "done", "again" })
+  self.screen:say(("\"%s\": drlua cannot determine whether this call took effect:\n  %s\n  token %s"):format(
+    st.name, what, intent.token))
+  local answer = choose(self, "Look, then type done (it took effect) or again (send it again):", { "done", "again" })
+  if answer == false then
+    unanswered(st.name, st.path, "settle", "drlua cannot determine whether this call took effect: " .. what)
+  end
+  return answer
 end
 
 return operator

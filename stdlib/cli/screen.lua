@@ -27,7 +27,7 @@ local function json_line(event)
   local e = {}
   for k, v in pairs(event) do e[k] = v end
   e.time = clock.format(event.time, "rfc3339")
-  for _, field in ipairs { "seconds", "waited", "rto", "rpo" } do
+  for _, field in ipairs { "seconds", "waited", "rto", "rpo", "elapsed" } do
     if math.type(e[field]) == "float" then e[field] = tonumber(("%.3f"):format(e[field])) end
   end
   local ok, text = pcall(value.encode, e)
@@ -115,15 +115,15 @@ local function wrapped(text, width)
   return lines
 end
 
-local MARGIN = 15 -- the time and the word before every line
+local MARGIN = 16 -- the time (UTC) and the word before every line
 
 function screen:line(at, word, text)
   self:erase()
-  local head = os.date("%H:%M:%S", math.floor(at))
+  local head = clock.format(math.floor(at), "rfc3339"):sub(12)
   local width = self.tty and math.max((sys.winsize(2) or 80) - MARGIN, 30) or math.huge
   for _, piece in ipairs(wrapped(text, width)) do
     io.stderr:write(("%s %s %s\n"):format(head, self:paint(word, ("%-5s"):format(word)), piece))
-    head, word = (" "):rep(8), ""
+    head, word = (" "):rep(9), ""
   end
   self:draw()
 end

@@ -2,13 +2,16 @@
 local approval = require "run.approval"
 local clock = require "native.clock"
 local duration = require "duration"
+local ending = require "run.ending"
 local fs = require "native.fs"
+local identity = require "run.identity"
 local journal = require "run.journal"
 local life = require "run.life"
 local native_json = require "native.json"
 local options = require "cli.options"
 local report = require "run.report"
 local state = require "run.state"
+local summary = require "cli.summary"
 local sys = require "native.sys"
 local value = require "run.value"
 
@@ -66,6 +69,13 @@ local function step_line(s)
   return ("  %-10s %-8s %s%s\n"):format(s.outcome or "", took, s.path, s.reason and ": " .. s.reason or "")
 end
 
+local function approval_line(asked)
+  local names = {}
+  for _, given in ipairs(asked.given) do table.insert(names, given.by) end
+  return ("  waits for approval: %s (%d of %d given%s): %s\n"):format(asked.path, identity.count(asked.given),
+    asked.people or 1, #names > 0 and ", by " .. table.concat(names, ", ") or "", asked.text)
+end
+
 local function plain_step(s)
   return { path = s.path, name = s.name, outcome = s.outcome, attempts = s.attempts, reason = s.reason,
     started = s.started and at(s.started), ended = s.ended and at(s.ended),
@@ -101,12 +111,9 @@ function show.show(parsed)
     h.environment and ", environment " .. h.environment or "", at(h.started), h.user, h.host))
   if facts.message then io.stdout:write("  ", facts.message, "\n") end
   for _, s in ipairs(facts.steps) do if s.name then io.stdout:write(step_line(s)) end end
-  for _, c in ipairs(facts.calls) do
-    if c.outcome == "in doubt" then io.stdout:write(("  in doubt: %s (token %s)\n"):format(c.what, c.token or "")) end
-  end
-  if status ~= "succeeded" and status ~= "rolled back" and status ~= "running" then
-    io.stdout:write("go on with: drlua resume ", id, "\n")
-  end
+  for _, asked in ipairs(ending.pending(facts)) do io.stdout:write(approval_line(asked)) end
+  for _, line in ipairs(ending.lines(ending.left(facts))) do io.stdout:write("  ", line, "\n") end
+  for _, line in ipairs(summary.commands(facts, status, parsed)) do io.stdout:write(line, "\n") end
   return 0
 end
 

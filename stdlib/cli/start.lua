@@ -1,6 +1,5 @@
 --- The verbs that run playbooks: run, resume, rollback.
 local account = require "cli.account"
-local duration = require "duration"
 local fs = require "native.fs"
 local journal = require "run.journal"
 local library = require "cli.library"
@@ -14,51 +13,12 @@ local rollback = require "run.rollback"
 local screen = require "cli.screen"
 local signal = require "native.signal"
 local state = require "run.state"
-local sys = require "native.sys"
+local summary = require "cli.summary"
 local task = require "task"
 
 local start = {}
 
--- The end of a run, on stdout: what became of it, and how to go on.
-local function summary(s, result)
-  local out = {}
-  local function say(text, ...) table.insert(out, text:format(...)) end
-  local title = s.playbook.title
-  local good = result.code == 0
-  if good then
-    say("%s: %s. Run %s.", title, result.outcome == "succeeded" and "done" or result.outcome, s.id)
-  else
-    say("%s: %s. Run %s.", title, result.outcome, s.id)
-    if result.message and result.message ~= result.outcome then say("  %s", result.message) end
-  end
-  local rpo = result.facts and result.facts.measures.rpo
-  local function line(name, achieved, rows, target)
-    if not achieved and not target then return end
-    say("%s %s%s%s%s", name, achieved and duration.format(achieved) or "not measured",
-      rows and (", %d rows lost"):format(rows) or "", target and "  (target " .. duration.format(target) .. ")" or "",
-      achieved and target and achieved > target and "  MISSED" or "")
-  end
-  if result.outcome == "succeeded" then
-    line("RTO", result.rto, nil, s.targets.rto)
-  elseif s.targets.rto and result.outcome ~= "rolled back" then
-    say("RTO not recovered yet, %s so far  (target %s)", duration.format(result.rto), duration.format(s.targets.rto))
-  end
-  if good or rpo then line("RPO", rpo and rpo.seconds, rpo and rpo.rows, s.targets.rpo) end
-  local counts, total = { passed = 0, failed = 0, skipped = 0 }, 0
-  for _, c in ipairs(result.facts and result.facts.checks or {}) do
-    counts[c.outcome], total = counts[c.outcome] + 1, total + 1
-  end
-  if total > 0 then say("Checks: %d passed, %d failed, %d skipped", counts.passed, counts.failed, counts.skipped) end
-  if not good then
-    for _, text in ipairs(result.under_way) do say("In flight: %s", text) end
-    -- A rehearsal's world ends with it.
-    if not sys.getenv("DRLUA_REHEARSAL") then say("Go on with: drlua resume %s", s.id) end
-  end
-  if result.report then say("Report: %s", result.report) end
-  io.stdout:write(table.concat(out, "\n"), "\n")
-end
-
--- Ctrl-C once ends the run in good order, twice at once.
+-- Ctrl-C once stops the run cleanly, twice at once.
 local function watch_signals(s, view)
   return task.spawn(function()
     pcall(function()
@@ -109,7 +69,7 @@ local function drive(s, view, parsed, body)
   stop_drawing()
   if not ok and parsed.trace and e.traceback then io.stderr:write(s.secrets:mask(e.traceback), "\n") end
   local result = life.conclude(s, ok, e)
-  if not view.json then summary(s, result) end
+  if not view.json then summary.print(s, result, parsed) end
   return result.code
 end
 
@@ -145,23 +105,6 @@ function start.run(parsed)
   return drive(s, view, parsed, definition.run)
 end
 
--- The parameters of a run again: from its journal, secrets from where they came.
-local function values_again(head, loaded, given)
-  local texts = {}
-  for name, v in pairs(head.params) do texts[name] = v end
-  for name, v in pairs(given) do
-    local p = loaded.definition.params.by_name[name]
-    if not (p and p.secret) then
-      options.usage("--%s: a run keeps the parameters it began with; only secrets are given again",
-        (name:gsub("_", "-")))
-    end
-    texts[name] = v
-  end
-  local declared = { by_name = loaded.definition.params.by_name }
-  for _, p in ipairs(loaded.definition.params) do table.insert(declared, p) end
-  return params.resolve(declared, texts, nil, nil)
-end
-
 local function reopen(parsed, extra)
   local kept = state.look(parsed.state)
   local id = kept:find(parsed.words[1] or options.usage("name a run; `drlua runs` lists them"))
@@ -175,7 +118,10 @@ local function reopen(parsed, extra)
   if status == "rolled back" then options.usage("run %s was rolled back; start a new one", id) end
   local path = fs.realpath(head.path) == head.absolute_path and head.path or head.absolute_path
   local loaded = library.load(path, head.environment)
-  local values = values_again(head, loaded, parsed.params)
+  local declared = loaded.definition.params
+  local values, exposed = params.again(declared, head.params, parsed.params,
+    loaded.environment and loaded.environment.params, head.environment)
+  warn_exposed(exposed, params.unmasked(declared, values))
   local view = screen.new(parsed.output)
   extra.out, extra.operator = function(e) view:event(e) end, operator.find(view)
   extra.previewer = previewer(path, head.environment, values)

@@ -6,9 +6,12 @@
 local control = require "run.control"
 local crypto = require "native.crypto"
 local duration = require "duration"
+local ending = require "run.ending"
 local errors = require "errors"
+local facts = require "run.facts"
 local fs = require "native.fs"
 local history = require "run.history"
+local identity = require "run.identity"
 local journal = require "run.journal"
 local lock = require "run.lock"
 local params = require "run.params"
@@ -20,11 +23,6 @@ local sys = require "native.sys"
 local version = require "version"
 
 local life = {}
-
-local function user_name()
-  local user = sys.user()
-  return user and user.name or tostring(sys.uid())
-end
 
 local function absolute(path)
   return fs.realpath(path) or path
@@ -50,7 +48,7 @@ local function fields_of(loaded, values, options)
   return {
     playbook = loaded.definition, params = values, secrets = options.secrets, out = options.out,
     operator = options.operator, assume_yes = options.assume_yes, accept_changes = options.accept_changes,
-    user = user_name(), host = sys.hostname(), environment_name = loaded.environment_name,
+    user = identity.account(), host = sys.hostname(), environment_name = loaded.environment_name,
     environment = loaded.environment, path = loaded.path,
     previewer = options.previewer,
   }
@@ -215,8 +213,8 @@ local function verdict(s, ok, e)
   return "failed", 1, "run_failed"
 end
 
-local function write_report(s, facts)
-  local text = report.markdown(facts)
+local function write_report(s, found)
+  local text = report.markdown(found)
   local path = s.directory .. "/report.md"
   local ok, message = fs.write(path, text, { mode = 384, atomic = true })
   if ok then return path end
@@ -232,24 +230,51 @@ local function tell_of_clock(s)
     by > 0 and "forward" or "back", duration.format(math.floor(math.abs(by)))))
 end
 
+-- Seconds from the incident (or the start) to when the service served again, or nil.
+local function recovery_time(s, outcome)
+  local till = s.recovered_at or outcome == "succeeded" and s:now()
+  return till and outcome ~= "rolled back" and math.max(0, till - (s.incident or s.started)) or nil
+end
+
+-- Writes the end into the journal. False where that cannot be done.
+local function record_end(s, result, e)
+  return (pcall(function()
+    tell_of_clock(s)
+    s:record("run_ended", "", { outcome = result.outcome, message = result.message, rto = result.rto,
+      reason = e and e.reason, control = e and control.of(e), step = e and (e.path or e.step_path) })
+    s.journal:meta("status", result.outcome)
+  end))
+end
+
+-- A report that cannot be made or written costs the run nothing but the report.
+local function make_report(s, result)
+  local ok, why = pcall(function()
+    result.facts = facts.read(s.journal)
+    result.rto, result.left = result.facts.rto, s.secrets:mask(ending.left(result.facts))
+    local path, message = write_report(s, result.facts)
+    if not path then errors.raise { kind = "state", message = message } end
+    result.report = path
+  end)
+  if not ok then s:emit("note", { text = "the report could not be written: " .. tostring(why) }) end
+end
+
 --- Concludes a session: writes the end down, makes the report, gives the locks back.
--- Returns { outcome, code, message, rto, rpo, checks, report }.
+-- ok, e: whether its body ended well, and the error if not. Returns { outcome, code,
+-- message, rto (nil before the service serves again), elapsed, facts, left, report }.
 function life.conclude(s, ok, e)
+  if ok then e = nil end -- what `run` returns is its own
   local outcome, code, event = verdict(s, ok, e)
   local result = { outcome = outcome, code = code, message = e and s.secrets:mask(sentence(e)) or nil, error = e,
-    rto = (s.recovered_at or s:now()) - (s.incident or s.started), under_way = s.secrets:mask(s:under_way()) }
+    rto = recovery_time(s, outcome), elapsed = math.max(0, s:now() - (s.incident or s.started)),
+    under_way = s.secrets:mask(s:under_way()) }
   if outcome == "interrupted" then result.message = "interrupted" end
-  local kept = pcall(function()
-    tell_of_clock(s)
-    s:record("run_ended", "", { outcome = outcome, message = result.message, rto = result.rto })
-    s.journal:meta("status", outcome)
-    result.facts = report.facts(s.journal)
-    result.report = write_report(s, result.facts)
-  end)
+  local kept = record_end(s, result, e)
+  if kept then make_report(s, result) end
   if not kept and not result.message then result.message = "the journal could not be written at the end" end
   local rpo = result.facts and result.facts.measures.rpo
-  s:emit(event, { outcome = outcome, error = result.message, rto = result.rto, rpo = rpo and rpo.seconds,
-    rpo_rows = rpo and rpo.rows, targets = s.targets, report = result.report,
+  s:emit(event, { outcome = outcome, error = result.message, rto = result.rto,
+    elapsed = not result.rto and result.elapsed or nil, rpo = rpo and rpo.seconds, rpo_rows = rpo and rpo.rows,
+    targets = s.targets, report = result.report, left = result.left and next(result.left) and result.left or nil,
     reason = e and (e.reason or (outcome == "interrupted" and "interrupt")) or nil, step = e and e.step })
   lock.release(s.locks)
   s.journal:close()

@@ -3,13 +3,14 @@
 -- A declaration is { "name", type =, default =, required =, secret =, env =, help =,
 -- choices =, pattern = }. Values come, the first that is there: from the command line,
 -- from the variable DRLUA_PARAM_NAME or the one named by `env`, from the environment
--- file, from the default. All faults are told in one message, before anything starts.
-local clock = require "native.clock"
-local duration = require "duration"
+-- file, from the default. `--no-NAME`, or `false` in an environment file, takes a
+-- parameter away: it then has no value, not even its default. All faults are reported in
+-- one message, before anything starts.
 local errors = require "errors"
 local nearest = require "nearest"
 local secrets = require "run.secrets"
 local sys = require "native.sys"
+local types = require "run.types"
 local value = require "run.value"
 
 local params = {}
@@ -17,88 +18,6 @@ local params = {}
 local fields = { "choices", "default", "env", "help", "optional", "pattern", "required", "secret", "type" }
 local reserved = { env = true, set = true, yes = true, output = true, state = true, trace = true, help = true,
   version = true, run = true }
-
--- Each type: function(given) -> value, or nil and what was expected.
-local types = {}
-
-function types.string(given)
-  if type(given) == "string" then return given end
-  if type(given) == "number" then return tostring(given) end
-  return nil, "a text"
-end
-
-function types.int(given)
-  local n = math.tointeger(given)
-  if n == nil and type(given) == "string" and given:find("^%s*[+-]?%d+%s*$") then
-    n = math.tointeger(tonumber(given))
-  end
-  if n then return n end
-  return nil, "a whole number"
-end
-
-function types.number(given)
-  local n = tonumber(given)
-  if n and n == n and n ~= math.huge and n ~= -math.huge then return n end
-  return nil, "a number"
-end
-
-local truths = { ["true"] = true, yes = true, on = true, ["1"] = true,
-  ["false"] = false, no = false, off = false, ["0"] = false }
-
-function types.bool(given)
-  if type(given) == "boolean" then return given end
-  local truth = type(given) == "string" and truths[given:lower()]
-  if type(truth) == "boolean" then return truth end
-  return nil, "yes or no"
-end
-
-function types.duration(given)
-  local seconds = duration.parse(given)
-  if seconds == nil and type(given) == "string" and tonumber(given) then seconds = duration.parse(tonumber(given)) end
-  if seconds then return seconds end
-  return nil, 'a duration such as "90s", "30m", "4h" or "7d"'
-end
-
--- A time needs its zone: a local clock is not UTC.
-function types.time(given)
-  if type(given) == "number" then return given end
-  if type(given) == "string" then
-    local at = clock.parse(given)
-    if at then return at end
-    if given:find("^%d%d%d%d%d%d%d%d%d+$") then return tonumber(given) end
-  end
-  return nil, "a time with its zone, such as 2026-11-21T03:10:00Z"
-end
-
-function types.region(given)
-  if type(given) == "string" and given:find("^%l%l%l?%-[%l-]+%-%d+$") then return given end
-  return nil, "an AWS region such as us-west-2"
-end
-
-function types.arn(given)
-  if type(given) == "string" and given:find("^arn:[%w-]+:[%w-]+:[%w-]*:%d*:.+$") then return given end
-  return nil, "an ARN (arn:aws:service:region:account:resource)"
-end
-
-function types.url(given)
-  if type(given) == "string" and given:find("^%a[%w+.-]*://[^%s]+$") then return given end
-  return nil, "a URL (https://...)"
-end
-
-types.enum = types.string
-
-function types.list(given)
-  if type(given) == "table" then return given end
-  if type(given) ~= "string" then return nil, "a list" end
-  if given:find("^%s*[%[{]") then
-    local ok, list = pcall(value.decode, given)
-    if ok and type(list) == "table" then return list end
-    return nil, "a list: a,b,c or JSON"
-  end
-  local list = {}
-  for item in given:gmatch("[^,]+") do table.insert(list, (item:match("^%s*(.-)%s*$"))) end
-  return list
-end
 
 local type_names = {}
 for name in pairs(types) do table.insert(type_names, name) end
@@ -165,15 +84,16 @@ local function listed(list)
   return table.concat(texts, ", ")
 end
 
-local function convert(p, given)
+-- The value of a parameter, or nil and what is wrong with what `from` gave.
+local function convert(p, given, from)
   local v, expected = types[p.type](given)
-  if v == nil then return nil, ("%s: %s expected, not %s"):format(p.name, expected, shown(p, given)) end
+  if v == nil then return nil, ("%s: %s expected, not %s (%s)"):format(p.name, expected, shown(p, given), from) end
   if p.choices and not choice(p, v) then
-    return nil, ("%s: %s is none of %s%s"):format(p.name, shown(p, given), listed(p.choices),
+    return nil, ("%s: %s is none of %s (%s)%s"):format(p.name, shown(p, given), listed(p.choices), from,
       type(v) == "string" and not p.secret and nearest.hint(v, p.choices) or "")
   end
   if p.pattern and type(v) == "string" and not v:find(p.pattern) then
-    return nil, ("%s: %s does not have the form %s"):format(p.name, shown(p, given), p.pattern)
+    return nil, ("%s: %s does not have the form %s (%s)"):format(p.name, shown(p, given), p.pattern, from)
   end
   return v
 end
@@ -200,12 +120,15 @@ local function handed_over()
   return handed
 end
 
--- What is ours alone goes first, whatever else the operator's shell holds.
+-- What is ours alone goes first, whatever else the operator's shell holds. Returns the
+-- text and where it came from.
 local function from_process(p)
   local given = p.secret and handed_over()[p.name]
-  if given ~= nil and given ~= false then return given end
-  local own = sys.getenv("DRLUA_PARAM_" .. p.name:upper())
-  return nonempty(own or "") or p.env and nonempty(sys.getenv(p.env) or "") or nil
+  if given ~= nil and given ~= false then return given, "from the standard input" end
+  for _, name in ipairs { "DRLUA_PARAM_" .. p.name:upper(), p.env } do
+    local text = nonempty(sys.getenv(name) or "")
+    if text then return text, "from the variable " .. name end
+  end
 end
 
 -- A secret that came by the environment is taken out of it, under whatever name the
@@ -232,9 +155,14 @@ local function missing(p, environment_name)
     environment_name and (", or put it into environment %s"):format(environment_name) or "")
 end
 
-local function unknown_names(declared, given, faults)
+local function names_of(declared)
   local names = {}
   for _, p in ipairs(declared) do table.insert(names, p.name) end
+  return names
+end
+
+local function unknown_names(declared, given, faults)
+  local names = names_of(declared)
   for name in pairs(given) do
     if not declared.by_name[name] then
       local near = nearest.to(name, names)
@@ -245,36 +173,122 @@ local function unknown_names(declared, given, faults)
   end
 end
 
+-- The command line's words with --no-NAME as NAME = false.
+local function without_taken_away(declared, given, switches, faults)
+  local texts = {}
+  for name, text in pairs(given) do
+    local taken = not declared.by_name[name] and name:match("^no_(.+)$")
+    if not taken or not declared.by_name[taken] then
+      texts[name] = text
+    elseif not switches[name] then
+      table.insert(faults, ("%s takes no value: it takes %s away"):format(option(name), taken))
+    elseif given[taken] ~= nil then
+      table.insert(faults, ("give %s or %s, not both"):format(option(taken), option(name)))
+    else
+      texts[taken] = false
+    end
+  end
+  return texts
+end
+
+-- A switch (--NAME without a value) is for a bool only.
+local function bare_switches(declared, texts, switches, faults)
+  for name in pairs(switches) do
+    local p = declared.by_name[name]
+    if p and p.type ~= "bool" and texts[name] then
+      table.insert(faults, ("%s needs a value"):format(option(name)))
+      texts[name] = nil
+    end
+  end
+end
+
+-- What was given for a parameter and where, or nil.
+local function source_of(p, texts, environment, environment_name)
+  if texts[p.name] ~= nil then return texts[p.name], "given on the command line" end
+  local text, from = from_process(p)
+  if text ~= nil then return text, from end
+  local kept = environment and environment[p.name]
+  if kept ~= nil then
+    return kept, environment_name and "from environment " .. environment_name or "from the environment file"
+  end
+  if p.default ~= nil then return p.default, "its default" end
+end
+
+-- Nothing but a bool is ever false: the parameter is taken away.
+local function is_taken_away(p, given)
+  return p.type ~= "bool" and (given == false or given == value.null)
+end
+
+local function resolve_one(p, given, from, environment_name)
+  if given == nil then return nil, p.required and missing(p, environment_name) or nil end
+  if not is_taken_away(p, given) then return convert(p, given, from) end
+  return nil, p.required and ("%s is required: it cannot be taken away (%s)"):format(p.name, from) or nil
+end
+
+local function refuse(faults)
+  if #faults == 0 then return end
+  table.sort(faults)
+  errors.raise { kind = "usage", message = table.concat(faults, "; "), faults = faults }
+end
+
 --- The values of a run. given: from the command line, name -> text;
 -- environment: the environment's `params`, or nil; switches: name -> true for those
 -- that the command line named without a value, as only a bool may be. Raises one error of kind "usage"
 -- that names every fault. Returns values, and the names of secrets given in argv.
 function params.resolve(declared, given, environment, environment_name, switches)
   local faults, values, exposed = {}, {}, {}
+  switches = switches or {}
   handed_over()
-  unknown_names(declared, given, faults)
-  for name in pairs(switches or {}) do
-    local p = declared.by_name[name]
-    if p and p.type ~= "bool" then table.insert(faults, ("%s needs a value"):format(option(name))) end
-  end
+  local texts = without_taken_away(declared, given, switches, faults)
+  unknown_names(declared, texts, faults)
+  bare_switches(declared, texts, switches, faults)
   for _, p in ipairs(declared) do
-    local source = given[p.name]
-    if p.secret and source ~= nil then table.insert(exposed, p.name) end
-    if source == nil then source = from_process(p) end
-    if source == nil and environment then source = environment[p.name] end
-    if source == nil then source = p.default end
-    if source == nil then
-      if p.required then table.insert(faults, missing(p, environment_name)) end
-    else
-      local v, why = convert(p, source)
-      if v == nil then table.insert(faults, why) else values[p.name] = v end
+    if p.secret and texts[p.name] then table.insert(exposed, p.name) end
+    if texts[p.name] ~= nil or not (switches[p.name] and p.type ~= "bool") then
+      local given_here, from = source_of(p, texts, environment, environment_name)
+      local v, why = resolve_one(p, given_here, from, environment_name)
+      if why then table.insert(faults, why) end
+      values[p.name] = v
     end
   end
   for _, p in ipairs(declared) do if p.secret then forget_in_process(p, values[p.name]) end end
-  if #faults > 0 then
-    table.sort(faults)
-    errors.raise { kind = "usage", message = table.concat(faults, "; "), faults = faults }
+  refuse(faults)
+  return values, exposed
+end
+
+-- The declarations that are (or are not) secret, as params.declare gives them.
+local function only(declared, secret)
+  local list = { by_name = {} }
+  for _, p in ipairs(declared) do
+    if (p.secret or false) == secret then
+      table.insert(list, p)
+      list.by_name[p.name] = p
+    end
   end
+  return list
+end
+
+--- The values of a run that is resumed: those it began with, as params.without_secrets
+-- kept them. Secrets are read again from where they came: `given` (name -> text), the
+-- variables, the environment's `params`. Otherwise as params.resolve.
+function params.again(declared, kept, given, environment, environment_name)
+  for name in pairs(given) do
+    local p = declared.by_name[name]
+    if not (p and p.secret) then
+      errors.raise { kind = "usage", message = ("%s: a run keeps the parameters it began with; only secrets are "
+        .. "given again"):format(option(name)) }
+    end
+  end
+  local values = {}
+  for _, p in ipairs(only(declared, false)) do
+    local before = kept[p.name]
+    if before == nil then before = p.default end
+    local v, why = resolve_one(p, before, "as the run began", environment_name)
+    if why then errors.raise { kind = "usage", message = why } end
+    values[p.name] = v
+  end
+  local secret, exposed = params.resolve(only(declared, true), given, environment, environment_name)
+  for name, v in pairs(secret) do values[name] = v end
   return values, exposed
 end
 
@@ -295,11 +309,14 @@ function params.unmasked(declared, values)
   return names
 end
 
---- The values without the secrets, for the journal.
+--- The values without the secrets, for the journal. One that was taken away from its
+-- default is false, so that a resume does not give it the default again.
 function params.without_secrets(declared, values)
   local kept = {}
   for _, p in ipairs(declared) do
-    if not p.secret then kept[p.name] = values[p.name] end
+    local v = values[p.name]
+    if v == nil and p.default ~= nil then v = false end
+    if not p.secret then kept[p.name] = v end
   end
   return kept
 end

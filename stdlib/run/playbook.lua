@@ -31,9 +31,13 @@ local function check_fields(t, faults)
   if t.run == nil and t.ready == nil then table.insert(faults, "it needs a function run (or ready)") end
 end
 
+local whole_run = { rto = true, rpo = true }
+
+-- Each target is a duration, or a table of targets by component; rto and rpo of the whole
+-- run are durations.
 local function check_targets(targets, faults, where)
   for name, value in pairs(targets) do
-    if type(value) == "table" then
+    if type(value) == "table" and not (where == "targets." and whole_run[name]) then
       check_targets(value, faults, ("%s%s."):format(where, name))
     else
       local seconds, why = duration.parse(value)
@@ -58,6 +62,16 @@ function playbook.define(t)
   for k, v in pairs(t) do made[k] = v end
   made.params = declared
   return setmetatable(made, meta)
+end
+
+--- What is wrong with the targets of an environment file: a list of sentences.
+function playbook.target_faults(targets)
+  local faults = {}
+  if targets == nil then return faults end
+  if type(targets) ~= "table" then return { ("targets is a %s, not a table"):format(type(targets)) } end
+  check_targets(targets, faults, "targets.")
+  table.sort(faults)
+  return faults
 end
 
 --- True for a value that playbook.define made.

@@ -1,137 +1,16 @@
 --- The report of a run: Markdown, made from its journal alone.
 local clock = require "native.clock"
 local duration = require "duration"
-local value = require "run.value"
+local ending = require "run.ending"
+local facts_of = require "run.facts"
 
 local report = {}
 
 local function at(t) return clock.format(math.floor(t), "rfc3339") end
-local function short(t) return at(t):sub(12, 19) end
+local function short(t) return at(t):sub(12, 19) .. "Z" end
 local function cell(text) return (tostring(text):gsub("|", "\\|"):gsub("%s*\n%s*", " ")) end
 
-local read = {}
-
-local function step(facts, event)
-  local s = facts.by_path[event.path]
-  if not s then
-    s = { path = event.path, calls = {}, attempts = 0 }
-    facts.by_path[event.path] = s
-    table.insert(facts.steps, s)
-  end
-  return s
-end
-
-function read.step_started(facts, event, data)
-  local s = step(facts, event)
-  s.name, s.started, s.attempts = data.name, s.started or event.time, data.attempt
-  s.options, s.outcome, s.scope = data.options or {}, "under way", data.scope
-end
-
-function read.step_continued(facts, event)
-  local s = step(facts, event)
-  s.continued = (s.continued or 0) + 1
-end
-
-function read.step_succeeded(facts, event, data)
-  local s = step(facts, event)
-  s.reason = nil
-  s.ended, s.outcome, s.waited = event.time, "done", data.waited
-  s.reads, s.seconds = data.reads, data.seconds
-end
-
-function read.step_skipped(facts, event, data)
-  local s = step(facts, event)
-  s.name, s.scope, s.started, s.ended = data.name, data.scope, s.started or event.time, event.time
-  s.outcome, s.reason, s.options, s.seconds = "skipped", data.reason, s.options or {}, data.seconds
-end
-
-function read.step_failed(facts, event, data)
-  local s = step(facts, event)
-  s.ended, s.outcome, s.waited, s.reads = event.time, data.optional and "failed (optional)" or "failed", data.waited,
-    data.reads
-  s.reason = data.error and data.error.message
-  table.insert(facts.failures, { time = event.time, step = data.name, text = s.reason })
-end
-
-function read.intent(facts, event, data)
-  local call = { time = event.time, path = event.path, what = data.what or data.name, name = data.name,
-    region = data.region, token = data.token, outcome = "in doubt" }
-  local former = facts.calls_by_key[event.path .. "\0" .. data.key]
-  -- The same call again: the doubt about the first time is settled with it.
-  if former and former.outcome == "in doubt" and former.token == call.token then former.outcome = "sent again" end
-  facts.calls_by_key[event.path .. "\0" .. data.key] = call
-  table.insert(facts.calls, call)
-end
-
-function read.result(facts, event, data)
-  local call = facts.calls_by_key[event.path .. "\0" .. data.key]
-  if not call then return end
-  call.seconds = data.seconds
-  call.outcome = data.error and "failed: " .. tostring(data.error.message) or data.settled and "settled" or "done"
-end
-
-function read.check(facts, event, data)
-  local former = facts.checks_by_path[event.path]
-  if former then
-    for k, v in pairs(data) do former[k] = v end
-    former.detail = data.detail
-    return
-  end
-  facts.checks_by_path[event.path] = data
-  table.insert(facts.checks, data)
-end
-
-function read.approval_asked(facts, event, data)
-  table.insert(facts.approvals, { time = event.time, path = event.path, text = "asked: " .. data.text })
-end
-function read.approved(facts, event, data)
-  table.insert(facts.approvals, { time = event.time, path = event.path,
-    text = ("approved by %s on %s (%s)"):format(data.by, data.host, data.how) })
-end
-function read.refused(facts, event, data)
-  table.insert(facts.approvals, { time = event.time, path = event.path,
-    text = ("refused by %s on %s"):format(data.by, data.host) })
-end
-function read.note(facts, event, data)
-  table.insert(facts.notes, { time = event.time, text = data.text })
-end
-read.overrun = read.note
-function read.operator(facts, event, data)
-  table.insert(facts.notes, { time = event.time, text = ("operator %s chose %s for %s%s"):format(data.by or "?",
-    data.choice or (data.skip and "skip") or (data.again and "do again") or "?", event.path,
-    data.reason and ": " .. data.reason or "") })
-end
-function read.measure(facts, _, data) facts.measures[data.name] = data end
-function read.incident(facts, _, data) facts.incident = data.at end
-function read.recovered(facts, _, data) facts.recovered = data.at end
-function read.run_resumed(facts, event) table.insert(facts.resumes, event.time) end
-function read.run_ended(facts, event, data)
-  facts.ended, facts.outcome, facts.message = event.time, data.outcome, data.message
-  facts.rto = data.rto
-end
-function read.undo_succeeded(facts, event, data)
-  table.insert(facts.undos, { time = event.time, text = ("%s: undone"):format(data.name) })
-end
-function read.undo_failed(facts, event, data)
-  table.insert(facts.undos, { time = event.time, text = ("%s: undo failed: %s"):format(data.name,
-    tostring(data.error and data.error.message)) })
-end
-function read.rehearsal(facts, _, data) facts.rehearsal = data end
-function read.lesson(facts, event, data)
-  table.insert(facts.lessons, { time = event.time, text = data.text, owner = data.owner, due = data.due })
-end
-
---- Everything a report says, as a table, from the journal.
-function report.facts(journal)
-  local facts = { head = journal:meta("run"), status = journal:meta("status"), steps = {}, by_path = {}, calls = {},
-    calls_by_key = {}, checks = {}, checks_by_path = {}, approvals = {}, notes = {}, failures = {}, resumes = {},
-    measures = {}, undos = {}, lessons = {} }
-  for _, event in ipairs(journal:events()) do
-    local fn = read[event.kind]
-    if fn then fn(facts, event, value.decode(event.data)) end
-  end
-  return facts
-end
+local function number(n) return n == math.floor(n) and ("%d"):format(n) or tostring(n) end
 
 local function target_line(name, achieved, target)
   local wanted = target and duration.format(target) or "none"
@@ -158,11 +37,6 @@ local function head(facts, out)
   out("")
 end
 
--- A recovery time was reached only by a run that came to its end.
-local function recovery_time(facts)
-  if facts.outcome == "succeeded" then return facts.rto end
-end
-
 local function targets(facts, out)
   local rpo = facts.measures.rpo
   local wanted = facts.head.targets or {}
@@ -170,19 +44,41 @@ local function targets(facts, out)
   out("")
   out("| | Achieved | Target | |")
   out("|---|---|---|---|")
-  out("%s", target_line("RTO", recovery_time(facts), wanted.rto))
+  out("%s", target_line("RTO", facts.rto, wanted.rto))
   out("%s", target_line("RPO", rpo and rpo.seconds, wanted.rpo))
   out("")
   if rpo and rpo.rows then
-    out("Rows lost: **%s**%s", tostring(rpo.rows), rpo.detail and " (" .. rpo.detail .. ")" or "")
+    out("Rows lost: **%s**%s", number(rpo.rows), rpo.detail and " (" .. cell(rpo.detail) .. ")" or "")
     out("")
   end
-  for name, m in pairs(facts.measures) do
-    if name ~= "rpo" then
-      out("%s: %s", name, m.seconds and duration.format(m.seconds) or tostring(m.value or m.rows or m.detail))
-      out("")
-    end
+  local names = {}
+  for name in pairs(facts.measures) do
+    if name ~= "rpo" then table.insert(names, name) end
   end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local m = facts.measures[name]
+    out("%s: %s", name, cell(m.seconds and duration.format(m.seconds) or m.value or m.rows and number(m.rows)
+      or m.detail))
+    out("")
+  end
+end
+
+-- What the run leaves, and the commands that take it further.
+local function left(facts, out)
+  local lines = ending.lines(ending.left(facts))
+  local status = facts.status == "running" and facts.outcome or facts.status
+  for _, next_one in ipairs(ending.commands(facts, status)) do
+    table.insert(lines, ("Next, %s: `%s`"):format(next_one.why, next_one.command))
+  end
+  if #lines == 0 then return end
+  out("## Left at the end")
+  out("")
+  for _, line in ipairs(lines) do
+    local indented = line:match("^  (.*)$")
+    out("%s- %s", indented and "  " or "", cell(indented or line))
+  end
+  out("")
 end
 
 local function timeline(facts, out)
@@ -285,6 +181,22 @@ local function calls(facts, out)
   out("")
 end
 
+local function undo_line(s)
+  if s.outcome == "done" then return ("\"%s\": undone"):format(s.undoes) end
+  if s.outcome == "under way" then return ("\"%s\": its undo was under way"):format(s.undoes) end
+  return ("\"%s\": undo %s%s"):format(s.undoes, s.outcome, s.reason and ": " .. s.reason or "")
+end
+
+local function rollback(facts, out)
+  local left_over = facts.rollback and facts.rollback.left or {}
+  if #facts.undos == 0 and #left_over == 0 then return end
+  out("## Rollback")
+  out("")
+  for _, s in ipairs(facts.undos) do out("- %s %s", short(s.started), cell(undo_line(s))) end
+  for _, line in ipairs(ending.lines { by_hand = #left_over > 0 and left_over or nil }) do out("- %s", cell(line)) end
+  out("")
+end
+
 local function rehearsal(facts, out)
   local r = facts.rehearsal
   if not r then return end
@@ -321,6 +233,9 @@ local function lessons(facts, out)
   out("| | | | |")
 end
 
+--- Everything a report says, as a table, from the journal (see facts.lua).
+report.facts = facts_of.read
+
 --- The report as Markdown.
 function report.markdown(facts)
   local lines = {}
@@ -329,13 +244,14 @@ function report.markdown(facts)
   end
   head(facts, out)
   targets(facts, out)
+  left(facts, out)
   timeline(facts, out)
   critical(facts, out)
   checks(facts, out)
   calls(facts, out)
   rehearsal(facts, out)
   list(out, "Approvals", facts.approvals)
-  list(out, "Rollback", facts.undos)
+  rollback(facts, out)
   list(out, "Notes", facts.notes)
   lessons(facts, out)
   return table.concat(lines, "\n") .. "\n"

@@ -1,12 +1,10 @@
 -- The operator's part: approvals, locks, parallel branches, rollback, pause, plan, check.
 local t = require "harness"
 local fs = require "native.fs"
-local process = require "native.process"
 local program = require "program"
-local sys = require "native.sys"
 local task = require "task"
 
-local playbook = program.playbook
+local playbook, typed = program.playbook, program.typed
 
 local irreversible = playbook [[
     dr.step("Look", function() return probe.count() end)
@@ -58,30 +56,6 @@ t.test("two people must agree where the step says so", function()
   t.equal(w.run({ "resume", id }).code, 0)
   t.equal(#w.effects(), 1)
 end)
-
--- Types a line at a pseudo-terminal when the program's output shows `prompt`.
-local function typed(w, arguments, answers)
-  local quoted = {}
-  for i, a in ipairs { sys.exe(), table.unpack(arguments) } do quoted[i] = "'" .. a .. "'" end
-  local env = { TERM = "xterm", DRLUA_TESTS = "1" }
-  for k, v in pairs(w.env) do env[k] = v end
-  local proc <close> = assert(process.start { argv = { "script", "-qec", table.concat(quoted, " "), "/dev/null" },
-    env = env, cwd = w.directory, stdin = "pipe", stdout = "pipe", stderr = "null" })
-  local text, from = "", 1
-  while true do
-    local data = task.await(proc:read("stdout"))
-    if not data then break end
-    text = text .. data
-    local answer = answers[1]
-    local _, stop = text:find(answer and answer[1] or "\0", from, true)
-    if answer and stop then
-      from = stop
-      table.remove(answers, 1)
-      if type(answer[2]) == "function" then answer[2]() else task.await(proc:write(answer[2] .. "\n")) end
-    end
-  end
-  return text, task.await(proc:wait()).code
-end
 
 t.test("at a terminal: yes is typed in full, no stops", function()
   local w = program.workspace { ["a.lua"] = irreversible }
@@ -314,7 +288,7 @@ t.test("Ctrl-C during a change waits for its answer; twice stops at once", funct
   end })
   t.equal(r.code, 130)
   t.contains(r.err, "stopped at once")
-  t.contains(w.run({ "show", "last" }).out, "in doubt: run x")
+  t.contains(w.run({ "show", "last" }).out, "call in doubt: run x")
 end)
 
 t.test("a step over its budget is handed to the playbook's escalation, once", function()

@@ -140,7 +140,7 @@ t.test("a failing step: exit 1, file and line, how to resume", function()
   local r = w.run { "a.lua" }
   t.equal(r.code, 1)
   t.contains(r.out, 'a.lua:5: step "x" failed: the disk is on fire')
-  t.contains(r.out, "Go on with: drlua resume")
+  t.matches(r.out, "\nTo continue, once the cause is mended: drlua resume %S+\n$")
   local json = program.events(w.run({ "a.lua", "--output", "json" }).out)
   t.equal(json[#json].event, "run_failed")
   t.contains(json[#json].error, "the disk is on fire")
