@@ -6,6 +6,7 @@
 --
 -- A cluster runs as another user when we are root, without fsync, dies with us,
 -- and is ended by its own process number.
+local crypto = require "native.crypto"
 local errors = require "errors"
 local fs = require "native.fs"
 local pq = require "native.pq"
@@ -41,11 +42,19 @@ local function run(self, argv)
   end
 end
 
+-- Below the ports that the kernel hands out by itself, so that nobody gets it by chance
+-- between this look and the cluster's start.
 local function free_port()
-  local probe = assert(relay.listen {})
-  local port = probe.port
-  probe:close()
-  return port
+  for _ = 1, 100 do
+    local high, low = crypto.random(2):byte(1, 2)
+    local probe = relay.listen { host = "127.0.0.1", port = 10000 + (high << 8 | low) % 20000 }
+    if probe then
+      local port = probe.port
+      probe:close()
+      return port
+    end
+  end
+  errors.raise { kind = "busy", message = "no port between 10000 and 30000 is free on 127.0.0.1" }
 end
 
 local function own(self, path)

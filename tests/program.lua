@@ -93,11 +93,19 @@ function program.workspace(files)
   return self
 end
 
+--- Skips the current test where no pseudo-terminal can be had (/dev/pts is not mounted).
+function program.needs_terminal()
+  local proc <close> = assert(process.start { argv = { "script", "-qec", "test -t 0", "/dev/null" }, stdin = "null",
+    stdout = "null", stderr = "null" })
+  if task.await(proc:wait()).code ~= 0 then t.skip("no pseudo-terminal here") end
+end
+
 --- Runs drlua in a workspace at a pseudo-terminal. answers: { { prompt, answer }, ... }:
 -- when the output shows `prompt`, `answer` is typed with a return; a function is called
 -- instead; one that begins with "raw:" is typed as it is. Returns the output and the exit
 -- code.
 function program.typed(w, arguments, answers, more_env)
+  program.needs_terminal()
   local quoted = {}
   for i, a in ipairs { sys.exe(), table.unpack(arguments) } do quoted[i] = "'" .. a .. "'" end
   local env = { TERM = "xterm", DRLUA_TESTS = "1" }

@@ -1,4 +1,5 @@
 -- run.journal: what survives, what cannot be written is said and nothing is sent.
+-- serial
 local t = require "harness"
 local fs = require "native.fs"
 local history = require "run.history"
