@@ -183,6 +183,29 @@ int file_write(lua_State *L)
     return 1;
 }
 
+int file_overwrite(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    lua_Integer offset = luaL_checkinteger(L, 2);
+    size_t size, done = 0;
+    const char *data = luaL_checklstring(L, 3, &size);
+    luaL_argcheck(L, offset >= 0, 2, "the offset is negative");
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool ok = fd >= 0;
+    while (ok && done < size) {
+        ssize_t put = pwrite(fd, data + done, size - done, (off_t)offset + (off_t)done);
+        ok = put >= 0 || errno == EINTR;
+        done += put > 0 ? (size_t)put : 0;
+    }
+    int error = ok ? 0 : errno;
+    if (fd >= 0 && close(fd) && ok)
+        error = errno;
+    if (error)
+        return push_errno(L, error, "write %s", path);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 int file_sync(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);

@@ -304,6 +304,33 @@ static int fs_glob(lua_State *L)
     return status == LUA_OK ? 1 : lua_error(L);
 }
 
+/* True when `path` still names the file that is open as `fd`. */
+static bool names_file(const char *path, int fd)
+{
+    struct stat ours, there;
+    return fstat(fd, &ours) == 0 && stat(path, &there) == 0 && ours.st_dev == there.st_dev &&
+           ours.st_ino == there.st_ino;
+}
+
+/* Opens and locks `path`; a descriptor, or -1 with errno set. A file that was removed
+ * or replaced between the two would be locked for nobody: then once more. */
+static int lock_file(const char *path)
+{
+    for (;;) {
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        if (fd < 0)
+            return -1;
+        bool locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
+        int error = errno;
+        if (locked && names_file(path, fd))
+            return fd;
+        close(fd);
+        errno = error;
+        if (!locked)
+            return -1;
+    }
+}
+
 /* lock(path) -> lock, or nil, message, "busy" when another holds it. The file is
  * made when missing and stays; the lock ends with close() or with the process. */
 static int fs_lock(lua_State *L)
@@ -312,15 +339,19 @@ static int fs_lock(lua_State *L)
     int *fd = lua_newuserdatauv(L, sizeof *fd, 0);
     *fd = -1;
     luaL_setmetatable(L, LOCK_META);
-    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    *fd = lock_file(path);
     if (*fd < 0)
-        return push_errno(L, errno, "open the lock %s", path);
-    if (flock(*fd, LOCK_EX | LOCK_NB)) {
-        int error = errno;
-        close(*fd);
-        *fd = -1;
-        return push_errno(L, error, "lock %s", path);
-    }
+        return push_errno(L, errno, "lock %s", path);
+    return 1;
+}
+
+/* lock:holds(path) -> true while it is open and `path` names the locked file: one that
+ * was removed or replaced keeps nobody out. */
+static int lock_holds(lua_State *L)
+{
+    const int *fd = luaL_checkudata(L, 1, LOCK_META);
+    const char *path = luaL_checkstring(L, 2);
+    lua_pushboolean(L, *fd >= 0 && names_file(path, *fd));
     return 1;
 }
 
@@ -344,7 +375,7 @@ static void make_lock_meta(lua_State *L)
 {
     static const luaL_Reg methods[] = {
         {"close", lock_close},   {"__gc", lock_close}, {"__close", lock_close},
-        {"__tostring", lock_tostring}, {NULL, NULL},
+        {"__tostring", lock_tostring}, {"holds", lock_holds}, {NULL, NULL},
     };
     luaL_newmetatable(L, LOCK_META);
     luaL_setfuncs(L, methods, 0);
@@ -360,7 +391,7 @@ static const luaL_Reg functions[] = {
     {"chmod", fs_chmod},       {"chown", fs_chown},     {"realpath", fs_realpath},
     {"tempdir", fs_tempdir},   {"statfs", fs_statfs},   {"glob", fs_glob},
     {"lock", fs_lock},         {"read", file_read},     {"write", file_write},
-    {"sync", file_sync},       {NULL, NULL},
+    {"sync", file_sync},       {"overwrite", file_overwrite}, {NULL, NULL},
 };
 
 int luaopen_native_fs(lua_State *L);

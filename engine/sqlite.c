@@ -272,6 +272,21 @@ static int db_last_id(lua_State *L)
     return 1;
 }
 
+static void set_keep_wal(struct database *db, bool keep)
+{
+    sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, (int)keep, (int *)NULL);
+}
+
+/* db:keep_wal(keep): whether close() leaves the write-ahead log as it is, instead of
+ * moving its contents into the database and removing it. */
+static int db_keep_wal(lua_State *L)
+{
+    struct database *db = check_db(L);
+    luaL_checktype(L, 2, LUA_TBOOLEAN);
+    set_keep_wal(db, lua_toboolean(L, 2));
+    return 0;
+}
+
 /* Pushes the URI of a file that nobody writes: then SQLite makes no file beside it. */
 static const char *push_immutable_uri(lua_State *L, const char *path)
 {
@@ -292,16 +307,18 @@ static const char *push_immutable_uri(lua_State *L, const char *path)
     return lua_tostring(L, -1);
 }
 
-/* open(path, {readonly=, immutable=, busy_timeout=seconds}) -> db. Made when missing,
- * unless read-only. immutable: read-only, and what its WAL holds is not seen.
+/* open(path, {readonly=, immutable=, keep_wal=, busy_timeout=seconds}) -> db. Made when
+ * missing, unless read-only. immutable: read-only, and what its WAL holds is not seen.
+ * keep_wal: see db:keep_wal.
  * ":memory:" is a database in memory. */
 static int open_db(lua_State *L)
 {
-    static const char *const known[] = {"readonly", "immutable", "busy_timeout", NULL};
+    static const char *const known[] = {"readonly", "immutable", "keep_wal", "busy_timeout", NULL};
     const char *path = luaL_checkstring(L, 1);
     option_check(L, 2, known);
     bool immutable = option_bool(L, 2, "immutable", false);
     bool readonly = option_bool(L, 2, "readonly", immutable);
+    bool keep_wal = option_bool(L, 2, "keep_wal", false);
     double timeout = option_number(L, 2, "busy_timeout", 5);
     const char *name = immutable ? push_immutable_uri(L, path) : path;
     struct database *db = lua_newuserdatauv(L, sizeof *db, 1);
@@ -321,13 +338,14 @@ static int open_db(lua_State *L)
     }
     sqlite3_busy_timeout(db->handle, (int)(timeout * 1000));
     sqlite3_extended_result_codes(db->handle, 1);
+    set_keep_wal(db, keep_wal);
     return 1;
 }
 
 static const luaL_Reg methods[] = {
     {"exec", db_exec},   {"run", db_run},         {"rows", db_rows},
     {"close", db_close}, {"last_id", db_last_id}, {"__gc", db_close},
-    {"__close", db_close}, {"__tostring", db_tostring}, {NULL, NULL},
+    {"keep_wal", db_keep_wal}, {"__close", db_close}, {"__tostring", db_tostring}, {NULL, NULL},
 };
 
 int luaopen_native_sqlite(lua_State *L);

@@ -38,6 +38,7 @@ drlua plan      PLAYBOOK.lua [...]   say what it would do; change nothing
 drlua check     PLAYBOOK.lua [...]   readiness: would this work if the disaster were now?
 drlua rehearse  PLAYBOOK.lua [...]   run it in the embedded simulator, with a disaster and faults
 drlua resume RUN | rollback RUN | approve RUN STEP | pause RUN | runs | show RUN | report RUN
+drlua verify RUN                     prove that nothing of a run's journal was lost or changed
 drlua sim       [--listen 127.0.0.1:4566] [--world FILE]   the simulator, for any AWS client
 drlua list | help [VERB|PLAYBOOK] | doc SERVICE[.OPERATION] | new NAME | script FILE.lua [ARG ...]
 
@@ -64,8 +65,12 @@ local VERBS = {
     .. "lets through only what this IAM policy allows (`drlua plan --iam` prints one).\n--sweep runs it again and "
     .. "again, breaking one call or killing drlua at one journal write each time, and compares the ends.\n",
   resume = "drlua resume RUN [--accept-changes] [--from STEP] [--skip STEP --because TEXT] [--settle done|again]"
-    .. " [--yes]\n\nGoes on with a run. RUN is its id, a part of it, or `last` (the newest that is no "
-    .. "rehearsal). Finished steps are not run again.\n",
+    .. " [--takeover] [--yes]\n\nGoes on with a run. RUN is its id, a part of it, or `last` (the newest that is no "
+    .. "rehearsal). Finished steps are not run again.\n--takeover: takes the run from a process that cannot be "
+    .. "seen from here, on a machine that is lost. Should it live after all, it stops before its next call.\n",
+  verify = "drlua verify RUN\n\nProves a run's journal: every entry carries a hash over the one before, and the file "
+    .. "head beside the journal notes the newest. Prints the number of entries and the newest hash. Exit 0: whole; 1: "
+    .. "the first entry that does not fit is named.\n",
   rollback = "drlua rollback RUN\n\nRuns the undo functions of the finished steps, newest first.\n",
   approve = "drlua approve RUN [STEP] [--no] [--as NAME]\n\nAnswers an approval that a run waits for, from any "
     .. "terminal. --as: who it is that agrees, where several share an account.\n",

@@ -16,6 +16,7 @@ verbs.run, verbs.resume, verbs.rollback = from("cli.start", "run"), from("cli.st
 verbs.plan, verbs.check = from("cli.preview", "plan"), from("cli.preview", "check")
 verbs.runs, verbs.show, verbs.report = from("cli.show", "runs"), from("cli.show", "show"), from("cli.show", "report")
 verbs.approve, verbs.pause = from("cli.show", "approve"), from("cli.show", "pause")
+verbs.verify = from("cli.verify", "verify")
 verbs.list, verbs.help, verbs.new = from("cli.catalogue", "list"), from("cli.catalogue", "help"),
   from("cli.catalogue", "new")
 verbs.version = from("cli.catalogue", "version")
@@ -68,8 +69,8 @@ local function complain(e, trace, json)
 end
 
 -- Verbs that are for nothing but what they print.
-local tells = { plan = true, check = true, runs = true, show = true, report = true, list = true, help = true,
-  doc = true, version = true }
+local tells = { plan = true, check = true, runs = true, show = true, report = true, verify = true,
+  list = true, help = true, doc = true, version = true }
 
 -- The exit code of a verb whose output may have been lost. What a run did, it did.
 local function delivered(verb, code)

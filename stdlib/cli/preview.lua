@@ -3,7 +3,6 @@ local account = require "cli.account"
 local duration = require "duration"
 local fs = require "native.fs"
 local iam = require "run.iam"
-local journal = require "run.journal"
 local life = require "run.life"
 local lift = require "run.lift"
 local options = require "cli.options"
@@ -12,7 +11,7 @@ local playbook = require "run.playbook"
 local readiness = require "run.readiness"
 local screen = require "cli.screen"
 local start = require "cli.start"
-local state = require "run.state"
+local store = require "run.store"
 local sys = require "native.sys"
 local value = require "run.value"
 
@@ -138,11 +137,11 @@ end
 -- The verdict of this playbook's last rehearsal, of those that passed: one that failed
 -- did not come to its later calls. nil without one. edited: a file that was another then.
 local function rehearsed(parsed, loaded)
-  local kept = state.look(parsed.state)
+  local kept = store.look(parsed.state)
   local ids, wanted = kept:ids(), fs.realpath(loaded.path)
   for i = #ids, 1, -1 do
     local ok, verdict = pcall(function()
-      local j = journal.open(kept:journal(ids[i]), { readonly = true })
+      local j = kept:open_run(ids[i], { readonly = true })
       local head, events = j:meta("run"), j:of_kind("rehearsal")
       local found = head.absolute_path == wanted and events[1] and value.decode(events[#events].data)
       if found then found.edited = edited_since(j) end

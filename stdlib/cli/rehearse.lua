@@ -7,7 +7,7 @@ local library = require "cli.library"
 local options = require "cli.options"
 local signal = require "native.signal"
 local stage = require "cli.stage"
-local state = require "run.state"
+local store = require "run.store"
 local task = require "task"
 local value = require "run.value"
 
@@ -62,7 +62,7 @@ function rehearse.prepare(parsed)
   local faults = {}
   for _, text in ipairs(parsed.lists.fault or {}) do table.insert(faults, read_fault(text)) end
   local seed = positive(parsed, "seed") or math.floor(clock.now() * 1000) % 1000000000
-  local kept = state.open(parsed.state)
+  local kept = store.open(parsed.state)
   return loaded, plan, { speed = positive(parsed, "speed"), seed = seed, faults = faults,
     policies = read_policy(parsed.policy), state = fs.realpath(kept.path) or kept.path }
 end

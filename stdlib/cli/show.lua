@@ -3,14 +3,14 @@ local approval = require "run.approval"
 local clock = require "native.clock"
 local duration = require "duration"
 local ending = require "run.ending"
+local errors = require "errors"
 local fs = require "native.fs"
 local identity = require "run.identity"
-local journal = require "run.journal"
 local life = require "run.life"
 local native_json = require "native.json"
 local options = require "cli.options"
 local report = require "run.report"
-local state = require "run.state"
+local store = require "run.store"
 local summary = require "cli.summary"
 local sys = require "native.sys"
 local value = require "run.value"
@@ -26,16 +26,32 @@ local function json(data)
 end
 
 local function open(parsed, readonly)
-  local kept = state.look(parsed.state)
+  local kept = store.look(parsed.state)
   if not parsed.words[1] then options.usage("name a run; `drlua runs` lists them") end
   local id = kept:find(parsed.words[1])
-  return journal.open(kept:journal(id), { readonly = readonly }), id, kept
+  return kept:open_run(id, { readonly = readonly }), id, kept
+end
+
+-- Opens a run to look at it; a damaged journal is shown as far as it can be read.
+local function look(parsed)
+  local j, id, kept = open(parsed, true)
+  local fault = j:proof().fault
+  if fault then
+    io.stderr:write(("drlua: warning: the journal of run %s is damaged: %s\n"):format(id, fault.text))
+    j:salvage()
+  end
+  if not j:meta("run") then
+    j:close()
+    errors.raise { kind = "journal", message = ("nothing of run %s can be shown: %s"):format(id,
+      fault and fault.text or "its head is missing") }
+  end
+  return j, id, kept
 end
 
 local function one(kept, id)
   local ok, row = pcall(function()
-    local j = journal.open(kept:journal(id), { readonly = true })
-    local head, status = j:meta("run"), life.status(j)
+    local j = kept:open_run(id, { readonly = true })
+    local head, status = j:meta("run"), j:glance() and "damaged" or life.status(j)
     local last = j:of_kind("run_ended")
     local ended = last[#last]
     j:close()
@@ -48,7 +64,7 @@ end
 
 --- drlua runs
 function show.runs(parsed)
-  local kept, rows = state.look(parsed.state), {}
+  local kept, rows = store.look(parsed.state), {}
   for _, id in ipairs(kept:ids()) do table.insert(rows, one(kept, id)) end
   table.sort(rows, function(a, b) return a.started > b.started or (a.started == b.started and a.run > b.run) end)
   if parsed.output == "json" then
@@ -98,7 +114,7 @@ end
 
 --- drlua show RUN
 function show.show(parsed)
-  local j, id = open(parsed, true)
+  local j, id = look(parsed)
   local facts, status = report.facts(j), life.status(j)
   j:close()
   if parsed.output == "json" then
@@ -119,7 +135,7 @@ end
 
 --- drlua report RUN: Markdown on stdout; kept beside the journal as well.
 function show.report(parsed)
-  local j, id, kept = open(parsed, true)
+  local j, id, kept = look(parsed)
   local text = report.markdown(report.facts(j))
   j:close()
   if parsed.output == "json" then

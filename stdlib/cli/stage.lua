@@ -26,12 +26,12 @@ local duration = require "duration"
 local errors = require "errors"
 local fs = require "native.fs"
 local gate = require "run.gate"
-local journal = require "run.journal"
 local nearest = require "nearest"
 local process = require "native.process"
 local report = require "run.report"
 local sandbox = require "run.sandbox"
 local sim = require "sim"
+local store = require "run.store"
 local sys = require "native.sys"
 local task = require "task"
 local value = require "run.value"
@@ -156,13 +156,14 @@ local function ids(state)
   return found
 end
 
+local function open_run(self, id, options) return store.look(self.state):open_run(id, options) end
+
 -- Waits until the child's run is on record; sets run.id and run.journal.
 local function find_run(self, run, before)
   while not run.ended do
     for id in pairs(ids(self.state)) do
-      local path = ("%s/runs/%s/journal.db"):format(self.state, id)
-      if not before[id] and fs.stat(path) then
-        local ok, j = pcall(journal.open, path, { readonly = true })
+      if not before[id] then
+        local ok, j = pcall(open_run, self, id, { readonly = true })
         local known, owner = pcall(function() return ok and j:meta("process") end)
         if ok and known and owner and owner.pid == run.pid then
           run.id, run.journal = id, j
@@ -261,7 +262,7 @@ end
 -- What `expect` gets: the stage, the run as its journal tells it, and words to look.
 local function look(self, run)
   local list = {}
-  local j = journal.open(("%s/runs/%s/journal.db"):format(self.state, run.id), { readonly = true })
+  local j = open_run(self, run.id, { readonly = true })
   local facts = report.facts(j)
   j:close()
   local state = { stage = self, sim = self.sim, run = run, facts = facts, measures = facts.measures,
@@ -307,7 +308,7 @@ end
 --- Writes the verdict into the run's journal and its report.
 function stage:record(run, expectations)
   local directory = ("%s/runs/%s"):format(self.state, run.id)
-  local j = journal.open(directory .. "/journal.db")
+  local j = open_run(self, run.id)
   j:add("rehearsal", "", { world = self.plan.title or self.plan.path, seed = self.seed,
     disaster = self.struck_at and clock.format(self.struck_at, "rfc3339") or "none", expectations = expectations,
     actions = self.sim.calls:list() })

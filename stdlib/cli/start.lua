@@ -1,10 +1,8 @@
 --- The verbs that run playbooks: run, resume, rollback.
 local account = require "cli.account"
 local fs = require "native.fs"
-local journal = require "run.journal"
 local library = require "cli.library"
 local life = require "run.life"
-local lock = require "run.lock"
 local operator = require "cli.operator"
 local options = require "cli.options"
 local params = require "run.params"
@@ -12,7 +10,7 @@ local planner = require "run.planner"
 local rollback = require "run.rollback"
 local screen = require "cli.screen"
 local signal = require "native.signal"
-local state = require "run.state"
+local store = require "run.store"
 local summary = require "cli.summary"
 local task = require "task"
 
@@ -43,7 +41,8 @@ local function watch_lock(s)
     pcall(function()
       while true do
         task.sleep(10)
-        lock.beat(s.locks)
+        s.locks:beat()
+        if not pcall(s.journal.guard, s.journal) then s:interrupt("journal") end
       end
     end)
   end)
@@ -99,19 +98,19 @@ function start.run(parsed)
   local definition = loaded.definition
   if not definition.run then options.usage("%s has no `run`, only `ready`: use drlua check", loaded.path) end
   local view = screen.new(parsed.output)
-  local s = life.begin(state.open(parsed.state), loaded, values,
+  local s = life.begin(store.open(parsed.state), loaded, values,
     { out = function(e) view:event(e) end, operator = operator.find(view), assume_yes = parsed.yes,
       previewer = previewer(loaded.path, parsed.env, values) })
   return drive(s, view, parsed, definition.run)
 end
 
 local function reopen(parsed, extra)
-  local kept = state.look(parsed.state)
+  local kept = store.look(parsed.state)
   local id = kept:find(parsed.words[1] or options.usage("name a run; `drlua runs` lists them"))
-  local j = journal.open(kept:journal(id), { readonly = true })
+  local j = kept:open_run(id)
   local head = j:meta("run")
   local status = life.status(j)
-  j:close()
+  extra.journal = j
   if status == "succeeded" and not extra.rewinding then
     options.usage("run %s has succeeded; there is nothing to resume", id)
   end
@@ -126,7 +125,8 @@ local function reopen(parsed, extra)
   extra.out, extra.operator = function(e) view:event(e) end, operator.find(view)
   extra.previewer = previewer(path, head.environment, values)
   extra.assume_yes, extra.accept_changes = parsed.yes, parsed["accept-changes"]
-  return life.reopen(state.open(parsed.state), id, loaded, values, extra), view, loaded.definition
+  extra.takeover = parsed.takeover
+  return life.reopen(store.open(parsed.state), id, loaded, values, extra), view, loaded.definition
 end
 
 -- --from STEP: it and all that follow are done again; --skip STEP --because TEXT.
@@ -157,7 +157,7 @@ function start.resume(parsed)
   local s, view, definition = reopen(parsed, { settle = parsed.settle })
   local ok, e = pcall(operators_wishes, s, parsed)
   if not ok then
-    lock.release(s.locks)
+    s.locks:release()
     error(e, 0)
   end
   return drive(s, view, parsed, definition.run)

@@ -69,7 +69,7 @@ function summary.lines(s, result, parsed)
   -- A rehearsal's world ends with it.
   if result.facts and not sys.getenv("DRLUA_REHEARSAL") then
     for _, line in ipairs(summary.commands(result.facts, result.outcome, parsed)) do say("%s", line) end
-  elseif result.code ~= 0 and not sys.getenv("DRLUA_REHEARSAL") then
+  elseif result.code ~= 0 and result.outcome ~= "taken over" and not sys.getenv("DRLUA_REHEARSAL") then
     say("To continue: drlua resume %s%s", s.id, summary.where(parsed))
   end
   return out

@@ -9,6 +9,7 @@ local duration = require "duration"
 local clock = require "native.clock"
 local fs = require "native.fs"
 local stage = require "cli.stage"
+local store = require "run.store"
 local sys = require "native.sys"
 local task = require "task"
 local value = require "run.value"
@@ -127,7 +128,7 @@ local function undisturbed(self)
     local run = s:play(arguments(self, s), { with_disasters = true, quiet = true })
     local bad = run.id and failures(s:judge(run)) or { tostring(run.out) }
     if #bad > 0 then error("the undisturbed rehearsal fails: " .. table.concat(bad, "; "), 0) end
-    local journal = require("run.journal").open(("%s/runs/%s/journal.db"):format(s.state, run.id), { readonly = true })
+    local journal = store.look(s.state):open_run(run.id, { readonly = true })
     self.writes = #journal:events()
     journal:close()
     self.calls = s.sim.calls:list()

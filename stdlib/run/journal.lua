@@ -1,103 +1,161 @@
---- The journal of one run: an append-only list of events in SQLite.
+--- The journal of one run: an append-only list of entries, each under a hash chained to
+-- the one before (chain.lua) and under the epoch of the run's owner.
 --
--- WAL with synchronous=FULL: when add() has returned, the event survives a power
--- cut. Nothing is sent to the world before its intent is in here. The kinds of
--- events and their data are those that session.lua, step.lua and gate.lua add;
--- history.lua reads them back. Two processes may have a journal open: the run, and
--- somebody who approves, pauses or watches it.
+-- When add() has returned, the entry survives a power cut. Nothing is sent to the world
+-- before its intent is in here. The kinds of events and their data are those that
+-- session.lua, step.lua and gate.lua add; history.lua reads them back. Values of the
+-- run's head (kind "meta", by name) and the texts of its playbook (kind "source", by
+-- path) are entries of the same chain.
+--
+-- Several processes may write: the run's owner, and those who approve or pause. Each
+-- append says which entry it follows, so that no two can follow the same one; whoever
+-- comes second reads what came in between, and an owner that finds a newer owner's epoch
+-- there has been taken over, and writes nothing more.
+--
+-- Where entries are kept is the business of a store (store/sqlite.lua).
+local chain = require "run.chain"
 local clock = require "native.clock"
 local control = require "run.control"
+local entries = require "run.store.sqlite"
 local errors = require "errors"
-local fs = require "native.fs"
-local sqlite = require "native.sqlite"
 local sys = require "native.sys"
 local value = require "run.value"
 
 local journal = {}
 journal.__index = journal
 
-local VERSION = 1
+local hidden = { meta = true, source = true }
 
-local SCHEMA = [[
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE events (
-  seq INTEGER PRIMARY KEY, time REAL NOT NULL, kind TEXT NOT NULL, path TEXT NOT NULL, data TEXT NOT NULL);
-CREATE TABLE sources (path TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
-]]
+-- How often an append may find that somebody else's came first.
+local TRIES = 1000
 
--- SQLite tells little of what the disk said.
-local LITTLE_BYTES = 300000
-
-local function disk_full(path)
-  local space = fs.statfs(path:match("^(.*)/[^/]*$") or ".")
-  return space and space.free < LITTLE_BYTES
+local function new(store)
+  return setmetatable({ store = store, path = store.path, newest = { seq = 0, hash = chain.START }, epochs = 0,
+    meta_text = {}, source_text = {} }, journal)
 end
 
-local function unusable(path, message, kind)
-  local why = kind == "busy" and "it is locked by another program"
-    or (kind == "full" or disk_full(path)) and "the disk is full"
-    or tostring(message):find("unable to open", 1, true)
-      and "it cannot be opened (a read-only disk, or another user's?)"
-    or (kind == "corrupt" or kind == "invalid") and "it is damaged (" .. tostring(message) .. ")"
-    or tostring(message)
-  control.raise("journal", ("the journal %s cannot be used: %s"):format(path, why), { cause = kind })
+-- Takes note of an entry that stands.
+local function advance(self, entry)
+  self.newest = { seq = entry.seq, hash = entry.hash }
+  if entry.epoch > self.epochs then self.epochs = entry.epoch end
+  if entry.kind == "meta" then self.meta_text[entry.path] = entry.data end
+  if entry.kind == "source" then self.source_text[entry.path] = entry.data end
 end
 
-local function must(self, ok, message, kind)
-  if ok == nil then unusable(self.path, message, kind) end
-  return ok
+local function damaged(self, fault)
+  self.store:refuse(("%s. Nothing was sent. `drlua verify` and `drlua show` look at it; to go on, bring back a copy "
+    .. "of the run's whole directory (journal.db, journal.db-wal and head) that `drlua verify` finds whole")
+    :format(fault.text), "damaged")
 end
 
-local function connect(path, options)
-  local db, message, kind = sqlite.open(path, options)
-  if not db then unusable(path, message, kind) end
-  return setmetatable({ path = path, db = db }, journal)
+local head_faults = {
+  missing = "the file head beside it is missing, so it cannot be told whether its last entries are here; if it was "
+    .. "copied, entries may be missing: copy the whole directory of the run (journal.db, journal.db-wal and head)",
+  damaged = "the file head beside it, which says how many entries there must be, cannot be read",
+}
+
+-- Holds the entries against what was noted outside of the database before they were read.
+local function head_fault(rows, noted, why)
+  if not noted then return { text = head_faults[why] } end
+  if noted.seq > #rows then
+    return { entry = #rows + 1, text = ("its newest entry is number %d, and the file head beside it notes %d: the "
+      .. "last %d are missing. If it was copied, copy the whole directory of the run (journal.db, journal.db-wal and "
+      .. "head); else its write-ahead log was damaged"):format(#rows, noted.seq, noted.seq - #rows) }
+  end
+  if noted.seq > 0 and rows[noted.seq].hash ~= noted.hash then
+    return { entry = noted.seq, text = ("entry %d is not the one that the file head beside it notes: the journal or "
+      .. "head was damaged or changed, or one of them belongs to another copy"):format(noted.seq) }
+  end
+  if #rows == 0 then
+    return { text = "it holds no entries: its run had not begun, or they are in a journal.db-wal that was not copied "
+      .. "together with it. Copy the whole directory of the run (journal.db, journal.db-wal and head)" }
+  end
+end
+
+local function plain_fault(self, rows)
+  for i, row in ipairs(rows) do
+    if row.seq ~= i then return { entry = i, text = ("entry %d is missing"):format(i) } end
+  end
+  if #rows == 0 or not self.store:meta("run") then
+    return { text = "it holds no entries: they may be in a journal.db-wal that was not copied together with it. Copy "
+      .. "the whole directory of the run (journal.db and journal.db-wal)" }
+  end
+end
+
+-- Reads all entries and proves them; returns them, and the fault if there is one.
+local function prove(self)
+  local noted, why = self.store:marked()
+  local rows = self.store:after(0)
+  if self.store.format == 1 then return rows, plain_fault(self, rows) end
+  return rows, chain.fault(rows) or head_fault(rows, noted, why)
+end
+
+-- Opened to be written: everything is proved first, and then known without a query.
+local function trust(self)
+  local rows, fault = prove(self)
+  if fault then
+    self.store:close()
+    damaged(self, fault)
+  end
+  self.store:trust()
+  self.loaded = {}
+  for _, row in ipairs(rows) do
+    if self.store.format > 1 then advance(self, row) end
+    if not hidden[row.kind] then table.insert(self.loaded, row) end
+  end
+  return self
 end
 
 --- Makes the journal of a new run.
 function journal.create(path)
-  local self = connect(path, { busy_timeout = 10 })
-  must(self, fs.chmod(path, 384)) -- 0600
-  must(self, self.db:exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"))
-  must(self, self.db:exec("BEGIN;" .. SCHEMA .. ("PRAGMA user_version=%d; COMMIT;"):format(VERSION)))
-  return self
+  return new(entries.create(path))
 end
 
--- The format of the database. Where SQLite cannot make its files beside it (a read-only
--- disk), a journal that was closed in order is whole without them.
-local function version_of(self, options)
-  local rows, message, kind = self.db:rows("PRAGMA user_version")
-  if not rows and options.readonly and tostring(message):find("unable to open", 1, true) then
-    local wal = fs.stat(self.path .. "-wal")
-    if wal and wal.size > 0 then
-      unusable(self.path, "its last entries stand in journal.db-wal, which can be read only where files can be made "
-        .. "beside it: copy the state directory to a disk that takes writes, and name the copy with --state")
-    end
-    self.db:close()
-    self.db, message, kind = sqlite.open(self.path, { immutable = true })
-    if self.db then rows, message, kind = self.db:rows("PRAGMA user_version") end
-  end
-  return must(self, rows, message, kind)[1].user_version
-end
-
---- Opens an existing one. options: readonly (for looking only), busy_timeout (seconds
--- to wait for another program; 10).
+--- Opens an existing one. options: readonly (for looking only: nothing is proved),
+-- busy_timeout (seconds to wait for another program; 10). Raises a control error when it
+-- cannot be used, among others because an entry is damaged or missing.
 function journal.open(path, options)
   options = options or {}
-  if not fs.stat(path) then unusable(path, "it does not exist") end
-  local self = connect(path, { busy_timeout = options.busy_timeout or 10, readonly = options.readonly })
-  if not options.readonly then must(self, self.db:exec("PRAGMA synchronous=FULL")) end
-  local version = version_of(self, options)
-  if version ~= VERSION then
-    self.db:close()
-    if version == 0 then unusable(path, "it is empty: its run had not begun, so start a new one") end
-    unusable(path, ("it has format %d, and this drlua writes format %d"):format(version, VERSION))
+  local self = new(entries.open(path, options))
+  if options.readonly then return self end
+  return trust(self)
+end
+
+--- Proves a journal that was opened for looking: { entries = count, hash = of the newest
+-- one, format =, fault = nil or { entry =, text = } }.
+function journal:proof()
+  local ok, rows, fault = pcall(prove, self)
+  if not ok then return { fault = { text = errors.from(rows).message } } end
+  local newest = rows[#rows]
+  return { entries = #rows, hash = newest and newest.hash, format = self.store.format, fault = fault }
+end
+
+--- A sentence when the newest entries are not those noted outside of the journal: a look
+-- that costs little, for lists.
+function journal:glance()
+  if self.store.format == 1 then return nil end
+  local noted, why = self.store:marked()
+  if not noted then return head_faults[why] end
+  if noted.seq == 0 then return nil end
+  local row = self.store:after(noted.seq - 1)[1]
+  if not row or row.hash ~= noted.hash then return "its last entries are damaged or missing" end
+end
+
+--- From here on a damaged journal, opened for looking, gives what can be read of it.
+function journal:salvage() self.broken = true end
+
+-- The entries that can be read and understood.
+local function remains(self)
+  local found = {}
+  for _, row in ipairs(self.store:remains()) do
+    if type(row.data) == "string" and pcall(value.decode, row.data) then table.insert(found, row) end
   end
-  return self
+  return found
 end
 
 -- A rehearsal's sweep kills this process at a chosen write: DRLUA_KILL_WRITE is
--- "before:17" or "after:17", and means something in a rehearsal only.
+-- "before:17", "within:17" (written, and not yet noted in head) or "after:17", and means
+-- something in a rehearsal only.
 local function read_kill()
   if not sys.getenv("DRLUA_REHEARSAL") then return nil end
   local moment, n = (sys.getenv("DRLUA_KILL_WRITE") or ""):match("^(%l+):(%d+)$")
@@ -111,68 +169,218 @@ local function kill_at(self, moment)
   if self.kill.moment == moment and self.kill.write == self.writes then sys.kill(sys.pid(), "KILL") end
 end
 
+-- Ends the ownership of this process, for good.
+local function lose(self, text)
+  self.lost = text
+  control.raise("journal", text, { fenced = true })
+end
+
+local function taken_over(self)
+  local ok, owner = pcall(value.decode, self.meta_text.process or "")
+  owner = ok and type(owner) == "table" and owner or {}
+  lose(self, ("the run was taken over: process %s on %s works on it%s. This one has stopped, and sends nothing more"):format(
+    tostring(owner.pid or "?"), tostring(owner.host or "?"),
+    owner.since and " since " .. clock.format(owner.since, "rfc3339") or ""))
+end
+
+-- Reads what others have appended since.
+local function catch_up(self)
+  local rows = self.store:after(self.newest.seq)
+  local fault = chain.fault(rows, self.newest)
+  if fault then damaged(self, fault) end
+  for _, row in ipairs(rows) do
+    advance(self, row)
+    if self.loaded and not hidden[row.kind] then table.insert(self.loaded, row) end
+  end
+  if self.epoch and self.epochs > self.epoch then taken_over(self) end
+  return #rows
+end
+
+local function follow(self)
+  if self.store:newest() == self.newest.hash then return end
+  if catch_up(self) == 0 then
+    damaged(self, { text = "its newest entries are gone since this process wrote them" })
+  end
+end
+
+-- Before anything is written under the owner's epoch.
+local function check_owner(self)
+  if not self.epoch then return end
+  if self.lost then lose(self, self.lost) end
+  local gone = self.held and self.held()
+  if gone then
+    lose(self, ("the lock %s was removed or replaced while this process held it, so another run may work on the same "
+      .. "resources. This one has stopped, and sends nothing more. See what `drlua runs` lists before it is resumed")
+      :format(gone))
+  end
+end
+
+local function append(self, kind, path, text, at)
+  check_owner(self)
+  at = at or clock.now()
+  if self.store.format == 1 then return self.store:insert_plain(at, kind, path, text) end
+  for _ = 1, TRIES do
+    local former = self.newest
+    local entry = { seq = former.seq + 1, epoch = self.epoch or 0, time = at, kind = kind, path = path, data = text }
+    entry.hash = chain.hash(former.hash, entry)
+    if self.store:insert(entry, former.hash) then
+      advance(self, entry)
+      return entry.seq
+    end
+    follow(self)
+  end
+  self.store:refuse("others write to it without a pause", "busy")
+end
+
+-- Outside of a transaction an entry stands at once.
+local function note(self)
+  if not self.inside and self.store.format > 1 then self.store:mark(self.newest) end
+end
+
 --- Adds an event; data is a table of plain data. Returns its number, and the text of
--- data as events() would give it back. Raises a control error when it cannot be written.
+-- data as events() would give it back. Raises a control error when it cannot be written,
+-- with `fenced` when this process is no longer the run's owner.
 function journal:add(kind, path, data, at)
   local text = value.encode(data or {}, ("the data of %s"):format(path ~= "" and path or kind))
   kill_at(self, "before")
-  must(self, self.db:run("INSERT INTO events (time, kind, path, data) VALUES (?, ?, ?, ?)",
-    at or clock.now(), kind, path, text))
-  local seq = self.db:last_id()
+  local seq = append(self, kind, path, text, at)
+  self.loaded = nil
+  kill_at(self, "within")
+  note(self)
   kill_at(self, "after")
   return seq, text
+end
+
+local function select_events(rows, after)
+  local found = {}
+  for _, row in ipairs(rows) do
+    if not hidden[row.kind] and row.seq > after then table.insert(found, row) end
+  end
+  return found
 end
 
 --- All events after number `after` (default: all), with data still as text in the
 -- field `data`: value.decode it when it is needed.
 function journal:events(after)
-  return must(self, self.db:rows("SELECT seq, time, kind, path, data FROM events WHERE seq > ? ORDER BY seq",
-    after or 0))
+  if self.broken then return select_events(remains(self), after or 0) end
+  local loaded = self.loaded
+  if loaded and (after or 0) == 0 then
+    self.loaded = nil
+    return loaded
+  end
+  return self.store:events(after or 0)
 end
 
 --- Events of one kind, oldest first; after: a number, only those behind it.
 function journal:of_kind(kind, after)
-  return must(self, self.db:rows(
-    "SELECT seq, time, kind, path, data FROM events WHERE kind = ? AND seq > ? ORDER BY seq", kind, after or 0))
+  return self.store:of_kind(kind, after or 0)
+end
+
+local function newest_remaining(self, name)
+  local text
+  for _, row in ipairs(remains(self)) do
+    if row.kind == "meta" and row.path == name then text = row.data end
+  end
+  return text
 end
 
 --- Reads a value of the run's head, or writes it.
-function journal:meta(name, new)
-  if new ~= nil then
-    must(self, self.db:run("INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2",
-      name, value.encode(new, name)))
-    return new
+function journal:meta(name, given)
+  if given ~= nil then
+    append(self, "meta", name, value.encode(given, name))
+    note(self)
+    return given
   end
-  local rows = must(self, self.db:rows("SELECT value FROM meta WHERE name = ?", name))
-  return rows[1] and value.decode(rows[1].value)
+  local text
+  if self.broken then
+    text = newest_remaining(self, name)
+  else
+    text = self.meta_text[name] or self.store:meta(name)
+  end
+  return text and value.decode(text)
 end
 
 --- Keeps the source text of a file of the playbook.
 function journal:keep_source(path, text)
-  must(self, self.db:run("INSERT INTO sources VALUES (?1, ?2) ON CONFLICT (path) DO UPDATE SET text = ?2",
-    path, text))
+  local data = value.encode({ text = text }, path)
+  if self.source_text[path] == data then return end
+  append(self, "source", path, data)
+  note(self)
 end
 
 --- The kept sources: path -> text.
 function journal:sources()
+  if not next(self.source_text) then return self.store:sources() end
   local found = {}
-  for _, row in ipairs(must(self, self.db:rows("SELECT path, text FROM sources"))) do found[row.path] = row.text end
+  for path, data in pairs(self.source_text) do found[path] = value.decode(data).text end
   return found
+end
+
+local function copy(t)
+  local c = {}
+  for k, v in pairs(t) do c[k] = v end
+  return c
 end
 
 --- Makes several writes one transaction.
 function journal:together(fn)
-  must(self, self.db:exec("BEGIN IMMEDIATE"))
-  local ok, e = pcall(fn)
+  if self.inside then return fn() end
+  local before = { newest = self.newest, epoch = self.epoch, epochs = self.epochs, format = self.store.format,
+    meta_text = copy(self.meta_text), source_text = copy(self.source_text) }
+  self.store:begin()
+  self.inside = true
+  local ok, e = pcall(function()
+    if self.store.format > 1 then follow(self) end
+    fn()
+    self.store:commit()
+  end)
+  self.inside = nil
   if not ok then
-    self.db:exec("ROLLBACK")
+    self.store:rollback()
+    self.store.format, before.format = before.format, nil
+    for k, v in pairs(before) do self[k] = v end
+    self.epoch, self.loaded = before.epoch, nil
     error(errors.from(e), 0)
   end
-  must(self, self.db:exec("COMMIT"))
+  note(self)
 end
 
+-- Begins the chain over the entries of a journal of format 1.
+local function upgrade(self)
+  local events, meta, sources = self.store:upgrade()
+  for _, e in ipairs(events) do append(self, e.kind, e.path, e.data, e.time) end
+  for path, text in pairs(sources) do self:keep_source(path, text) end
+  for name, text in pairs(meta) do append(self, "meta", name, text) end
+end
+
+--- Makes this process the run's owner: from here on everything it writes is under a new
+-- epoch, and the former owner, should it still live, can write nothing more. owner: who it
+-- is, { pid, start_time, host, ... }; held: a function that returns the name of a lock
+-- that this process has lost, or nil.
+function journal:own(owner, held)
+  local old = self.store.format == 1
+  if old then self.store:before_upgrade() end
+  self:together(function()
+    if old then upgrade(self) end
+    self.epoch, self.held = self.epochs + 1, held
+    owner.epoch = self.epoch
+    self:meta("process", owner)
+  end)
+end
+
+--- Raises (a control error with `fenced`) when this process is no longer the run's owner;
+-- add() does so by itself.
+function journal:guard()
+  if not self.epoch then return end
+  check_owner(self)
+  follow(self)
+end
+
+--- The sentence of why this process is no longer the run's owner, or nil.
+function journal:lost_to() return self.lost end
+
 function journal:close()
-  self.db:close()
+  self.store:close()
 end
 
 return journal

@@ -3,6 +3,7 @@
 -- `begin` takes the locks, makes the journal, and writes down what was asked for;
 -- `reopen` reads a journal back and refuses an edited playbook; `conclude` says how a
 -- session ended, writes it down, and makes the report.
+local clock = require "native.clock"
 local control = require "run.control"
 local crypto = require "native.crypto"
 local duration = require "duration"
@@ -12,7 +13,6 @@ local facts = require "run.facts"
 local fs = require "native.fs"
 local history = require "run.history"
 local identity = require "run.identity"
-local journal = require "run.journal"
 local lock = require "run.lock"
 local params = require "run.params"
 local playbook = require "run.playbook"
@@ -66,23 +66,6 @@ local function head_of(s, loaded, values)
   return head
 end
 
--- The names of the locks, and the run's own: whatever a playbook locks, a run has one
--- process at a time.
-local function with_own(names, id)
-  local all = table.move(names, 1, #names, 1, {})
-  table.insert(all, lock.of_run(id))
-  return all
-end
-
-local function make_journal(state, id, locks)
-  local ok, j = pcall(journal.create, state:journal(id))
-  if ok then return j end
-  lock.release(locks)
-  fs.remove_tree(state:run(id))
-  local e = errors.from(j)
-  errors.raise { kind = "state", message = e.message }
-end
-
 -- A rehearsal changes nothing but its own simulator: it may not keep a real recovery
 -- from its lock, nor another rehearsal.
 local function lock_names(loaded, values)
@@ -93,28 +76,44 @@ local function lock_names(loaded, values)
   return names
 end
 
---- Begins a run: returns its session. options: out, operator, assume_yes. Raises
--- before anything is started when the locks are held or nothing can be written.
-function life.begin(state, loaded, values, options)
-  options.secrets = life.secrets(loaded, values)
-  local names = lock_names(loaded, values)
-  local id = state:new_run()
-  local ok, locks = pcall(lock.take, state:locks(), with_own(names, id), id)
+-- The locks and the journal of a new run, or neither, and no trace of it.
+local function make_run(store, id, names)
+  local ok, locks = pcall(store.lock, store, names, id)
   if not ok then
-    for _, name in ipairs(fs.list(state:run(id)) or {}) do fs.remove(state:run(id) .. "/" .. name) end
-    fs.remove(state:run(id))
+    store:forget(id)
     error(locks, 0)
   end
-  local fields = fields_of(loaded, values, options)
-  fields.id, fields.nonce, fields.journal = id, crypto.hex(crypto.random(16)), make_journal(state, id, locks)
+  local made, j = pcall(store.create, store, id)
+  if made then return locks, j end
+  locks:release()
+  store:forget(id)
+  error(j, 0)
+end
+
+-- Makes this process the run's owner, for as long as it holds the locks.
+local function own(j, locks)
+  local who = lock.self()
+  who.since = clock.now()
+  j:own(who, function() return locks:lost() end)
+end
+
+--- Begins a run in a store: returns its session. options: out, operator, assume_yes.
+-- Raises before anything is started when the locks are held or nothing can be written.
+function life.begin(store, loaded, values, options)
+  options.secrets = life.secrets(loaded, values)
+  local names = lock_names(loaded, values)
+  local id = store:new_run()
+  local fields, locks = fields_of(loaded, values, options), nil
+  fields.id, fields.nonce = id, crypto.hex(crypto.random(16))
+  locks, fields.journal = make_run(store, id, names)
   local s = session.new(fields)
-  s.locks, s.directory, s.targets = locks, state:run(id), playbook.targets(loaded.definition, loaded.environment)
+  s.locks, s.directory, s.targets = locks, store:run(id), playbook.targets(loaded.definition, loaded.environment)
   s.journal:together(function()
+    own(s.journal, locks)
     s.journal:meta("run", head_of(s, loaded, values))
     s.journal:meta("status", "running")
     s.journal:meta("locks", names)
     s.journal:meta("clock", s:anchored())
-    s.journal:meta("process", { pid = sys.pid(), start_time = sys.start_time(sys.pid()), host = s.host })
     keep_sources(s.journal, loaded)
   end)
   s:record("run_started", "", { user = s.user, host = s.host })
@@ -162,14 +161,24 @@ local function refuse_edited(j, loaded, id)
   end
 end
 
+local function note_takeover(s, former)
+  if lock.sees(former) ~= "unseen" then return end
+  s:note(("taken over by %s on %s from process %s on %s, whose life cannot be seen from here: should it still live, "
+    .. "it stops before its next call"):format(s.user, s.host, tostring(former and former.pid),
+    tostring(former and former.host)))
+end
+
 --- Opens a run to go on with it. Returns its session. options: as of begin, with
--- accept_changes, settle ("done" or "again"), rewinding (for rollback).
-function life.reopen(state, id, loaded, values, options)
+-- accept_changes, settle ("done" or "again"), rewinding (for rollback), takeover (from an
+-- owner whose life cannot be seen from here), journal (where it was opened for writing).
+function life.reopen(store, id, loaded, values, options)
   options.secrets = life.secrets(loaded, values)
-  local j = journal.open(state:journal(id))
+  local j = options.journal or store:open_run(id)
   local head = j:meta("run")
   if not options.accept_changes then refuse_edited(j, loaded, id) end
-  local locks = lock.take(state:locks(), with_own(j:meta("locks") or {}, id), id)
+  local former = j:meta("process")
+  local locks = store:lock(j:meta("locks") or {}, id, { takeover = options.takeover })
+  own(j, locks)
   local fields = fields_of(loaded, values, options)
   fields.id, fields.nonce, fields.journal, fields.started = id, head.nonce, j, head.started
   fields.history = history.read(j)
@@ -177,15 +186,15 @@ function life.reopen(state, id, loaded, values, options)
   fields.anchor = j:meta("clock")
   fields.settle_answer, fields.rewinding = options.settle, options.rewinding
   local s = session.new(fields)
-  s.locks, s.directory, s.targets = locks, state:run(id), head.targets or {}
+  s.locks, s.directory, s.targets = locks, store:run(id), head.targets or {}
   s.approvals_seen = { approved = s.history.last, refused = s.history.last }
   s.journal:meta("status", "running")
-  s.journal:meta("process", { pid = sys.pid(), start_time = sys.start_time(sys.pid()), host = s.host })
   if options.accept_changes then
     keep_sources(j, loaded)
     s:record("changes_accepted", "", { by = s.user })
     s.history.approvals = {}
   end
+  if options.takeover then note_takeover(s, former) end
   s:record(options.rewinding and "rollback_started" or "run_resumed", "", { user = s.user, host = s.host })
   s.history.refusals = {}
   s:emit("run_started", { title = loaded.definition.title, playbook = loaded.path, targets = s.targets,
@@ -206,6 +215,7 @@ life.sentence = sentence
 local function verdict(s, ok, e)
   if ok then return s.rolled_back and "rolled back" or "succeeded", 0, "run_succeeded" end
   local word = control.of(e)
+  if e.fenced then return "taken over", 1, "run_failed" end
   if s.stopping == "interrupt" and (word or e.kind == "cancelled") then return "interrupted", 130, "run_paused" end
   if word == "pause" or (s.stopping == "pause" and (word or e.kind == "cancelled")) then
     return "paused", 4, "run_paused"
@@ -261,22 +271,27 @@ end
 --- Concludes a session: writes the end down, makes the report, gives the locks back.
 -- ok, e: whether its body ended well, and the error if not. Returns { outcome, code,
 -- message, rto (nil before the service serves again), elapsed, facts, left, report }.
+-- A process that is no longer the run's owner ("taken over") writes nothing down.
 function life.conclude(s, ok, e)
   if ok then e = nil end -- what `run` returns is its own
+  local lost = s.journal:lost_to()
+  if lost then
+    ok, e = false, errors.new { kind = "control", control = "journal", message = lost, fenced = true }
+  end
   local outcome, code, event = verdict(s, ok, e)
   local result = { outcome = outcome, code = code, message = e and s.secrets:mask(sentence(e)) or nil, error = e,
     rto = recovery_time(s, outcome), elapsed = math.max(0, s:now() - (s.incident or s.started)),
     under_way = s.secrets:mask(s:under_way()) }
   if outcome == "interrupted" then result.message = "interrupted" end
-  local kept = record_end(s, result, e)
-  if kept then make_report(s, result) end
+  local kept = lost or record_end(s, result, e)
+  if kept and not lost then make_report(s, result) end
   if not kept and not result.message then result.message = "the journal could not be written at the end" end
   local rpo = result.facts and result.facts.measures.rpo
   s:emit(event, { outcome = outcome, error = result.message, rto = result.rto,
     elapsed = not result.rto and result.elapsed or nil, rpo = rpo and rpo.seconds, rpo_rows = rpo and rpo.rows,
     targets = s.targets, report = result.report, left = result.left and next(result.left) and result.left or nil,
     reason = e and (e.reason or (outcome == "interrupted" and "interrupt")) or nil, step = e and e.step })
-  lock.release(s.locks)
+  s.locks:release()
   s.journal:close()
   return result
 end
@@ -284,11 +299,7 @@ end
 --- The state a run is in: its status, or "stopped" when its process is gone.
 function life.status(j)
   local status = j:meta("status")
-  local process = j:meta("process")
-  if status == "running" and process and process.host == sys.hostname()
-    and sys.start_time(process.pid) ~= process.start_time then
-    return "stopped"
-  end
+  if status == "running" and lock.sees(j:meta("process")) == "dead" then return "stopped" end
   return status
 end
 

@@ -1,6 +1,7 @@
---- The state directory: where runs, locks and rehearsals are kept.
+--- The state directory: the store (store.lua) that keeps runs and locks in files.
 --
 --     STATE/runs/RUN/journal.db     what happened, see journal.lua
+--     STATE/runs/RUN/head           number and hash of its newest entry
 --     STATE/runs/RUN/report.md      written at the run's end
 --     STATE/locks/NAME              see lock.lua
 --
@@ -9,6 +10,7 @@ local clock = require "native.clock"
 local errors = require "errors"
 local fs = require "native.fs"
 local journal = require "run.journal"
+local lock = require "run.lock"
 local sys = require "native.sys"
 
 local state = {}
@@ -73,8 +75,10 @@ end
 
 function state:runs() return self.path .. "/runs" end
 function state:locks() return self.path .. "/locks" end
+
+--- The directory of a run.
 function state:run(id) return self.path .. "/runs/" .. id end
-function state:journal(id) return self:run(id) .. "/journal.db" end
+local function journal_path(self, id) return self:run(id) .. "/journal.db" end
 
 -- Words for runs of one minute, in the order of the alphabet, so that ids sort by time:
 -- after `last` (nil: the first run of the minute) comes one a little further on.
@@ -108,11 +112,43 @@ function state:new_run()
   errors.raise { kind = "state", message = "more runs in this minute than there are names" }
 end
 
---- The ids of all runs, oldest first.
+--- Makes the journal of a new run; where that fails nothing of the run stays.
+function state:create(id)
+  local ok, j = pcall(journal.create, journal_path(self, id))
+  if ok then return j end
+  fs.remove_tree(self:run(id))
+  errors.raise { kind = "state", message = errors.from(j).message }
+end
+
+--- Removes the directory of a run that did not begin.
+function state:forget(id) fs.remove_tree(self:run(id)) end
+
+--- Opens the journal of a run; options as of journal.open.
+function state:open_run(id, options) return journal.open(journal_path(self, id), options) end
+
+--- Takes locks for a run: its own, and those of `names`. options: takeover. See lock.lua.
+function state:lock(names, id, options)
+  local all = table.move(names, 1, #names, 1, {})
+  table.insert(all, lock.of_run(id))
+  return lock.take(self:locks(), all, id, options)
+end
+
+-- The names in runs/: none where there is no such directory yet.
+local function run_names(self)
+  local names, message, kind = fs.list(self:runs())
+  if not names and kind ~= "missing" then
+    errors.raise { kind = "state", message = ("the state directory %s cannot be read: %s"):format(self.path,
+      message) }
+  end
+  return names or {}
+end
+
+--- The ids of all runs, oldest first. Raises when they cannot be read.
 function state:ids()
   local ids = {}
-  for _, name in ipairs(fs.list(self:runs()) or {}) do
-    if fs.stat(self:journal(name)) then table.insert(ids, name) end
+  for _, name in ipairs(run_names(self)) do
+    local found, _, kind = fs.stat(journal_path(self, name))
+    if found or kind == "denied" then table.insert(ids, name) end
   end
   table.sort(ids)
   return ids
@@ -120,7 +156,7 @@ end
 
 local function is_rehearsal(self, id)
   local ok, rehearsal = pcall(function()
-    local j = journal.open(self:journal(id), { readonly = true })
+    local j = self:open_run(id, { readonly = true })
     local head = j:meta("run")
     j:close()
     return head and head.rehearsal
