@@ -51,7 +51,7 @@ $(BUILD)/chunks_data.o: $(EMBEDDED) scripts/embed scripts/compile_chunks.lua $(B
 	@$(BUILD)/drlua-stage1 script scripts/compile_chunks.lua $(BUILD)/chunks $(EMBEDDED)
 	@cd $(BUILD)/chunks && ../../scripts/embed -t compiled $(EMBEDDED) > data.S && $(CC) -c -o ../chunks_data.o data.S
 
-$(MODELS): stdlib/aws/compiler.lua scripts/compile_models.lua scripts/models.txt \
+$(MODELS): stdlib/aws/compiler.lua stdlib/aws/constraints.lua scripts/compile_models.lua scripts/models.txt \
   engine/model/model.h | $(BUILD)/drlua-stage1
 	@test -d build/botocore/data || scripts/setup
 	@$(BUILD)/drlua-stage1 script scripts/compile_models.lua build/botocore/data $@ build/docs.bin

@@ -4,10 +4,10 @@
  *   0 "DRM1"  4 length  8 CRC-32 of all that follows  12 version
  *   16 sections, each offset and length: strings, shapes, shape index,
  *      operations, operation index, metadata, exceptions, waiters, paginators,
- *      endpoint rules, names
- *   104 shape count, operation count, exception count
- *   116 protocol, offered protocols, flags, 0
- *   120 pool offsets: service, API version, target prefix, JSON version, XML
+ *      endpoint rules, names, constraints
+ *   112 shape count, operation count, exception count
+ *   124 protocol, offered protocols, flags, 0
+ *   128 pool offsets: service, API version, target prefix, JSON version, XML
  *       namespace */
 #include "model.h"
 
@@ -17,7 +17,7 @@
 
 #include "pack.h"
 
-enum { HEADER_SIZE = 140, VERSION = 1, SECTIONS = 11 };
+enum { HEADER_SIZE = 148, VERSION = 2, SECTIONS = 12 };
 
 struct chunk {
     struct chunk *next;
@@ -57,7 +57,7 @@ static bool open_sections(struct model *m)
     struct part *parts[SECTIONS] = {&m->strings,     &m->shape_bytes,   &m->shape_index,
                                     &m->op_bytes,    &m->op_index,      &m->meta,
                                     &m->exceptions,  &m->cold[WAITERS], &m->cold[PAGINATORS],
-                                    &m->cold[RULES], &m->cold[NAMES]};
+                                    &m->cold[RULES], &m->cold[NAMES],   &m->cold[CONSTRAINTS]};
     for (int i = 0; i < SECTIONS; i++) {
         uint32_t at = pack_u32(m->bytes + 16 + i * 8);
         uint32_t n = pack_u32(m->bytes + 20 + i * 8);
@@ -66,9 +66,9 @@ static bool open_sections(struct model *m)
                                   "outside of it");
         *parts[i] = (struct part){m->bytes + at, m->bytes + at + n};
     }
-    m->shape_count = pack_u32(m->bytes + 104);
-    m->op_count = pack_u32(m->bytes + 108);
-    m->exception_count = pack_u32(m->bytes + 112);
+    m->shape_count = pack_u32(m->bytes + 112);
+    m->op_count = pack_u32(m->bytes + 116);
+    m->exception_count = pack_u32(m->bytes + 120);
     if ((size_t)(m->op_index.end - m->op_index.p) / 4 < m->op_count ||
         (size_t)(m->shape_index.end - m->shape_index.p) / 4 < ((size_t)m->shape_count + 7) / 8 ||
         m->exception_count > (size_t)(m->exceptions.end - m->exceptions.p))
@@ -80,12 +80,12 @@ static bool open_head(struct model *m)
 {
     struct span *texts[] = {&m->service, &m->api_version, &m->target_prefix, &m->json_version,
                             &m->xml_namespace};
-    bool bad = m->bytes[116] >= PROTOCOLS;
-    m->protocol = bad ? QUERY : (enum protocol)m->bytes[116];
-    m->offered = m->bytes[117];
-    m->query_compatible = m->bytes[118] & 1;
+    bool bad = m->bytes[124] >= PROTOCOLS;
+    m->protocol = bad ? QUERY : (enum protocol)m->bytes[124];
+    m->offered = m->bytes[125];
+    m->query_compatible = m->bytes[126] & 1;
     for (int i = 0; i < 5; i++)
-        *texts[i] = pool_text(m, pack_u32(m->bytes + 120 + i * 4), &bad);
+        *texts[i] = pool_text(m, pack_u32(m->bytes + 128 + i * 4), &bad);
     if (bad)
         return model_fault(m, "the service model is damaged: bad header");
     return true;

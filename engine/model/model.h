@@ -141,7 +141,7 @@ struct part {
     const uint8_t *p, *end;
 };
 
-enum cold { WAITERS, PAGINATORS, RULES, NAMES, COLD_PARTS };
+enum cold { WAITERS, PAGINATORS, RULES, NAMES, CONSTRAINTS, COLD_PARTS };
 
 struct route;
 

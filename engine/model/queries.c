@@ -96,6 +96,11 @@ static int m_rules(lua_State *L)
     return push_packed(L, RULES, "endpoint_rules");
 }
 
+static int m_constraints(lua_State *L)
+{
+    return push_packed(L, CONSTRAINTS, "constraints");
+}
+
 /* m:raw_metadata() -> the model's metadata as AWS writes it */
 static int m_raw_metadata(lua_State *L)
 {
@@ -204,5 +209,6 @@ const luaL_Reg model_queries[] = {
     {"waiters", m_waiters},
     {"paginators", m_paginators},
     {"endpoint_rules", m_rules},
+    {"constraints", m_constraints},
     {NULL, NULL},
 };

@@ -5,12 +5,13 @@
 -- are packed (CBOR in zlib) because they are wanted rarely: waiters, paginators,
 -- endpoint rules, the names of shapes. Shapes that encode alike are stored once, so
 -- a model holds its handful of plain strings and numbers and not one for each name.
--- What the codec never needs is left out: documentation, patterns, enumerations.
+-- What the codec never needs is left out (documentation), or packed (constraints).
 local codec = require "native.model"
+local constraints = require "aws.constraints"
 
 local compiler = {}
 
-local VERSION = 1
+local VERSION = 2
 local PROTOCOLS = { query = 0, ec2 = 1, json = 2, ["rest-json"] = 3, ["rest-xml"] = 4,
   ["smithy-rpc-v2-cbor"] = 5 }
 -- The order in which botocore chooses among the protocols that a service offers.
@@ -458,7 +459,7 @@ local function packed(value)
 end
 
 local function assemble(sections, counts, head)
-  local at, table_of, blob = 140, {}, {}
+  local at, table_of, blob = 148, {}, {}
   for i, section in ipairs(sections) do
     table_of[i] = string.pack("<I4I4", at, #section)
     blob[i] = section
@@ -504,7 +505,7 @@ function compiler.compile(model, parts)
   local counts = string.pack("<I4I4I4", state.count, operation_count, exception_count)
   return assemble({ table.concat(state.pool.parts), shapes, shape_index, operations,
     operation_index, codec.cbor(metadata), exceptions, packed(parts.waiters),
-    packed(parts.paginators), packed(parts.endpoint_rules), names }, counts, head)
+    packed(parts.paginators), packed(parts.endpoint_rules), names, packed(constraints.collect(model)) }, counts, head)
 end
 
 return compiler

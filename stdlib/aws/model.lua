@@ -67,9 +67,23 @@ function Model:parse(operation, answer, options)
   return output, problem, id
 end
 
-for _, name in ipairs { "validate", "route", "parse_request", "serialize_response",
+--- Checks an input without making a request of it.
+-- @param options as of serialize; `constraints = true` also checks what the models demand of
+--   lengths, values, patterns and enumerations, as the services do (see aws/constraints.lua)
+-- @return true; or nil, a message, "invalid", and, of constraints, the list of faults
+--   { path, value, constraint }: the message is then AWS's ("1 validation error detected: ...")
+function Model:validate(operation, input, options)
+  local valid, message, kind = self.handle:validate(operation, input, options)
+  if not (options and options.constraints) then return valid, message, kind end
+  local constraints = require "aws.constraints"
+  local faults = constraints.faults(self.handle:constraints(), operation, input or {})
+  if #faults > 0 then return nil, constraints.sentence(faults), "invalid", faults end
+  return valid, message, kind
+end
+
+for _, name in ipairs { "route", "parse_request", "serialize_response",
   "serialize_error", "metadata", "raw_metadata", "operations", "operation", "find",
-  "shape", "waiters", "paginators", "endpoint_rules" } do
+  "shape", "waiters", "paginators", "endpoint_rules", "constraints" } do
   Model[name] = function(self, ...) return self.handle[name](self.handle, ...) end
 end
 

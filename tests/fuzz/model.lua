@@ -32,11 +32,13 @@ local function use(m)
   m:waiters()
   m:paginators()
   m:endpoint_rules()
+  local constraints = m:constraints()
   for i, name in ipairs(m:operations() or {}) do
     if i > 3 then break end
     local op = m:operation(name)
     if op and op.input then m:shape(op.input) end
     m:find(name)
+    pcall(require("aws.constraints").faults, constraints, name, { a = "x", b = { "y" }, c = { k = "v" } })
     m:serialize(name, { a = "x", b = { "y" }, c = { k = "v" } })
     m:parse(name, { status = 200, headers = { h = "1" }, body = "<a><b>c</b></a>" })
     m:parse(name, { status = 200, headers = { h = "1" }, body = '{"a":"b"}' })
