@@ -68,7 +68,8 @@ local function sign(c, wire, body)
   c.skew = c.client.clock.skew or 0
   sign_with.time = c.client.clock.now() + c.skew
   sign_with.sign_body_header = sign_with.always_hashed or body == nil or body == ""
-  sign_with.payload_hash = type(body) == "table" and "UNSIGNED-PAYLOAD" or nil
+  sign_with.payload_hash = type(body) == "table"
+    and (c.request.headers["x-amz-content-sha256"] or "UNSIGNED-PAYLOAD") or nil
   wire.sign = sign_with
 end
 

@@ -227,6 +227,46 @@ local function default_header(name, value)
   end
 end
 
+-- Glacier wants the SHA-256 of an archive, and the root of the tree of those of its
+-- mebibytes (Glacier developer guide, "Computing Checksums").
+local MEBIBYTE = 1024 * 1024
+
+local function hash_part(body, offset, length)
+  if type(body) == "string" then return crypto.sha256(body:sub(offset + 1, offset + length)) end
+  return assert(crypto.hash_file("sha256", body.file, (body.offset or 0) + offset, length))
+end
+
+local function body_size(body)
+  if type(body) == "string" then return #body end
+  return body.length or require("native.fs").stat(body.file).size - (body.offset or 0)
+end
+
+local function tree_hash(body)
+  local level, size = {}, body_size(body)
+  for offset = 0, math.max(size - 1, 0), MEBIBYTE do
+    table.insert(level, hash_part(body, offset, math.min(MEBIBYTE, size - offset)))
+  end
+  while #level > 1 do
+    local above = {}
+    for i = 1, #level, 2 do
+      table.insert(above, level[i + 1] and crypto.sha256(level[i] .. level[i + 1]) or level[i])
+    end
+    level = above
+  end
+  return crypto.hex(level[1])
+end
+
+local glacier_version = default_header("x-amz-glacier-version", "2012-06-01")
+
+local function glacier_archive(request)
+  glacier_version(request)
+  local body = request.body or ""
+  default_header("x-amz-content-sha256", crypto.hex(hash_part(body, 0, body_size(body))))(request)
+  default_header("x-amz-sha256-tree-hash", tree_hash(body))(request)
+end
+
+local ARCHIVE = { input = glacier_input, request = glacier_archive }
+
 local function template_body(output)
   local text = output.TemplateBody
   if type(text) == "string" and text:find("^%s*{") then
@@ -250,7 +290,8 @@ local TABLE = {
     ListObjectVersions = S3_LIST, GetBucketLocation = { input = s3_input, output = bucket_location } },
   s3control = { ["*"] = { request = account_in_rules } },
   dynamodb = { ["*"] = { answer = dynamodb_answer } },
-  glacier = { ["*"] = { input = glacier_input, request = default_header("x-amz-glacier-version", "2012-06-01") } },
+  glacier = { ["*"] = { input = glacier_input, request = glacier_version }, UploadArchive = ARCHIVE,
+    UploadMultipartPart = ARCHIVE },
   apigateway = { ["*"] = { request = default_header("accept", "application/json") } },
   cloudformation = { GetTemplate = { output = template_body } },
 }

@@ -176,11 +176,19 @@ local function cluster_of(service, model, options)
   return { members = members }
 end
 
+-- Two services that AWS has left behind take nothing newer than Signature Version 2.
+local function check_signature(service, metadata)
+  if metadata.signature_version ~= "v2" then return end
+  caller.misuse(nil, "aws.%s: %s takes only Signature Version 2, which drlua does not speak: use the AWS CLI, or move "
+    .. "to a newer service", service, metadata.service_full_name or service)
+end
+
 --- The parts of a client of a service: see aws/client.lua.
 function session.parts(service, model, options)
   check(service, options)
   local cfg, key = config_of(options.profile)
   local metadata = model:metadata()
+  check_signature(service, metadata)
   local loaded = settings.load { config = cfg, service_id = metadata.service_id or service,
     region = check_region(options.region) }
   local first = options.cluster_endpoints and options.cluster_endpoints[1]

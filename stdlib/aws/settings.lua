@@ -13,7 +13,9 @@ for name in ([[ap-northeast-1 ap-south-1 ap-southeast-1 ap-southeast-2 aws-globa
   eu-central-1 eu-north-1 eu-west-1 eu-west-2 eu-west-3 sa-east-1 us-east-1 us-east-2 us-west-1
   us-west-2]]):gmatch("%S+") do legacy_sts[name] = true end
 
-local function one_of(cfg, variables, property, choices, otherwise)
+--- A setting that is one of some words, in either case; anything else is an error that
+-- names its place.
+function settings.one_of(cfg, variables, property, choices, otherwise)
   local value, where = cfg:setting(variables, property)
   if value == nil then return otherwise end
   local low = tostring(value):lower()
@@ -26,12 +28,18 @@ local function one_of(cfg, variables, property, choices, otherwise)
   }
 end
 
-local function number(cfg, variables, property, otherwise)
+--- A setting that is a number, above `above` where that is given; anything else is an
+-- error that names its place.
+function settings.number(cfg, variables, property, otherwise, above)
   local value, where = cfg:setting(variables, property)
   if value == nil then return otherwise end
-  return math.tointeger(tonumber(value)) or tonumber(value)
-    or errors.raise { kind = "invalid", message = ("%s: a number expected, got %s"):format(where, tostring(value)) }
+  local found = math.tointeger(tonumber(value)) or tonumber(value)
+  if found and found == found and math.abs(found) < math.huge and (not above or found > above) then return found end
+  errors.raise { kind = "invalid", message = ("%s: a number%s expected, got %s"):format(where,
+    above and " above " .. above or "", tostring(value)) }
 end
+
+local one_of, number = settings.one_of, settings.number
 
 --- A service id as in names of variables (AWS_ENDPOINT_URL_ROUTE_53) and sections.
 local function identifier(service_id)

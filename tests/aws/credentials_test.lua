@@ -603,3 +603,72 @@ t.test("a role is assumed in the region that the call is for, not in its profile
   world.role = { role_arn = "arn:aws:iam::1:role/r" }
   check("the client's role", "us-west-2")
 end)
+
+local function imds(script, env, settings_of)
+  require("aws.credentials.instance").reset()
+  local asked = 0
+  env = env or {}
+  env.AWS_EC2_METADATA_DISABLED = env.AWS_EC2_METADATA_DISABLED or "false"
+  local ok, set = pcall(resolve, { env = env, files = settings_of and config(settings_of) or nil,
+    http = function(request)
+      if request.url:find("169.254.170", 1, true) then return nil, "no route", "connect" end
+      asked = asked + 1
+      local step = script[math.min(asked, #script)]
+      if not step then return nil, "no route to host", "connect" end
+      if step ~= "" then return { status = step, headers = {}, body = "" } end
+      local body = "token"
+      if request.method == "GET" then
+        body = request.url:find("role$") and '{"AccessKeyId":"I","SecretAccessKey":"S","Token":"T"}' or "role"
+      end
+      return { status = 200, headers = {}, body = body }
+    end })
+  return ok and set.access_key_id, asked, not ok and tostring(set) or nil
+end
+
+t.test("an instance's service that has answered is given four attempts, a silent one a single one", function()
+  t.equal({ imds { 503, 503, 503, "" } }, { "I", 6 })
+  t.equal({ imds { "", 503, false, "" } }, { "I", 5 })
+  local set, asked = imds { false }
+  t.equal({ set, asked }, { false, 1 })
+  set, asked = imds { 503 }
+  t.equal({ set, asked }, { false, 4 })
+  set, asked = imds({ 503 }, { AWS_METADATA_SERVICE_NUM_ATTEMPTS = "2" })
+  t.equal({ set, asked }, { false, 2 })
+  set, asked = imds({ false }, { AWS_METADATA_SERVICE_NUM_ATTEMPTS = "3" })
+  t.equal({ set, asked }, { false, 3 })
+end)
+
+t.test("settings of the instance's service that are none are errors with their place", function()
+  for _, row in ipairs {
+    { "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ec2_metadata_service_endpoint_mode", "IPv5",
+      "one of ipv4, ipv6 expected" },
+    { "AWS_EC2_METADATA_SERVICE_ENDPOINT", "ec2_metadata_service_endpoint", "not a uri", "a URL" },
+    { "AWS_METADATA_SERVICE_TIMEOUT", "metadata_service_timeout", "abc", "a number above 0 expected" },
+    { "AWS_METADATA_SERVICE_TIMEOUT", "metadata_service_timeout", "0", "a number above 0 expected" },
+    { "AWS_METADATA_SERVICE_TIMEOUT", "metadata_service_timeout", "nan", "a number above 0 expected" },
+    { "AWS_METADATA_SERVICE_NUM_ATTEMPTS", "metadata_service_num_attempts", "-1", "a number above 0 expected" },
+  } do
+    local _, asked, why = imds({ "" }, { [row[1]] = row[3] })
+    t.contains(why, row[1] .. ": " .. row[4])
+    t.equal(asked, 0)
+    _, asked, why = imds({ "" }, {}, ("[default]\n%s = %s"):format(row[2], row[3]))
+    t.contains(why, "/h/.aws/config:2: " .. row[4])
+    t.equal(asked, 0)
+  end
+  local _, _, why = imds({ "" }, { AWS_EC2_METADATA_DISABLED = "yes" })
+  t.contains(why, "AWS_EC2_METADATA_DISABLED: true or false expected, got yes")
+  t.equal(imds({ "" }, { AWS_EC2_METADATA_SERVICE_ENDPOINT = "http://127.0.0.1:1338/" }), "I")
+end)
+
+t.test("keys of blanks are none, and what stands around a key is no part of it", function()
+  t.raises("no AWS credentials found", resolve, { env = { AWS_ACCESS_KEY_ID = " ", AWS_SECRET_ACCESS_KEY = "\t" } })
+  t.raises("half of a key pair: AWS_SECRET_ACCESS_KEY is missing", resolve,
+    { env = { AWS_ACCESS_KEY_ID = "A", AWS_SECRET_ACCESS_KEY = " " } })
+  t.equal(keys(resolve { env = { AWS_ACCESS_KEY_ID = " A\n", AWS_SECRET_ACCESS_KEY = "S ",
+    AWS_SESSION_TOKEN = "T\n" } }), { "A", "S", "T" })
+end)
+
+t.test("a role's duration that is no number is an error with its place", function()
+  t.raises("/h/.aws/config:3: duration_seconds: a number of seconds expected, got 1h", resolve, { files = config
+    "[default]\nrole_arn = arn:aws:iam::1:role/r\nduration_seconds = 1h\nsource_profile = b\n[profile b]\n" })
+end)

@@ -78,3 +78,43 @@ t.test("a page size goes as text where the service takes text", function()
   client:pages("list_hosted_zones", {}, { page_size = 20 })()
   t.matches(server.requests[1].target, "maxitems=20")
 end)
+
+t.test("Glacier: an archive goes with its SHA-256 and its tree hash, from memory or a file", function()
+  local crypto, files = require "native.crypto", require "files"
+  local sigv4 = require "aws.sigv4"
+  local client, server = start("glacier", { status = 201 })
+  local mebibyte = 1024 * 1024
+  local sum = crypto.sha256
+  local a, b, c = ("a"):rep(mebibyte), ("b"):rep(mebibyte), "c"
+  local function check(body, plain, tree)
+    client:upload_archive { vaultName = "v", body = body }
+    local request = server.requests[#server.requests]
+    t.equal(request.body == plain, true)
+    t.equal(fake.header(request, "x-amz-content-sha256"), crypto.hex(sum(plain)))
+    t.equal(fake.header(request, "x-amz-sha256-tree-hash"), crypto.hex(tree))
+    t.equal(fake.header(request, "x-amz-glacier-version"), "2012-06-01")
+    local region, why = sigv4.verify { method = request.method, uri = request.target, headers = request.headers,
+      body = request.body, lookup = function() return KEYS.secret_access_key end }
+    t.equal(region, "us-west-2", why)
+  end
+  check(a .. b .. c, a .. b .. c, sum(sum(sum(a) .. sum(b)) .. sum(c)))
+  check("", "", sum "")
+  files.temporary(function(directory)
+    local path = directory .. "/archive"
+    files.write(path, a .. b .. c)
+    check({ file = path }, a .. b .. c, sum(sum(sum(a) .. sum(b)) .. sum(c)))
+    check({ file = path, offset = mebibyte }, b .. c, sum(sum(b) .. sum(c)))
+    check({ file = path, offset = mebibyte, length = 5 }, "bbbbb", sum "bbbbb")
+  end)
+  client:upload_multipart_part { vaultName = "v", uploadId = "u", range = "bytes 0-0/*", body = "c", checksum = "mine" }
+  t.equal(fake.header(server.requests[#server.requests], "x-amz-sha256-tree-hash"), "mine")
+end)
+
+t.test("services that take only Signature Version 2 are refused by name", function()
+  for _, service in ipairs { "sdb", "importexport" } do
+    local e = t.raises("takes only Signature Version 2, which drlua does not speak", function()
+      return aws[service] { region = "us-east-1", credentials = KEYS }
+    end)
+    t.equal(e.kind, "misuse")
+  end
+end)

@@ -9,7 +9,12 @@ local function fault(text, ...)
 end
 
 local function value(text)
-  if text ~= "" then return text end
+  if text and text:find "%S" then return text end
+end
+
+-- Of a shell's variable: what stands around a key is no part of it.
+local function key(text)
+  return value(text) and text:match "^%s*(.-)%s*$"
 end
 
 local function partial(what, missing)
@@ -19,14 +24,14 @@ end
 --- AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 function profile.from_environment(context)
   local env = context.env
-  local id, secret = value(env.AWS_ACCESS_KEY_ID), value(env.AWS_SECRET_ACCESS_KEY)
+  local id, secret = key(env.AWS_ACCESS_KEY_ID), key(env.AWS_SECRET_ACCESS_KEY)
   if not id and not secret then return nil, "AWS_ACCESS_KEY_ID is not set" end
   if not id then partial("the environment", "AWS_ACCESS_KEY_ID") end
   if not secret then partial("the environment", "AWS_SECRET_ACCESS_KEY") end
   return {
     access_key_id = id,
     secret_access_key = secret,
-    session_token = value(env.AWS_SESSION_TOKEN) or value(env.AWS_SECURITY_TOKEN),
+    session_token = key(env.AWS_SESSION_TOKEN) or key(env.AWS_SECURITY_TOKEN),
     account_id = value(env.AWS_ACCOUNT_ID),
     source = "the environment",
   }
@@ -99,16 +104,25 @@ end
 
 local base_of
 
+local function duration_of(properties, where)
+  local text = value(properties.duration_seconds)
+  local seconds = math.tointeger(tonumber(text))
+  if not text or seconds and seconds > 0 then return seconds end
+  errors.raise { kind = "invalid",
+    message = ("%s: duration_seconds: a number of seconds expected, got %s"):format(where.duration_seconds, text) }
+end
+
 --- The role of a profile, assumed with the credentials that it names. visited: the
 -- names of the profiles that led here, in order.
 local function assume(context, name, sources, visited)
-  local properties = context.config:profile(name)
+  local properties, where = context.config:profile(name)
+  local duration = duration_of(properties, where)
   local base = base_of(context, name, properties, sources, visited)
   return require("aws.credentials.role").assume(context, {
     role_arn = properties.role_arn,
     role_session_name = value(properties.role_session_name),
     external_id = value(properties.external_id),
-    duration_seconds = math.tointeger(tonumber(properties.duration_seconds)),
+    duration_seconds = duration,
     mfa_serial = value(properties.mfa_serial),
     region = value(properties.region),
   }, base)
