@@ -35,12 +35,16 @@
 ---@field timeout? drlua.duration
 ---@field retries? integer|{ times: integer, every: drlua.duration? }
 ---@field risk? "read"|"reversible"|"irreversible"
----@field approve? boolean|string|(fun(p: table): string)|{ text: (string|fun(p: table): string)?, people: integer?, deadline: drlua.duration? }
+---@field approve? boolean|string|{ text: string?, people: integer?, deadline: drlua.duration? }
 ---@field done? fun(): any
----@field undo? fun(result: any)
+---@field goal? fun(): any
+---@field within? drlua.duration
+---@field undo? false|fun(result: any, reads: table?)|{ [1]: fun(result: any, reads: table?), partial: boolean? }
+---@field partial? boolean
 ---@field when? any|fun(): any
 ---@field optional? boolean
 ---@field repeatable? boolean
+---@field fresh_calls? boolean
 
 ---@class drlua.error
 ---@field kind string

@@ -103,6 +103,11 @@ function operator:ask_failure(st, e)
   return "skip", "skipped by the operator: " .. reason
 end
 
+--- A question with yes or no.
+function operator:confirm(text)
+  return choose(self, text, { "yes", "no" })
+end
+
 --- Whether a call in doubt took effect: "done" or "again". Pauses the run when the input
 -- ends.
 function operator:ask_settled(st, what, intent)

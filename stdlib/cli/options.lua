@@ -21,7 +21,8 @@ options.verbs = {
     limit = true, jobs = true, policy = true } },
   resume = { on = "run", own = { yes = false, ["accept-changes"] = false, from = true, skip = true, because = true,
     settle = true, set = true, takeover = false } },
-  rollback = { on = "run", own = { yes = false, ["accept-changes"] = false, set = true, takeover = false } },
+  rollback = { on = "run", own = { yes = false, ["accept-changes"] = false, settle = true, set = true,
+    takeover = false } },
   approve = { on = "run", words = 2, own = { no = false, as = true } },
   pause = { on = "run", own = {} },
   runs = { own = {} },
@@ -86,7 +87,7 @@ local function read_option(parsed, verb, known, words, i)
   end
   if takes then
     parsed[name] = parsed[name] and type(parsed[name]) == "table" and parsed[name] or value
-    if name == "set" or name == "fault" then
+    if name == "set" or name == "fault" or name == "settle" then
       parsed.lists[name] = parsed.lists[name] or {}
       table.insert(parsed.lists[name], value)
     end

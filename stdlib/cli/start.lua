@@ -7,12 +7,12 @@ local operator = require "cli.operator"
 local options = require "cli.options"
 local params = require "run.params"
 local planner = require "run.planner"
-local rollback = require "run.rollback"
 local screen = require "cli.screen"
 local signal = require "native.signal"
 local store = require "run.store"
 local summary = require "cli.summary"
 local task = require "task"
+local undo = require "run.undo"
 
 local start = {}
 
@@ -111,10 +111,14 @@ local function reopen(parsed, extra)
   local head = j:meta("run")
   local status = life.status(j)
   extra.journal = j
-  if status == "succeeded" and not extra.rewinding then
+  if status == "succeeded" and not extra.rolling_back then
     options.usage("run %s has succeeded; there is nothing to resume", id)
   end
-  if status == "rolled back" then options.usage("run %s was rolled back; start a new one", id) end
+  if status == "rolled back" or status == "partly rolled back" and not extra.rolling_back then
+    options.usage("run %s was %s; start a new one", id, status)
+  end
+  -- A run in rollback is never continued forward.
+  extra.rolling_back = extra.rolling_back or status == "rolling back" or nil
   local path = fs.realpath(head.path) == head.absolute_path and head.path or head.absolute_path
   local loaded = library.load(path, head.environment)
   local declared = loaded.definition.params
@@ -135,38 +139,52 @@ local function operators_wishes(s, parsed)
     if not parsed.because then options.usage("--skip needs --because \"reason\": it goes into the record") end
     local wish = { skip = true, reason = "skipped by the operator: " .. parsed.because, by = s.user }
     s:record("operator", parsed.skip, wish)
-    s.history.skips[parsed.skip] = wish
   end
   if parsed.from then
     local paths = s.history:from(parsed.from)
     if not paths then
       options.usage("the run has no step %s; it has: %s", parsed.from, table.concat(s.history:paths(), ", "))
     end
-    for _, path in ipairs(paths) do
-      s:record("operator", path, { again = true, by = s.user })
-      s.history:again(path)
+    local first = s.history.steps[paths[1]]
+    for i, path in ipairs(paths) do
+      s:record("operator", path, { again = true, by = s.user, since = i == 1 and first.began or nil })
+    end
+    -- The steps around it have to be gone through once more.
+    local around = paths[1]:match("^(.*)/[^/]*$")
+    while around do
+      local step = s.history.steps[around]
+      if step and step.name then s:record("operator", around, { retry = true, by = s.user }) end
+      around = around:match("^(.*)/[^/]*$")
     end
   end
 end
 
-local settle_words = { done = true, again = true }
+-- What a reopened run does: forward, or back.
+local function body_of(s, definition)
+  if not s.rolling_back then return definition.run end
+  return function(p) return undo.run(s, definition, p) end
+end
 
 --- drlua resume RUN
 function start.resume(parsed)
-  if parsed.settle and not settle_words[parsed.settle] then options.usage("--settle is done or again") end
-  local s, view, definition = reopen(parsed, { settle = parsed.settle })
-  local ok, e = pcall(operators_wishes, s, parsed)
+  local s, view, definition = reopen(parsed, { settle = parsed.lists.settle })
+  local ok, e = pcall(function()
+    if s.rolling_back and (parsed.skip or parsed.from) then
+      options.usage("run %s is being rolled back: --skip and --from are for runs that go forward", s.id)
+    end
+    operators_wishes(s, parsed)
+  end)
   if not ok then
     s.locks:release()
     error(e, 0)
   end
-  return drive(s, view, parsed, definition.run)
+  return drive(s, view, parsed, body_of(s, definition))
 end
 
 --- drlua rollback RUN
 function start.rollback(parsed)
-  local s, view, definition = reopen(parsed, { rewinding = true })
-  return drive(s, view, parsed, function(p) return rollback.run(s, definition, p) end)
+  local s, view, definition = reopen(parsed, { rolling_back = true, settle = parsed.lists.settle })
+  return drive(s, view, parsed, body_of(s, definition))
 end
 
 return start

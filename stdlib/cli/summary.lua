@@ -25,7 +25,7 @@ end
 local function recovery(s, result, say)
   if result.rto then
     say("%s", achieved("RTO", result.rto, nil, s.targets.rto))
-  elseif s.targets.rto and result.outcome ~= "rolled back" then
+  elseif s.targets.rto and not s.rolled_back then
     say("RTO not recovered yet, %s so far%s", duration.format(result.elapsed), target_of(s.targets.rto))
   end
   local rpo = result.facts and result.facts.measures.rpo

@@ -2,7 +2,8 @@
 --
 -- Each branch has a scope of its own, so that its steps have the same paths on every
 -- replay ("parallel.2/Deploy", "each[3]/Restore"). The first failure lets the
--- siblings finish the step they are in; then they stop, and the failure goes up.
+-- siblings finish the step they are in; then they stop, and the failure is raised. A
+-- rollback's replay goes through every branch, whatever became of the others.
 local control = require "run.control"
 local errors = require "errors"
 local scope = require "run.scope"
@@ -26,7 +27,7 @@ end
 local function run_branch(s, here, group, path, fn, ...)
   local sc = scope.new(s, "branch", path, here)
   sc.group = group
-  if group.failure then return end
+  if group.failure and not s.rewinding then return end
   local result = table.pack(sc:call(fn, control.handler, ...))
   if result[1] then return result[2] end
   note_failure(group, errors.from(result[2]))
@@ -72,7 +73,7 @@ end
 function branch.halt(here)
   local s = here
   while s do
-    if s.group and s.group.failure then control.raise("stop", "stopped, since a step beside it failed") end
+    if s.group and s.group.failure then control.raise("stop", "stopped because a parallel step failed") end
     s = s.parent
   end
 end

@@ -102,8 +102,7 @@ local lines_of = {}
 
 function lines_of.accepted(list, add)
   for _, given in ipairs(list) do
-    add("Accepted at \"%s\" by %s: %s", given.step, people(given.by),
-      ((given.text or "no text is on record"):gsub("\n", "\n  ")))
+    add("Accepted at \"%s\" by %s: %s", given.step, people(given.by), given.text or "no text is on record")
   end
 end
 
@@ -186,13 +185,14 @@ function ending.commands(facts, status, where)
     end
     return list
   end
-  if status == "rolled back" or status == "running" then return list end
+  if status == "rolled back" or status == "partly rolled back" or status == "running" then return list end
   for _, asked in ipairs(ending.pending(facts)) do
     add("to approve", "approve %s %s", id, ending.quoted(asked.path))
   end
   if facts.reason == "settle" then
-    add("look; if the call took effect", "resume %s --settle done", id)
-    add("if it did not, to send it again", "resume %s --settle again", id)
+    local call = facts.call and facts.call .. "=" or ""
+    add("look; if the call took effect", "resume %s --settle %s", id, ending.quoted(call .. "done"))
+    add("if it did not, to send it again", "resume %s --settle %s", id, ending.quoted(call .. "again"))
     return list
   end
   if status == "rolling back" or facts.rolling_back then

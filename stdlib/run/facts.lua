@@ -139,7 +139,7 @@ end
 
 function read.run_ended(f, event, data)
   f.ended, f.outcome, f.message = event.time, data.outcome, data.message
-  f.reason, f.word, f.at_step = data.reason, data.control, data.step
+  f.reason, f.word, f.at_step, f.call = data.reason, data.control, data.step, data.call
 end
 
 function read.rollback_started(f, event)

@@ -4,6 +4,7 @@
 -- `reopen` reads a journal back and refuses an edited playbook; `conclude` says how a
 -- session ended, writes it down, and makes the report.
 local clock = require "native.clock"
+local answers = require "run.answers"
 local control = require "run.control"
 local crypto = require "native.crypto"
 local duration = require "duration"
@@ -60,7 +61,7 @@ local function head_of(s, loaded, values)
     id = s.id, nonce = s.nonce, title = loaded.definition.title, environment = loaded.environment_name,
     params = params.without_secrets(loaded.definition.params, values), started = s.started, user = s.user,
     host = s.host, version = version, targets = playbook.targets(loaded.definition, loaded.environment),
-    rehearsal = sys.getenv("DRLUA_REHEARSAL"),
+    rehearsal = sys.getenv("DRLUA_REHEARSAL"), escaped_names = true,
   }
   head.path, head.absolute_path = loaded.path, absolute(loaded.path)
   return head
@@ -103,9 +104,10 @@ function life.begin(store, loaded, values, options)
   options.secrets = life.secrets(loaded, values)
   local names = lock_names(loaded, values)
   local id = store:new_run()
-  local fields, locks = fields_of(loaded, values, options), nil
+  local fields = fields_of(loaded, values, options)
   fields.id, fields.nonce = id, crypto.hex(crypto.random(16))
-  locks, fields.journal = make_run(store, id, names)
+  local locks, j = make_run(store, id, names)
+  fields.journal = j
   local s = session.new(fields)
   s.locks, s.directory, s.targets = locks, store:run(id), playbook.targets(loaded.definition, loaded.environment)
   s.journal:together(function()
@@ -161,6 +163,16 @@ local function refuse_edited(j, loaded, id)
   end
 end
 
+-- Everything a rollback left, as one sentence.
+local function left_by_hand(s)
+  local texts = {}
+  for _, one in ipairs(s.left_by_hand or {}) do
+    table.insert(texts, ("%s (step \"%s\")"):format(one.call, one.step))
+  end
+  return ("%d call%s left to undo by hand: %s"):format(#texts, #texts == 1 and " is" or "s are",
+    table.concat(texts, "; "))
+end
+
 local function note_takeover(s, former)
   if lock.sees(former) ~= "unseen" then return end
   s:note(("taken over by %s on %s from process %s on %s, whose life cannot be seen from here: should it still live, "
@@ -168,38 +180,39 @@ local function note_takeover(s, former)
     tostring(former and former.host)))
 end
 
---- Opens a run to go on with it. Returns its session. options: as of begin, with
--- accept_changes, settle ("done" or "again"), rewinding (for rollback), takeover (from an
--- owner whose life cannot be seen from here), journal (where it was opened for writing).
+--- Opens a run to continue it. Returns its session. options: as of begin, with
+-- accept_changes, settle (see answers.lua), rolling_back, takeover (from an owner whose
+-- life cannot be seen from here), journal (where it was opened for writing).
 function life.reopen(store, id, loaded, values, options)
   options.secrets = life.secrets(loaded, values)
   local j = options.journal or store:open_run(id)
   local head = j:meta("run")
   if not options.accept_changes then refuse_edited(j, loaded, id) end
+  local so_far = history.read(j)
+  local settled = answers.read(so_far, options.settle, id)
   local former = j:meta("process")
   local locks = store:lock(j:meta("locks") or {}, id, { takeover = options.takeover })
   own(j, locks)
   local fields = fields_of(loaded, values, options)
   fields.id, fields.nonce, fields.journal, fields.started = id, head.nonce, j, head.started
-  fields.history = history.read(j)
+  fields.history, fields.answers = so_far, settled
   fields.last_event = fields.history.last
   fields.anchor = j:meta("clock")
-  fields.settle_answer, fields.rewinding = options.settle, options.rewinding
+  fields.history.plain_names = not head.escaped_names
+  fields.rolling_back = options.rolling_back
   local s = session.new(fields)
   s.locks, s.directory, s.targets = locks, store:run(id), head.targets or {}
   s.approvals_seen = { approved = s.history.last, refused = s.history.last }
-  s.journal:meta("status", "running")
+  s.journal:meta("status", options.rolling_back and "rolling back" or "running")
   if options.accept_changes then
     keep_sources(j, loaded)
     s:record("changes_accepted", "", { by = s.user })
-    s.history.approvals = {}
   end
   if options.takeover then note_takeover(s, former) end
-  s:record(options.rewinding and "rollback_started" or "run_resumed", "", { user = s.user, host = s.host })
-  s.history.refusals = {}
+  s:record(options.rolling_back and "rollback_started" or "run_resumed", "", { user = s.user, host = s.host })
   s:emit("run_started", { title = loaded.definition.title, playbook = loaded.path, targets = s.targets,
-    environment = loaded.environment_name, resumed = not options.rewinding or nil,
-    rolling_back = options.rewinding })
+    environment = loaded.environment_name, resumed = not options.rolling_back or nil,
+    rolling_back = options.rolling_back })
   return s
 end
 
@@ -213,6 +226,7 @@ life.sentence = sentence
 
 -- How a session ended: outcome, exit code, event.
 local function verdict(s, ok, e)
+  if ok and s.rolled_back and #s.left_by_hand > 0 then return "partly rolled back", 1, "run_failed" end
   if ok then return s.rolled_back and "rolled back" or "succeeded", 0, "run_succeeded" end
   local word = control.of(e)
   if e.fenced then return "taken over", 1, "run_failed" end
@@ -243,7 +257,7 @@ end
 -- Seconds from the incident (or the start) to when the service served again, or nil.
 local function recovery_time(s, outcome)
   local till = s.recovered_at or outcome == "succeeded" and s:now()
-  return till and outcome ~= "rolled back" and math.max(0, till - (s.incident or s.started)) or nil
+  return till and not s.rolled_back and math.max(0, till - (s.incident or s.started)) or nil
 end
 
 -- Writes the end into the journal. False where that cannot be done.
@@ -251,8 +265,10 @@ local function record_end(s, result, e)
   return (pcall(function()
     tell_of_clock(s)
     s:record("run_ended", "", { outcome = result.outcome, message = result.message, rto = result.rto,
-      reason = e and e.reason, control = e and control.of(e), step = e and (e.path or e.step_path) })
-    s.journal:meta("status", result.outcome)
+      reason = e and e.reason, call = e and e.call, control = e and control.of(e),
+      step = e and (e.path or e.step_path) })
+    -- A rollback that stopped half-way stays one: a resume continues it, never the run.
+    s.journal:meta("status", s.rolling_back and not s.rolled_back and "rolling back" or result.outcome)
   end))
 end
 
@@ -283,6 +299,7 @@ function life.conclude(s, ok, e)
     rto = recovery_time(s, outcome), elapsed = math.max(0, s:now() - (s.incident or s.started)),
     under_way = s.secrets:mask(s:under_way()) }
   if outcome == "interrupted" then result.message = "interrupted" end
+  if outcome == "partly rolled back" then result.message = s.secrets:mask(left_by_hand(s)) end
   local kept = lost or record_end(s, result, e)
   if kept and not lost then make_report(s, result) end
   if not kept and not result.message then result.message = "the journal could not be written at the end" end

@@ -169,12 +169,12 @@ local function condition(self, planned, here)
 end
 
 local function already(self, planned, here)
-  local done = planned.options.done
+  local done = planned.options.done or planned.options.goal
   if not done then return false end
   local result = table.pack(scope.new(self, "probe", planned.path .. "/done", here):call(done, control.handler))
   if not result[1] or not result[2] or unknown.is(result[2]) then return false end
   planned.already = true
-  if result[2] == true then return true, table.unpack(result, 3, result.n) end
+  if result[2] == true and not planned.options.goal then return true, table.unpack(result, 3, result.n) end
   return true, table.unpack(result, 2, result.n)
 end
 
@@ -239,7 +239,7 @@ end
 function planner:step(name, options, fn)
   local here = scope.current()
   local checked = step.options(name, options, fn)
-  local path = here:join(here:unique(name))
+  local path = here:step_path(name)
   local beside = table.pack(beside_target(self, path, name))
   if beside[1] then return table.unpack(beside, 2, beside.n) end
   local planned = { name = name, path = path, options = checked, changes = {}, reads = {},

@@ -11,7 +11,7 @@ local meta = { __name = "drlua.playbook" }
 local types = {
   title = "string", summary = "string", description = "string", targets = "table", params = "table",
   lock = "function", ready = "function", run = "function", rehearsal = "string", escalate = "function",
-  control_planes = "function", tags = "table",
+  control_planes = "function", tags = "table", after_rollback = "function",
 }
 
 local names = {}

@@ -9,9 +9,27 @@ local task = require "task"
 local scope = {}
 scope.__index = scope
 
---- Makes a scope. kind: "run" "branch" "step" "probe". path: of the scope, "" for the run.
+--- Makes a scope. kind: "run" "branch" "step" "check" "probe" "poll". path: of the
+-- scope, "" for the run.
 function scope.new(session, kind, path, parent)
-  return setmetatable({ session = session, kind = kind, path = path, parent = parent, counters = {} }, scope)
+  return setmetatable({ session = session, kind = kind, path = path, parent = parent,
+    counters = {} }, scope)
+end
+
+-- Names that drlua itself gives to branches, checks and undo steps.
+local reserved = { "^parallel%.%d", "^parallel#", "^each%[", "^each#", "^check ", "^Undo: ",
+  "^escalation$" }
+
+local function percent(c) return ("%%%02X"):format(c:byte()) end
+
+--- A step's name as one word of a path: "/" and "#" are percent-encoded, so that two
+-- different steps never share a path.
+function scope.escape(name)
+  name = name:gsub("%%(%x%x)", "%%25%1"):gsub("[/#]", percent)
+  for _, pattern in ipairs(reserved) do
+    if name:find(pattern) then return percent(name) .. name:sub(2) end
+  end
+  return name
 end
 
 --- A name that is unique in the scope: the second "x" is "x#2".
@@ -26,6 +44,17 @@ function scope:join(name)
   return self.path == "" and name or self.path .. "/" .. name
 end
 
+-- A journal of the first format has the names of steps as they are.
+local function word_of(self, name)
+  local history = self.session.history
+  return history and history.plain_names and name or scope.escape(name)
+end
+
+--- The path that the next step of this name has here; it is counted.
+function scope:step_path(name)
+  return self:join(self:unique(word_of(self, name)))
+end
+
 --- The innermost step (the record that step.lua makes), or nil.
 function scope:innermost_step()
   local s = self
@@ -33,11 +62,11 @@ function scope:innermost_step()
   return s and s.step
 end
 
---- True inside a probe (done, when, wait_until), which may only read.
+--- True inside a probe (done, goal, when, wait_until), which may only read.
 function scope:in_probe()
   local s = self
-  while s and s.kind ~= "probe" and s.kind ~= "step" do s = s.parent end
-  return s ~= nil and s.kind == "probe"
+  while s and s.kind ~= "probe" and s.kind ~= "poll" and s.kind ~= "step" do s = s.parent end
+  return s ~= nil and s.kind ~= "step"
 end
 
 --- The current scope, or nil outside of any run.

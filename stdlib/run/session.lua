@@ -14,6 +14,7 @@ local scope = require "run.scope"
 local step = require "run.step"
 local task = require "task"
 local gate = require "run.gate"
+local undo = require "run.undo"
 local value = require "run.value"
 
 local session = {}
@@ -47,6 +48,7 @@ function session.new(fields)
   local self = setmetatable(fields, session)
   self.history = self.history or history.empty()
   self.open, self.inflight, self.waits, self.checks, self.measures = {}, {}, {}, {}, {}
+  self.answers, self.escalations = self.answers or {}, {}
   self.approvals_seen = { approved = 0, refused = 0 }
   set_clock(self)
   self.started = self.started or self.real
@@ -76,21 +78,26 @@ function session:sleep_until(at)
   end
 end
 
---- Tells the world of an event; everything in it is masked.
+--- Reports an event; everything in it is masked. A rollback's replay has nothing to report.
 function session:emit(event, fields)
+  if self.rewinding then return end
   local e = self.secrets:mask(fields or {})
   e.event, e.run, e.time = event, self.id, self:now()
   self.out(e)
 end
 
---- Adds to the journal, secrets by name only. Under plan and check there is none.
+--- Records an entry: it is written to the journal, secrets by name only, and applied to
+-- the history, which is what the run knows of itself. Under plan, check and a rollback's
+-- replay nothing is recorded.
 function session:record(kind, path, data)
-  if not self.journal then return end
-  local concealed = self.secrets:conceal(data)
-  local ok, e = xpcall(self.journal.add, control.handler, self.journal, kind, path, concealed, self:now())
-  if ok then return end
-  if control.of(e) == "journal" then self.stopping = self.stopping or "journal" end
-  error(e, 0)
+  if not self.journal or self.rewinding then return end
+  local concealed, at = self.secrets:conceal(data), self:now()
+  local ok, seq, text = xpcall(self.journal.add, control.handler, self.journal, kind, path, concealed, at)
+  if ok then
+    return self.history:apply { seq = seq, time = at, kind = kind, path = path, data = text }
+  end
+  if control.of(seq) == "journal" then self.stopping = self.stopping or "journal" end
+  error(seq, 0)
 end
 
 --- The gate of this session; plan and check have their own.
@@ -106,7 +113,7 @@ end
 --- Raises when nothing new may begin: the run is being stopped, or a sibling failed.
 function session:halt(here)
   self:go_on()
-  branch.halt(here)
+  if not self.rewinding then branch.halt(here) end
 end
 
 --- A remark for the record, from the playbook or from the engine.
@@ -124,37 +131,41 @@ function session:waiting(st, what, progress)
   if what then self:emit("step_waiting", { step = st.name, path = st.path, what = what, progress = progress }) end
 end
 
---- A step is over its budget: said once, and handed to the playbook's escalation.
-function session:overrun(st)
-  local text = ("step \"%s\" is over its budget of %s"):format(st.name, duration.format(st.options.budget))
-  self:record("overrun", st.path, { text = text, budget = st.options.budget })
-  self:emit("note", { text = text, step = st.name, path = st.path, overrun = true })
-  local escalate = self.playbook.escalate
-  if not escalate or st.escalated then return end
-  st.escalated = true
-  local here = scope.new(self, "branch", "escalation", nil)
-  local result = table.pack(here:call(step.run, control.handler, self, here, "Escalate: " .. st.name,
-    step.options("Escalate", { optional = true, timeout = "5m" }, escalate), function()
-      return escalate(self.params, { step = st.name, budget = st.options.budget, text = text,
+-- Tells the playbook's escalation, as a step that the run's end waits for.
+local function escalate(self, st, text)
+  local here = scope.new(self, "branch", "escalation/" .. scope.escape(st.path), nil)
+  local name = "Escalate: " .. st.name
+  local result = table.pack(here:call(step.run, control.handler, self, here, name,
+    step.options(name, { optional = true, timeout = "5m" }, self.playbook.escalate), function()
+      return self.playbook.escalate(self.params, { step = st.name, budget = st.options.budget, text = text,
         elapsed = self:now() - st.began })
     end))
   if not result[1] then self:note("escalation failed: " .. tostring(result[2]), st) end
 end
 
---- Called when a step has ended well; rollback hangs its undo functions here.
-function session:ended_step(st, ...)
-  if st.options.undo then self:remember_undo(st, ...) end
+--- A step is over its budget: said once, and handed to the playbook's escalation, which
+-- goes on when the step ends.
+function session:overrun(st)
+  local text = ("step \"%s\" is over its budget of %s"):format(st.name, duration.format(st.options.budget))
+  self:record("overrun", st.path, { text = text, budget = st.options.budget })
+  self:emit("note", { text = text, step = st.name, path = st.path, overrun = true })
+  if not self.playbook.escalate or st.escalated then return end
+  st.escalated = true
+  table.insert(self.escalations, task.spawn(function() pcall(escalate, self, st, text) end))
 end
 
---- Called when a replay has come past a step that had ended before.
-function session:replayed(st, past, ...)
-  local undoable = past.status == "succeeded" or (past.decoded and past.decoded.undoable)
-  if st.options.undo and undoable then self:remember_undo(st, ...) end
+-- People are told before the run ends, unless it is being stopped.
+local function end_escalations(self)
+  for _, one in ipairs(self.escalations) do
+    if self.stopping then one:cancel() end
+    pcall(one.wait, one)
+  end
+  self.escalations = {}
 end
 
-function session:remember_undo(st, ...)
-  self.undos = self.undos or {}
-  table.insert(self.undos, { path = st.path, name = st.name, undo = st.options.undo, results = table.pack(...) })
+--- A rollback's replay has come to a recorded step; see undo.lua.
+function session:met(st, past, finished, ...)
+  undo.met(self, st, past, finished, ...)
 end
 
 --- Called before a step begins: the place where an operator's pause takes hold.
@@ -177,26 +188,62 @@ function session:choose_after_failure(st, e)
     self:record("operator", st.path, { choice = answer, reason = reason, by = self.user })
   end
   if answer == "undo" then
-    self:undo_now(st)
+    undo.now(self, st)
     return "stop"
   end
   return answer, reason
 end
 
--- Undoes a failed step at once; what its function would have returned is not known.
-function session:undo_now(st)
-  local here = scope.current()
-  step.run(self, here, "Undo: " .. st.path, step.options("Undo: " .. st.name, {}, st.options.undo), st.options.undo)
+-- The word that answers one call in doubt: as a word of the shell.
+local function settle_option(call)
+  return ("--settle '%s=done'"):format(call.key:gsub("'", "'\\''"))
 end
 
---- Asks whether a call in doubt had its effect: "done" or "again".
+-- The calls in doubt that nobody has been asked about, besides `key`.
+local function others_in_doubt(self, key)
+  local list = {}
+  for _, doubt in ipairs(self.history:doubts()) do
+    if doubt.call.key ~= key and not self.answers[doubt.call.key] then
+      table.insert(list, ("%s (%s)"):format(doubt.call.intent.what or doubt.call.intent.name,
+        settle_option(doubt.call)))
+    end
+  end
+  return #list > 0 and (". Also without a response: " .. table.concat(list, "; ")) or ""
+end
+
+--- Asks whether a call in doubt took effect: "done" or "again". An answer is for one call,
+-- and used once.
 function session:ask_settled(st, e, intent)
-  local what = e.what or intent.name
-  if self.settle_answer then return self.settle_answer end
-  if self.operator then return self.operator:ask_settled(st, what, intent) end
-  control.raise("pause", ("step \"%s\": it cannot be told whether this call had its effect before the run stopped: %s. "
-    .. "Look, then answer: drlua resume %s --settle done (it had) or --settle again (send it again)"):format(
-    st.name, what, self.id), { reason = "settle", step = st.name, path = st.path })
+  local what, key = e.what or intent.what or intent.name, intent.key
+  local answer = self.answers[key]
+  if not answer and self.operator then answer = self.operator:ask_settled(st, what, intent) end
+  if answer then
+    self.answers[key] = nil
+    self:record("operator", st.path, { settled = answer, call = key, by = self.user })
+    return answer
+  end
+  control.raise("pause", ("step \"%s\": drlua cannot determine whether this call took effect: %s. "
+    .. "Look, then answer: drlua resume %s %s (it did), or =again instead of =done (send it again)%s"):format(
+    st.name, what, self.id, settle_option(intent), others_in_doubt(self, key)),
+    { reason = "settle", step = st.name, path = st.path, call = key })
+end
+
+--- The playbook was edited: the operator sees which recorded steps it no longer comes to,
+-- and that `st` is done although it may have been done under another name.
+function session:confirm_changes(st, unvisited)
+  local names = {}
+  for _, path in ipairs(unvisited) do
+    local past = self.history.steps[path]
+    table.insert(names, ("\"%s\" (%s)"):format(path, past.status or "?"))
+  end
+  local text = ("the edited playbook comes to step \"%s\", which is not on record and will be run. On record and "
+    .. "not come to so far: %s"):format(st.path, table.concat(names, ", "))
+  self:note(text, st)
+  if not self.operator or self.assume_yes then return end
+  if self.operator:confirm("Continue with the edited playbook? Type yes or no:") ~= "yes" then
+    control.raise("pause", "stopped at the changed step \"" .. st.path .. "\"; nothing of it was run",
+      { reason = "operator" })
+  end
 end
 
 --- What a step would change, for the question of an approval; see plan.lua.
@@ -224,22 +271,38 @@ local function check_failed(name, e)
     where = e.where, at = e.at }
 end
 
+-- Outside of a step a check is a step for the gate.
+local function as_step(self, name, path, here)
+  local record = self.history:step(path)
+  return { session = self, name = name, path = path, here = here, record = record, waited = 0,
+    attempt = record.attempts, options = {} }
+end
+
+-- What is on record of a check: true and what it hands back. A failed one is asked again,
+-- but for a rollback's replay.
+local function checked(self, name, past)
+  if not past then
+    if self.rewinding then control.raise("rewound", "the replay has come to the end of what was done") end
+    return false
+  end
+  if past.outcome ~= "failed" then return true, past.outcome == "passed" or nil end
+  if self.rewinding then
+    check_failed(name, errors.new { kind = "check", message = past.detail or "it does not hold" })
+  end
+  return false
+end
+
 --- A named verification; all of them make the report's checklist. Raises when it
 -- fails. Ends like a step: one that passed is not asked again after a resume.
 function session:check(name, fn)
   local here = scope.current()
   self:halt(here)
   local path = here:join(here:unique("check " .. name))
-  local past = self.history.checks and self.history.checks[path]
-  if past and past.outcome ~= "failed" then return past.outcome == "passed" or nil end
+  local known, outcome_before = checked(self, name, self.history.checks and self.history.checks[path])
+  if known then return outcome_before end
   local st = here:innermost_step()
   local sc = scope.new(self, "check", path, here)
-  -- Outside of a step a check is a step of its own for the gate.
-  if not st then
-    local before = self.history.steps[path]
-    sc.step = { session = self, name = name, path = path, here = here, recorded = before and before.effects or {},
-      earlier = {}, reads = {}, waited = 0, attempt = 1, options = {} }
-  end
+  if not st then sc.step = as_step(self, name, path, here) end
   local began = self:now()
   local result = table.pack(sc:call(fn, control.handler))
   local e = not result[1] and errors.from(result[2]) or nil
@@ -262,47 +325,75 @@ function session.after_failed_check(_, name, e)
   check_failed(name, e)
 end
 
---- Waits until fn() answers something true, and returns its values.
-function session:wait_until(what, options, fn)
-  local here = scope.current()
+-- What code here saw before under this key, as far as it still holds.
+local function saw(self, here, key)
   local st = here:innermost_step()
+  return self.history:saw(here.path, key, st and st.attempt, self.rewinding)
+end
+
+local function keep_seen(self, here, key, values)
+  if pcall(value.encode, values) then self:record("seen", here.path, { key = key, values = values }) end
+end
+
+-- Outside of steps, and in a step with steps inside, what a wait ended with is kept: the
+-- steps that follow depend on it, and a replay does not wait again.
+local function keep_wait(self, here, st, key, result)
+  if st and not (st.record and st.record.children) then return end
+  keep_seen(self, here, key, value.pack(table.unpack(result, 1, result.n)))
+end
+
+local function give_up(what, timeout, progress)
+  errors.raise { kind = "timeout", message = ("%s: not so within %s%s"):format(what, duration.format(timeout),
+    progress and " (last seen: " .. tostring(progress) .. ")" or "") }
+end
+
+-- Asks fn until it answers something true; returns what it answered, packed.
+local function poll(self, st, what, options, fn, sc)
   local every, timeout = options.every, options.timeout
-  local began, pace = self:now(), nil
-  local progress
-  local poll = scope.new(self, "poll", here:join(here:unique("wait")), here)
+  local began, pace, progress = self:now(), nil, nil
   while true do
     self:go_on()
-    local result = table.pack(poll:call(fn, control.handler))
-    if not result[1] then
-      self:waiting(st, nil)
-      error(result[2], 0)
-    end
-    result = table.pack(table.unpack(result, 2, result.n))
-    if result[1] then
+    local result = table.pack(sc:call(fn, control.handler))
+    if not result[1] then error(result[2], 0) end
+    if result[2] then
       if st then st.waited = (st.waited or 0) + (self:now() - began) end
-      self:waiting(st, nil)
-      return table.unpack(result, 1, result.n)
+      return table.pack(table.unpack(result, 2, result.n))
     end
-    if result[2] ~= progress or not pace then
-      progress = result[2]
+    if result[3] ~= progress or not pace then
+      progress = result[3]
       self:waiting(st, what, progress and tostring(progress))
     end
-    if timeout and self:now() - began >= timeout then
-      self:waiting(st, nil)
-      errors.raise { kind = "timeout", message = ("%s: not so within %s%s"):format(what, duration.format(timeout),
-        progress and " (last seen: " .. tostring(progress) .. ")" or "") }
-    end
+    if timeout and self:now() - began >= timeout then give_up(what, timeout, progress) end
     -- Quick at first: much is done before one full period has passed.
     pace = math.min((pace or 0.125) * 2, every)
     self:sleep_until(math.min(self:now() + pace, timeout and began + timeout or math.huge))
   end
 end
 
+--- Waits until fn() answers something true, and returns its values.
+function session:wait_until(what, options, fn)
+  local here = scope.current()
+  local st, key = here:innermost_step(), here:unique("wait")
+  local seen = (not st or self.rewinding or (st.record and st.record.children)) and saw(self, here, key)
+  if seen then return value.unpack(self.secrets:reveal(seen.values)) end
+  if self.rewinding then control.raise("rewound", "the replay has come to the end of what was done") end
+  local sc = scope.new(self, "poll", here:join(key), here)
+  local result = table.pack(xpcall(poll, control.handler, self, st, what, options, fn, sc))
+  self:waiting(st, nil)
+  if not result[1] then error(result[2], 0) end
+  keep_wait(self, here, st, key, result[2])
+  return table.unpack(result[2], 1, result[2].n)
+end
+
 --- Waits for so many seconds; a replay after it was waited out does not wait again.
 function session:sleep(seconds)
   local here = scope.current()
   local key = here:unique("sleep")
-  local seen = self.history.values[here.path] and self.history.values[here.path][key]
+  local seen = saw(self, here, key)
+  if self.rewinding then
+    if seen then return end
+    control.raise("rewound", "the replay has come to the end of what was done")
+  end
   local until_time = seen and seen.values or self:now() + seconds
   if not seen then self:record("seen", here.path, { key = key, values = until_time }) end
   local st = here:innermost_step()
@@ -315,11 +406,11 @@ end
 function session:time()
   local here = scope.current()
   local key = here:unique("now")
-  local seen = self.history.values[here.path] and self.history.values[here.path][key]
+  local seen = saw(self, here, key)
   if seen then return seen.values end
   local now = self:now()
-  -- A loop that polls looks at the clock to see time pass.
-  if here.kind ~= "poll" then self:record("seen", here.path, { key = key, values = now }) end
+  -- A probe, or a loop that polls, looks at the clock to see time pass.
+  if not here:in_probe() then self:record("seen", here.path, { key = key, values = now }) end
   return now
 end
 
@@ -391,14 +482,15 @@ function session:execute(fn)
   end)
   self.main, self.root = main, root
   local result = table.pack(pcall(main.wait, main))
+  end_escalations(self)
   if not result[1] then return false, errors.from(result[2]) end
   if not result[2] then return false, errors.from(result[3]) end
-  if not self.accept_changes and not self.rewinding then
-    local left = self.history:unvisited("")
+  if not self.accept_changes and not self.rolled_back then
+    local left = self.history:unvisited("")[1]
     if left then
       return false, errors.new { kind = "control", control = "diverged", message =
         ("the playbook has changed since the run began: it no longer comes to step \"%s\"; "
-        .. "resume with --accept-changes to go on all the same"):format(left) }
+        .. "resume with --accept-changes to continue all the same"):format(left) }
     end
   end
   return true, table.unpack(result, 3, result.n)

@@ -1,16 +1,18 @@
 --- Steps: durable checkpoints.
 --
--- A step that has ended hands back its recorded result on every replay. One that was
--- in flight goes on: its `done` probe is asked first, then its function runs again
--- and each changing call in it is handed back or settled by the gate. A new attempt
--- (a retry, or a resume after a failure) starts afresh, but does not do again what
--- an earlier attempt did and still stands.
+-- A step that has ended hands back its recorded result on every replay. One that was in
+-- flight is resumed: its `done` probe or its `goal` is asked first, then its function runs
+-- again, and each changing call in it is handed back or settled by the gate. A new attempt
+-- (a retry, a resume after a failure, the operator's word) goes the same way: the record
+-- of the step in history.lua is the only memory there is.
 local approval = require "run.approval"
+local calls = require "run.calls"
 local control = require "run.control"
 local duration = require "duration"
 local errors = require "errors"
 local history = require "run.history"
 local nearest = require "nearest"
+local reads = require "run.reads"
 local scope = require "run.scope"
 local settle = require "run.settle"
 local task = require "task"
@@ -18,8 +20,10 @@ local value = require "run.value"
 
 local step = {}
 
-local known = { "approve", "budget", "done", "optional", "repeatable", "retries", "risk", "timeout", "undo", "when" }
-local types = { done = "function", undo = "function", optional = "boolean", repeatable = "boolean" }
+local known = { "approve", "budget", "done", "fresh_calls", "goal", "optional", "partial", "repeatable",
+  "retries", "risk", "timeout", "undo", "when", "within" }
+local types = { done = "function", goal = "function", optional = "boolean",
+  repeatable = "boolean", fresh_calls = "boolean", partial = "boolean" }
 local risks = { read = true, reversible = true, irreversible = true }
 
 local function misuse(name, text, ...)
@@ -56,6 +60,24 @@ local function check_retries(name, retries)
   misuse(name, 'option retries is a number, or { times = 3, every = "30s" }')
 end
 
+-- undo is a function, { function, partial = true }, or false: nothing needs an undo.
+local function check_undo(name, plain)
+  local undo = plain.undo
+  if type(undo) == "table" then
+    plain.undo, plain.partial = undo[1], undo.partial or plain.partial
+    undo = plain.undo
+  end
+  if undo ~= nil and undo ~= false and type(undo) ~= "function" then
+    misuse(name, "option undo is a function, { function, partial = true }, or false; not a %s", type(undo))
+  end
+  if plain.partial and not undo then misuse(name, "option partial says what `undo` can do; there is no undo") end
+end
+
+local function check_goal(name, plain)
+  if plain.within ~= nil and not plain.goal then misuse(name, "option within belongs to `goal`; there is none") end
+  if plain.goal and plain.done then misuse(name, "takes `goal` or `done`, not both") end
+end
+
 --- Checks name, options and function of a step; returns the options in plain form.
 function step.options(name, options, fn)
   if type(name) ~= "string" or name == "" then control.misuse("a step needs a name: dr.step(\"Name\", function)") end
@@ -69,6 +91,9 @@ function step.options(name, options, fn)
   for k, v in pairs(options) do plain[k] = v end
   plain.budget = check_duration(name, options, "budget")
   plain.timeout = check_duration(name, options, "timeout")
+  plain.within = check_duration(name, options, "within")
+  check_undo(name, plain)
+  check_goal(name, plain)
   plain.retries = check_retries(name, options.retries)
   plain.approve = approval.wanted(name, options)
   return plain
@@ -77,7 +102,8 @@ end
 -- What the journal and the events keep of the options.
 local function shown(options)
   return { budget = options.budget, timeout = options.timeout, risk = options.risk, optional = options.optional,
-    approve = options.approve and true or nil, undo = options.undo and true or nil }
+    approve = options.approve and true or nil, partial = options.partial,
+    undo = options.undo and true or options.undo }
 end
 
 local function by_operator(s, st)
@@ -90,12 +116,8 @@ local function skip(s, st, reason, ...)
   local values = value.pack(...)
   value.encode(values, ("the result of step \"%s\""):format(st.name))
   s:record("step_skipped", st.path, { name = st.name, scope = st.here.path, attempt = st.attempt or 0,
-    reason = reason, values = values, seconds = st.began and s:now() - st.began or 0,
-    undoable = st.undoable })
-  s.history.steps[st.path] = { name = st.name, path = st.path, status = "skipped", attempts = st.attempt or 0,
-    decoded = { values = values, undoable = st.undoable }, effects = {}, earlier = {} }
+    reason = reason, values = values, seconds = st.began and s:now() - st.began or 0 })
   s:emit("step_skipped", { step = st.name, path = st.path, reason = reason, result = (...) })
-  if st.undoable then s:ended_step(st, ...) end
   return ...
 end
 
@@ -109,19 +131,56 @@ local function condition(s, st)
   return holds
 end
 
--- Asks the `done` probe. True and the step's results when there is nothing to do.
-local function probe_done(s, st)
-  if not st.options.done then return false end
-  local probe = scope.new(s, "probe", st.path .. "/done", st.here)
-  local result = table.pack(probe:call(st.options.done, control.handler))
+-- Asks a probe of the step; what it looks for may not be there: then it does not hold.
+local function ask(s, st, what, fn)
+  local probe = scope.new(s, "probe", st.path .. "/" .. what, st.here)
+  local result = table.pack(probe:call(fn, control.handler))
   if not result[1] then
-    -- What it looks for is not there: not done.
-    if settle.gone(result[2]) then return false end
+    if settle.is_not_found(result[2]) then return table.pack(nil) end
     error(result[2], 0)
   end
-  if not result[2] then return false end
-  if result[2] == true then return true, table.unpack(result, 3, result.n) end
-  return true, table.unpack(result, 2, result.n)
+  return table.pack(table.unpack(result, 2, result.n))
+end
+
+-- Asks the `done` probe, or the goal. True and the step's results when there is nothing
+-- to do.
+local function probe_done(s, st)
+  if st.options.goal then
+    local found = ask(s, st, "goal", st.options.goal)
+    if not found[1] then return false end
+    return true, table.unpack(found, 1, found.n)
+  end
+  if not st.options.done then return false end
+  local found = ask(s, st, "done", st.options.done)
+  if not found[1] then return false end
+  if found[1] == true then return true, table.unpack(found, 2, found.n) end
+  return true, table.unpack(found, 1, found.n)
+end
+
+local GOAL_WITHIN = 3600
+local GOAL_GRACE = 5 -- seconds that the effect of a call in doubt is given to show
+
+-- The goal after the step's function: waited for, and its value is the step's.
+local function reach_goal(s, st)
+  local what = ("the goal of step \"%s\""):format(st.name)
+  return s:wait_until(what, { every = 10, timeout = st.options.within or GOAL_WITHIN }, function()
+    local found = ask(s, st, "goal", st.options.goal)
+    return table.unpack(found, 1, found.n)
+  end)
+end
+
+-- For a call in doubt: whether the goal shows that it took effect.
+local function goal_asker(s, st)
+  if not st.options.goal then return nil end
+  return function()
+    local deadline = s:now() + GOAL_GRACE
+    while true do
+      if ask(s, st, "goal", st.options.goal)[1] then return true end
+      if s:now() >= deadline then return false end
+      s:go_on()
+      task.sleep(1)
+    end
+  end
 end
 
 -- Warns once when the step is over its budget. Returns the task, to be cancelled.
@@ -158,28 +217,32 @@ local function attempt(s, st)
   local sc = scope.new(s, "step", st.path, st.here)
   sc.step = st
   s.history.visited[st.path] = 0
-  st.attempt_began = s:now()
+  st.attempt_began, st.pending, st.early = s:now(), nil, nil
   local function guarded()
-    return with_timeout(st, st.fn)
+    return with_timeout(st, function()
+      local result = table.pack(st.fn())
+      if st.options.goal then result = table.pack(reach_goal(s, st)) end
+      if st.options.goal then calls.reached(s, st) else calls.settle_pending(s, st) end
+      return table.unpack(result, 1, result.n)
+    end)
   end
   return sc:call(guarded, control.handler)
 end
 
 local function open(s, st)
   local past = s.history.steps[st.path]
-  local goes_on = past and past.status == "started"
-  st.attempt = past and (goes_on and past.attempts or past.attempts + 1) or 1
-  st.recorded = goes_on and past.effects or {}
-  st.earlier = past and past.earlier or {}
-  if past and not goes_on and next(past.effects) then table.insert(st.earlier, past.effects) end
+  local continued = past and past.status == "started"
+  st.attempt = past and (continued and past.attempts or past.attempts + 1) or 1
   st.reads, st.waited, st.began = {}, 0, s:now()
-  s.history.steps[st.path] = { name = st.name, path = st.path, status = "started", attempts = st.attempt,
-    effects = st.recorded, earlier = st.earlier }
-  s:record(goes_on and "step_continued" or "step_started", st.path, { name = st.name, scope = st.here.path,
+  local around = st.here:innermost_step()
+  if around and around.record then reads.flush(s, around) end
+  s:record(continued and "step_continued" or "step_started", st.path, { name = st.name, scope = st.here.path,
     attempt = st.attempt, options = shown(st.options) })
+  st.record = s.history:step(st.path)
+  st.ask_goal = goal_asker(s, st)
   s.open[st.path] = st
   s:emit("step_started", { step = st.name, path = st.path, attempt = st.attempt, budget = st.options.budget,
-    risk = st.options.risk, continued = goes_on or nil })
+    risk = st.options.risk, continued = continued or nil })
 end
 
 local function succeed(s, st, ...)
@@ -187,11 +250,8 @@ local function succeed(s, st, ...)
     values = value.pack(...) }
   value.encode(data.values, ("the result of step \"%s\""):format(st.name))
   s:record("step_succeeded", st.path, data)
-  s.history.steps[st.path] = { name = st.name, path = st.path, status = "succeeded", attempts = st.attempt,
-    decoded = data, effects = {}, earlier = {} }
   s:emit("step_succeeded", { step = st.name, path = st.path, seconds = data.seconds, waited = data.waited,
     budget = st.options.budget, result = (...) })
-  s:ended_step(st, ...)
   return ...
 end
 
@@ -204,15 +264,13 @@ local function fail(s, st, e)
   e = place(st, e)
   local traceback = e.traceback
   e.traceback = nil
-  local kept = pcall(value.encode, e) and e or errors.new { kind = e.kind, message = e.message, where = e.where }
+  local kept = pcall(value.encode, e) and e
+    or errors.new { kind = e.kind, message = e.message, where = e.where }
   s:record("step_failed", st.path, { name = st.name, attempt = st.attempt, seconds = s:now() - st.began,
     waited = st.waited, reads = st.reads, error = kept, optional = st.options.optional })
   e.traceback = traceback
   s:emit("step_failed", { step = st.name, path = st.path, error = tostring(e), attempt = st.attempt,
     optional = st.options.optional, seconds = s:now() - st.began, at = e.where or e.at, code = e.code })
-  local record = s.history.steps[st.path]
-  record.status, record.decoded = "failed", { error = kept, optional = st.options.optional }
-  record.effects = st.recorded
 end
 
 local never_retried = { misuse = true, lua = true, control = true, cancelled = true }
@@ -247,8 +305,7 @@ local function live(s, st)
   open(s, st)
   local probe = table.pack(probe_done(s, st))
   if probe[1] then
-    -- Done by an earlier attempt of this run, it can be undone as well.
-    st.undoable = (next(st.recorded) or #st.earlier > 0) and true or nil
+    calls.reached(s, st)
     return skip(s, st, "it is done already", table.unpack(probe, 2, probe.n))
   end
   if st.options.approve then approval.ask(s, st, st.options.approve) end
@@ -274,9 +331,8 @@ local function execute(s, st)
     local e = errors.from(result[2])
     if skipped_inside(st, e) then return skip(s, st, e.message) end
     if control.of(e) or e.kind == "cancelled" then error(e, 0) end
-    local record = s.history.steps[st.path]
     -- Failed before or after its body (the probe, the result that cannot be kept).
-    if record.status ~= "failed" then fail(s, st, e) end
+    if s.history.steps[st.path].status ~= "failed" then fail(s, st, e) end
     local choice, reason = after_failure(s, st, e)
     if choice == "pass" then return nil, e end
     if choice == "skip" then return skip(s, st, reason) end
@@ -284,42 +340,75 @@ local function execute(s, st)
   end
 end
 
--- The record of a step that has ended in this run or before: true and its values.
+-- The record of a step that has ended: true and its values.
 local function ended(s, past)
-  if not past then return false end
   if past.status == "succeeded" or past.status == "skipped" then
-    local data = past.decoded or history.results(past)
-    return true, value.unpack(s.secrets:reveal(data.values))
+    return true, value.unpack(s.secrets:reveal(history.results(past).values))
   end
-  if past.status == "failed" then
-    local data = past.decoded or history.results(past)
-    if data.optional then return true, nil, data.error end
+  if past.status == "failed" and history.results(past).optional then
+    return true, nil, history.results(past).error
   end
   return false
 end
 
+-- The playbook was edited, and comes to a step that is not on record: what will be done
+-- although it may have been done under another name is listed, once in a scope.
+local function confirm_changes(s, st)
+  s.confirmed = s.confirmed or {}
+  if s.confirmed[st.here.path] then return end
+  s.confirmed[st.here.path] = true
+  s:confirm_changes(st, s.history:unvisited(st.here.path))
+end
+
 local function visit(s, st)
+  if s.undoing then return s.history.steps[st.path] end
   local past, expected = s.history:visit(st.here.path, st.path)
-  if expected and not s.accept_changes then
+  if not expected or s.rewinding then return past end
+  if not s.accept_changes then
     control.raise("diverged", ("the playbook has changed since the run began: it now comes to step \"%s\" where "
-      .. "the run had \"%s\"; resume with --accept-changes to go on all the same"):format(st.path, expected))
+      .. "the run had \"%s\"; resume with --accept-changes to continue all the same"):format(st.path, expected))
   end
+  if not past then confirm_changes(s, st) end
   return past
 end
 
---- Runs a step, or hands back what it handed back before. options: of step.options.
-function step.run(s, here, name, options, fn)
-  s:halt(here)
-  local path = here:join(here:unique(name))
-  local st = { session = s, name = name, path = path, here = here, options = options, fn = fn,
-    repeatable = options.repeatable }
-  local past = visit(s, st)
+-- The function of a recorded step again under a rollback's replay, so that the undo
+-- functions of steps inside are met; nothing in it is done.
+local function replay_body(s, st, past)
+  st.record, st.attempt, st.reads = past, past.attempts, {}
+  local sc = scope.new(s, "step", st.path, st.here)
+  sc.step = st
+  local ok, e = sc:call(st.fn, control.handler)
+  if not ok and errors.from(e).kind == "cancelled" then error(e, 0) end
+end
+
+local function come_to_end()
+  control.raise("rewound", "the replay has come to the end of what was done")
+end
+
+-- A step under a rollback's replay.
+local function replayed(s, st, past)
+  if not past or not past.name then come_to_end() end
   local back = table.pack(ended(s, past))
-  if back[1] then
-    s:replayed(st, past, table.unpack(back, 2, back.n))
-    return table.unpack(back, 2, back.n)
+  s:met(st, past, past.status ~= "failed" and back[1], table.unpack(back, 2, back.n))
+  if past.children or not back[1] and st.options.partial then replay_body(s, st, past) end
+  if back[1] then return table.unpack(back, 2, back.n) end
+  if past.status == "failed" then error(errors.from(history.results(past).error), 0) end
+  come_to_end()
+end
+
+--- Runs a step, or hands back what it handed back before. options: of step.options.
+-- path: of an undo step; by default the name's in the current scope.
+function step.run(s, here, name, options, fn, path)
+  s:halt(here)
+  local st = { session = s, name = name, path = path or here:step_path(name), here = here,
+    options = options, fn = fn, repeatable = options.repeatable }
+  local past = visit(s, st)
+  if s.rewinding then return replayed(s, st, past) end
+  if past then
+    local back = table.pack(ended(s, past))
+    if back[1] then return table.unpack(back, 2, back.n) end
   end
-  if s.rewinding then control.raise("rewound", "the replay has come to the end of what was done") end
   s:before_step(st)
   local wish = by_operator(s, st)
   if wish then return skip(s, st, wish.reason) end

@@ -38,6 +38,9 @@ local function is_list(t, n)
   return count == n and n > 0
 end
 
+--- How deep tables may lie in each other: what reads a journal back takes little more.
+value.DEPTH = 100
+
 local write -- value, out, path, open
 
 local function write_list(t, n, out, path, open)
@@ -64,6 +67,7 @@ end
 
 local function write_pairs(t, keys, out, path, open)
   table.insert(out, '{"$pairs":[')
+  open.depth = open.depth + 2 -- two lists more
   for i, k in ipairs(keys) do
     table.insert(out, i > 1 and ",[" or "[")
     write(k, out, path .. " (a key)", open)
@@ -72,6 +76,7 @@ local function write_pairs(t, keys, out, path, open)
     table.insert(out, "]")
   end
   table.insert(out, "]}")
+  open.depth = open.depth - 2
 end
 
 local function write_object(t, out, path, open)
@@ -89,6 +94,8 @@ end
 local function write_table(t, out, path, open)
   if open[t] then refuse(path, "a table that contains itself") end
   open[t] = true
+  open.depth = (open.depth or 0) + 1
+  if open.depth > value.DEPTH then refuse(path:sub(1, 60) .. "...", "nested too deep") end
   local meta = getmetatable(t)
   if errors.is(t) then
     table.insert(out, '{"$error":')
@@ -104,6 +111,7 @@ local function write_table(t, out, path, open)
     write_object(t, out, path, open)
   end
   open[t] = nil
+  open.depth = open.depth - 1
 end
 
 local function write_number(n, out)

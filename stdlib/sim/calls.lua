@@ -22,10 +22,9 @@ local reads = {
 }
 local exceptions = { BatchGetItem = true, BatchGetImage = true, GetPipelineState = true }
 
---- Whether an operation changes something: known by its name's first word. nil: a request
--- that asks for no operation of AWS's changes nothing.
+--- Whether an operation changes something: known by its name's first word.
 function calls.mutating(operation)
-  if not operation or exceptions[operation] then return false end
+  if exceptions[operation] then return false end
   return not reads[operation:match("^%u%l+") or ""]
 end
 
@@ -49,7 +48,7 @@ function Calls:close(index, account, region, service, operation, status, code, d
   if not kind then
     kind = {
       account = account, region = region, service = service, operation = operation,
-      mutating = calls.mutating(operation), status = status, error = code, done = done or false,
+      mutating = calls.mutating(operation or ""), status = status, error = code, done = done or false,
     }
     self.known[key] = kind
   end

@@ -240,6 +240,7 @@ t.test("secrets of the environment file are found again on resume and rollback",
   t.equal(r.code, 0, r.out .. r.err)
   t.equal(program.events(w.run({ "show", "last", "--output", "json" }).out)[1].params, {})
   r = w.run({ "rollback", "last" }, { env = env })
-  t.equal(r.code, 0, r.out .. r.err)
+  t.equal(r.code, 1, r.out .. r.err)
+  t.contains(r.out, 'To do by hand: "Two": run two 8')
   t.equal(w.effects(), { "opaque one", "opaque two 8", "opaque undo 8" })
 end)

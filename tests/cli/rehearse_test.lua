@@ -60,7 +60,7 @@ t.test("a rehearsal plays the run in the simulator and judges its end", function
   local path = r.out:match("Report: ([^\n]+)\n$")
   local report = assert(fs.read(path))
   t.contains(report, "## Rehearsal")
-  t.contains(report, "ecs.update_service of c in us-west-2")
+  t.contains(report, "ecs.update_service of api in us-west-2")
   local pipe = io.popen("grep -rl canary-rehearsal " .. w.directory .. "/state; true")
   t.equal(pipe:read("a"), "")
   pipe:close()
@@ -179,7 +179,7 @@ t.test("an approval says what the step is about to change", function()
     local e = value.decode(line)
     if e.event == "approval_needed" then changes = e.changes end
   end
-  t.equal(changes, { "ecs.update_service of c in us-west-2, account 123456789012" })
+  t.equal(changes, { "ecs.update_service of api in us-west-2, account 123456789012" })
 end)
 
 t.test("a rehearsal keeps no real run from its lock, nor another rehearsal", function()

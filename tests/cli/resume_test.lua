@@ -52,7 +52,7 @@ t.test("kill -9 after an effect, before its answer: found by its name, not done 
   r = resume(w, { "--output", "json" })
   t.equal(r.code, 0, r.out .. r.err)
   t.equal(w.effects(), { "create db" })
-  t.contains(r.out, "a look shows that it had its effect")
+  t.contains(r.out, "a look shows that it took effect")
   t.ok(not r.out:find('"step":"Before"', 1, true), "a finished step ran again")
 end)
 
@@ -124,7 +124,7 @@ t.test("what cannot be settled is put to the operator: exit 4, then --settle", f
     killed_after(w, 1)
     local r = resume(w)
     t.equal(r.code, 4, r.out .. r.err)
-    t.contains(r.out, "it cannot be told whether this call had its effect before the run stopped: run x")
+    t.contains(r.out, "drlua cannot determine whether this call took effect: run x")
     t.equal(#w.effects(), 1)
     r = resume(w, { "--settle", answer })
     t.equal(r.code, 0, r.out .. r.err)
