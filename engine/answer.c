@@ -2,6 +2,7 @@
  * response is made complete before the request is marked as answered, so an error
  * in the caller's table leaves the request as it was. */
 #include "option.h"
+#include "argument.h"
 #include "server.h"
 #include "host.h"
 
@@ -68,7 +69,8 @@ static lua_Integer add_headers(lua_State *L, struct draft *draft)
             bad_headers(L);
         lua_rawgeti(L, -1, 1);
         lua_rawgeti(L, -2, 2);
-        const char *name = lua_tostring(L, -2), *value = lua_tostring(L, -1);
+        const char *name = stack_text(L, -2, "a header's name");
+        const char *value = stack_text(L, -1, "a header's value");
         if (!name || !value)
             bad_headers(L);
         if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0)

@@ -2,6 +2,7 @@
  * are seconds since the epoch, UTC, as floats (microseconds survive until 2255). */
 #define _GNU_SOURCE
 #include "host.h"
+#include "argument.h"
 
 #include <lauxlib.h>
 #include <math.h>
@@ -45,7 +46,7 @@ static int clock_format(lua_State *L)
 {
     static const char *const names[] = {"rfc3339", "http", "compact", NULL};
     double at = luaL_checknumber(L, 1);
-    int style = luaL_checkoption(L, 2, "rfc3339", names);
+    int style = argument_option(L, 2, "rfc3339", names);
     luaL_argcheck(L, at > -62135596800.0 && at < 253402300800.0, 1,
                   "an instant between the years 1 and 9999 expected");
     long long millis = llround(at * 1000);
@@ -167,7 +168,7 @@ static bool parse_http(const char *s, double *out)
 /* parse(text) -> seconds, or nil, message, "invalid". */
 static int clock_parse(lua_State *L)
 {
-    const char *text = luaL_checkstring(L, 1);
+    const char *text = argument_text(L, 1);
     double at;
     if (parse_rfc3339(text, &at) || parse_compact(text, &at) || parse_http(text, &at)) {
         lua_pushnumber(L, at);

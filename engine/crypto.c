@@ -9,6 +9,7 @@
  * (base64 of it).
  */
 #include "checksum.h"
+#include "argument.h"
 #include "digest.h"
 #include "ecdsa.h"
 #include "encoding.h"
@@ -182,7 +183,7 @@ static int hasher_gc(lua_State *L)
 static struct hasher *hasher_new(lua_State *L)
 {
     struct crypto *c = lua_touserdata(L, lua_upvalueindex(1));
-    int algorithm = luaL_checkoption(L, 1, NULL, names);
+    int algorithm = argument_option(L, 1, NULL, names);
     const EVP_MD *md = algorithm < DIGESTS ? crypto_md(L, c, algorithm) : NULL;
     struct hasher *h = lua_newuserdatauv(L, sizeof *h, 0);
     *h = (struct hasher){.algorithm = algorithm};
@@ -279,7 +280,7 @@ static int hash_descriptor(struct hasher *h, int fd, void *buffer, off_t offset,
 /* crypto.hash_file(name, path [, offset [, length]]) -> raw bytes. */
 static int crypto_hash_file(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 2);
+    const char *path = argument_text(L, 2);
     lua_Integer offset = luaL_optinteger(L, 3, 0);
     lua_Integer length = luaL_optinteger(L, 4, LUA_MAXINTEGER);
     luaL_argcheck(L, offset >= 0, 3, "an offset is not negative");

@@ -3,6 +3,7 @@
  * (DRLUA_STDLIB) can override any of it. Beside it, with line numbers and all,
  * goes what Lua compiled of it: parsing it anew would be a fifth of a cold start. */
 #include "embed.h"
+#include "argument.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@ const struct embedded *embed_find_compiled(const char *name)
 
 static int embed_read(lua_State *L)
 {
-    const struct embedded *file = embed_find(luaL_checkstring(L, 1));
+    const struct embedded *file = embed_find(argument_text(L, 1));
     if (!file)
         return 0;
     lua_pushlstring(L, file->data, (size_t)(file->end - file->data));

@@ -3,6 +3,7 @@
  * then takes its name: a reader, or a crash, sees the old contents or the new. */
 #define _GNU_SOURCE
 #include "file.h"
+#include "argument.h"
 #include "host.h"
 #include "option.h"
 
@@ -52,7 +53,7 @@ static int guard_end(struct guard *guard)
 
 int file_read(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = argument_text(L, 1);
     struct guard *guard = guard_new(L);
     struct stat st;
     guard->fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -167,7 +168,7 @@ static int write_plain(const char *path, const char *data, size_t size, mode_t m
 int file_write(lua_State *L)
 {
     static const char *const known[] = {"mode", "atomic", "append", NULL};
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = argument_text(L, 1);
     size_t size;
     const char *data = luaL_checklstring(L, 2, &size);
     option_check(L, 3, known);
@@ -208,7 +209,7 @@ int file_overwrite(lua_State *L)
 
 int file_sync(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = argument_text(L, 1);
     if (!sync_path(path, 0))
         return push_errno(L, errno, "sync %s", path);
     lua_pushboolean(L, 1);

@@ -3,6 +3,7 @@
  * answer at once, so nothing here is an operation. */
 #define _GNU_SOURCE
 #include "file.h"
+#include "argument.h"
 #include "host.h"
 #include "option.h"
 
@@ -69,7 +70,7 @@ static int push_stat(lua_State *L, int failed, const struct stat *st, const char
 static int fs_stat(lua_State *L)
 {
     struct stat st;
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = argument_text(L, 1);
     return push_stat(L, stat(path, &st), &st, path);
 }
 
@@ -77,7 +78,7 @@ static int fs_stat(lua_State *L)
 static int fs_lstat(lua_State *L)
 {
     struct stat st;
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = argument_text(L, 1);
     return push_stat(L, lstat(path, &st), &st, path);
 }
 
@@ -135,7 +136,7 @@ static int push_names(lua_State *L)
 /* list(path) -> names, sorted, without "." and "..". */
 static int fs_list(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = argument_text(L, 1);
     struct names names = {0};
     DIR *dir = opendir(path);
     bool ok = dir && read_names(dir, &names.list, &names.count);
@@ -158,7 +159,7 @@ static int fs_list(lua_State *L)
 /* mkdir(path, mode = 0700) */
 static int fs_mkdir(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = argument_text(L, 1);
     if (mkdir(path, (mode_t)luaL_optinteger(L, 2, 0700)))
         return push_errno(L, errno, "make the directory %s", path);
     return succeed(L);
@@ -167,7 +168,7 @@ static int fs_mkdir(lua_State *L)
 /* remove(path): a file or an empty directory. */
 static int fs_remove(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = argument_text(L, 1);
     if (remove(path))
         return push_errno(L, errno, "remove %s", path);
     return succeed(L);
@@ -184,7 +185,7 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
  * not followed. Nothing there is no failure. */
 static int fs_remove_tree(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = argument_text(L, 1);
     int error = nftw(path, remove_entry, 32, FTW_DEPTH | FTW_PHYS);
     if (error < 0)
         error = errno;
@@ -195,7 +196,7 @@ static int fs_remove_tree(lua_State *L)
 
 static int fs_rename(lua_State *L)
 {
-    const char *from = luaL_checkstring(L, 1), *to = luaL_checkstring(L, 2);
+    const char *from = argument_text(L, 1), *to = argument_text(L, 2);
     if (rename(from, to))
         return push_errno(L, errno, "rename %s to %s", from, to);
     return succeed(L);
@@ -204,7 +205,7 @@ static int fs_rename(lua_State *L)
 /* symlink(target, path) */
 static int fs_symlink(lua_State *L)
 {
-    const char *target = luaL_checkstring(L, 1), *path = luaL_checkstring(L, 2);
+    const char *target = argument_text(L, 1), *path = argument_text(L, 2);
     if (symlink(target, path))
         return push_errno(L, errno, "link %s", path);
     return succeed(L);
@@ -212,7 +213,7 @@ static int fs_symlink(lua_State *L)
 
 static int fs_readlink(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = argument_text(L, 1);
     char target[PATH_MAX];
     ssize_t size = readlink(path, target, sizeof target);
     if (size < 0)
@@ -223,7 +224,7 @@ static int fs_readlink(lua_State *L)
 
 static int fs_chmod(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = argument_text(L, 1);
     if (chmod(path, (mode_t)luaL_checkinteger(L, 2)))
         return push_errno(L, errno, "set the mode of %s", path);
     return succeed(L);
@@ -232,7 +233,7 @@ static int fs_chmod(lua_State *L)
 /* chown(path, uid, gid); of a symbolic link itself. */
 static int fs_chown(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = argument_text(L, 1);
     if (lchown(path, (uid_t)luaL_checkinteger(L, 2), (gid_t)luaL_checkinteger(L, 3)))
         return push_errno(L, errno, "set the owner of %s", path);
     return succeed(L);
@@ -240,7 +241,7 @@ static int fs_chown(lua_State *L)
 
 static int fs_realpath(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = argument_text(L, 1);
     char resolved[PATH_MAX];
     if (!realpath(path, resolved))
         return push_errno(L, errno, "%s", path);
@@ -251,7 +252,7 @@ static int fs_realpath(lua_State *L)
 /* tempdir(prefix) -> path of a new directory, mode 0700, in $TMPDIR or /tmp. */
 static int fs_tempdir(lua_State *L)
 {
-    const char *prefix = luaL_optstring(L, 1, "drlua."), *base = getenv("TMPDIR");
+    const char *prefix = argument_text_or(L, 1, "drlua."), *base = getenv("TMPDIR");
     char path[PATH_MAX];
     int size = snprintf(path, sizeof path, "%s/%sXXXXXX", base && *base ? base : "/tmp", prefix);
     if (size < 0 || (size_t)size >= sizeof path)
@@ -265,7 +266,7 @@ static int fs_tempdir(lua_State *L)
 /* statfs(path) -> {free=, total=} in bytes; free: to an unprivileged user. */
 static int fs_statfs(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = argument_text(L, 1);
     struct statvfs st;
     if (statvfs(path, &st))
         return push_errno(L, errno, "%s", path);
@@ -289,7 +290,7 @@ static int push_matches(lua_State *L)
 /* glob(pattern) -> paths, sorted; none is an empty list. */
 static int fs_glob(lua_State *L)
 {
-    const char *pattern = luaL_checkstring(L, 1);
+    const char *pattern = argument_text(L, 1);
     glob_t found = {0};
     int code = glob(pattern, 0, NULL, &found);
     if (code && code != GLOB_NOMATCH) {
@@ -335,7 +336,7 @@ static int lock_file(const char *path)
  * made when missing and stays; the lock ends with close() or with the process. */
 static int fs_lock(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = argument_text(L, 1);
     int *fd = lua_newuserdatauv(L, sizeof *fd, 0);
     *fd = -1;
     luaL_setmetatable(L, LOCK_META);

@@ -5,6 +5,7 @@
  * request, offers HTTP/2 over TLS, and verifies certificates unless told not to. */
 #define _GNU_SOURCE
 #include "header.h"
+#include "argument.h"
 #include "option.h"
 #include "signing.h"
 #include "transfer.h"
@@ -70,8 +71,8 @@ static int exchange_push(lua_State *L, struct op *op)
     lua_setfield(L, -2, "body");
     lua_pushnumber(L, transfer->seconds);
     lua_setfield(L, -2, "seconds");
-    if (transfer->sink_fd >= 0) {
-        lua_pushinteger(L, transfer->sink_bytes);
+    if (transfer->sink.fd >= 0) {
+        lua_pushinteger(L, transfer->sink.bytes);
         lua_setfield(L, -2, "sink_bytes");
     }
     return 1;
@@ -119,7 +120,8 @@ static void add_header(lua_State *L, struct transfer *transfer, struct given *gi
     bool texts = lua_type(L, -2) == LUA_TSTRING && lua_isstring(L, -1);
     if (!texts)
         luaL_error(L, "option \"headers\": a list of {name, value} expected");
-    const char *name = lua_tostring(L, -2), *value = lua_tostring(L, -1);
+    const char *name = stack_text(L, -2, "a header's name");
+    const char *value = stack_text(L, -1, "a header's value");
     given->content_type |= strcasecmp(name, "Content-Type") == 0;
     given->expect |= strcasecmp(name, "Expect") == 0;
     add_line(L, transfer, name, value);
@@ -240,20 +242,37 @@ static int read_body(lua_State *L, struct transfer *transfer, const char *method
     return 0;
 }
 
-/* Opens the file that takes the answer; 0 or an errno. */
+/* The statuses whose body goes to the file, of the table of the sink on top. */
+static void read_statuses(lua_State *L, struct sink *sink)
+{
+    sink->narrow = option_table(L, -1, "statuses");
+    lua_Integer count = sink->narrow ? luaL_len(L, -1) : 0;
+    for (lua_Integer i = 1; i <= count; i++) {
+        lua_rawgeti(L, -1, i);
+        lua_Integer n = lua_tointeger(L, -1) - SINK_STATUS_FIRST;
+        if (n < 0 || n >= SINK_STATUSES)
+            luaL_error(L, "option \"sink\": statuses: integers from 200 to 299 expected");
+        sink->wanted[n] = true;
+        lua_pop(L, 1);
+    }
+    if (sink->narrow)
+        lua_pop(L, 1);
+}
+
+/* Opens the file that takes the response's body; 0 or an errno. */
 static int read_sink(lua_State *L, struct transfer *transfer)
 {
-    static const char *const known[] = {"file", "append", NULL};
+    static const char *const known[] = {"file", "append", "statuses", NULL};
     if (!option_table(L, 1, "sink"))
         return 0;
     option_check(L, -1, known);
     const char *path = option_string(L, -1, "file", NULL);
     if (!path)
-        luaL_error(L, "option \"sink\": {file=, append=} expected");
-    int how = option_bool(L, -1, "append", false) ? O_APPEND : O_TRUNC;
-    transfer->sink_fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | how, 0600);
+        luaL_error(L, "option \"sink\": {file=, append=, statuses=} expected");
+    read_statuses(L, &transfer->sink);
+    int error = sink_open(&transfer->sink, path, option_bool(L, -1, "append", false));
     lua_pop(L, 1);
-    return transfer->sink_fd < 0 ? errno : 0;
+    return error;
 }
 
 static double seconds_option(lua_State *L, const char *name, double fallback)
@@ -315,7 +334,7 @@ static int refuse(lua_State *L, struct exchange *exchange, int error, const char
 /* request{method="GET", url=, headers={{name, value}...}, more_headers={name = value},
  * header_text=false (the answer's headers as one text), body=string or {file=, offset=, length=}, sign={region=, service=,
  * credentials=, time=, payload_hash=, normalize_path=, double_encode=,
- * sign_body_header=, asymmetric=} (see aws.sigv4; no other headers are added), sink={file=, append=}, connect_timeout=3, timeout=0 (none),
+ * sign_body_header=, asymmetric=} (see aws.sigv4; no other headers are added), sink={file=, append=, statuses=}, connect_timeout=3, timeout=0 (none),
  * ca_file=, verify=true, http2=true, follow=false, fresh=false, max_body_bytes=}
  * => {status=, headers={{name, value}...}, body=, seconds=, sink_bytes=} */
 static int http_request(lua_State *L)

@@ -3,6 +3,7 @@
  * opened; from there on nothing does. */
 #define _GNU_SOURCE
 #include "host.h"
+#include "argument.h"
 #include "option.h"
 #include "process.h"
 #include "signals.h"
@@ -40,10 +41,8 @@ static const char *const stream_names[] = {"stdin", "stdout", "stderr"};
 /* Keeps the string on top of the stack alive until start returns; pops it. */
 static char *anchor(lua_State *L, struct launch *launch)
 {
-    size_t size;
-    const char *text = luaL_tolstring(L, -1, &size);
-    if (strlen(text) != size)
-        luaL_error(L, "an argument or a variable has a zero byte in it");
+    luaL_tolstring(L, -1, NULL);
+    const char *text = stack_text(L, -1, "an argument of the program");
     lua_rawseti(L, launch->anchor, (lua_Integer)lua_rawlen(L, launch->anchor) + 1);
     lua_pop(L, 1);
     return (char *)text;
@@ -81,12 +80,14 @@ static size_t add_env(lua_State *L, struct launch *launch, int env, char **envp,
 {
     lua_pushnil(L);
     while (env && lua_next(L, env)) {
-        if (lua_type(L, -2) != LUA_TSTRING || strchr(lua_tostring(L, -2), '='))
+        if (lua_type(L, -2) != LUA_TSTRING ||
+            strchr(stack_text(L, -2, "a variable's name"), '='))
             luaL_error(L, "option \"env\": \"%s\" is no name of a variable",
                        luaL_tolstring(L, -2, NULL));
         int type = lua_type(L, -1);
         if (type == LUA_TSTRING || type == LUA_TNUMBER) {
-            const char *value = luaL_tolstring(L, -1, NULL);
+            luaL_tolstring(L, -1, NULL);
+            const char *value = stack_text(L, -1, "a variable's value");
             lua_pushfstring(L, "%s=%s", lua_tostring(L, -3), value);
             lua_remove(L, -2);
             envp[count++] = anchor(L, launch);
@@ -138,8 +139,9 @@ static void read_stream(lua_State *L, struct launch *launch, int i)
         if (!stream->path)
             luaL_error(L, "option \"%s\": {file=PATH} expected", name);
     } else if (type != LUA_TNIL) {
+        const char *word = type == LUA_TSTRING ? stack_text(L, -1, name) : "";
         int k = 0;
-        while (k < 4 && (type != LUA_TSTRING || strcmp(lua_tostring(L, -1), kinds[k]) != 0))
+        while (k < 4 && strcmp(word, kinds[k]) != 0)
             k++;
         if (k == 4 || (k == STREAM_STDOUT && i != 2))
             luaL_error(L, "option \"%s\": \"null\", \"pipe\", \"inherit\"%s or {file=PATH} expected",
@@ -168,7 +170,7 @@ static void read_death_signal(lua_State *L, struct spawn *spawn)
 {
     int type = lua_getfield(L, 1, "die_with_parent");
     if (type == LUA_TSTRING)
-        spawn->death_signal = signals_number(lua_tostring(L, -1));
+        spawn->death_signal = signals_number(stack_text(L, -1, "die_with_parent"));
     else if (type == LUA_TBOOLEAN)
         spawn->death_signal = lua_toboolean(L, -1) ? SIGKILL : 0;
     if (type != LUA_TNIL && (type == LUA_TBOOLEAN ? 0 : !spawn->death_signal))

@@ -2,6 +2,7 @@
  * directory DRLUA_STDLIB), and hands the command line to cli/main.lua, whose
  * result is the exit code. */
 #include "embed.h"
+#include "argument.h"
 #include "host.h"
 
 #include <fcntl.h>
@@ -67,7 +68,7 @@ static int load_embedded(lua_State *L, const char *name)
 /* package.searchers: finds stdlib/NAME.lua or stdlib/NAME/init.lua in the binary. */
 static int searcher(lua_State *L)
 {
-    const char *module = luaL_checkstring(L, 1);
+    const char *module = argument_text(L, 1);
     static const char *const patterns[] = {"stdlib/%s.lua", "stdlib/%s/init.lua"};
     const char *path = luaL_gsub(L, module, ".", "/");
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {

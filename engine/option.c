@@ -1,5 +1,6 @@
 /* See option.h. */
 #include "option.h"
+#include "argument.h"
 
 #include <lauxlib.h>
 #include <string.h>
@@ -34,8 +35,9 @@ void option_check(lua_State *L, int index, const char *const known[])
     lua_pushnil(L);
     while (lua_next(L, index)) {
         lua_pop(L, 1);
-        const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-        if (!name || !is_known(name, known))
+        size_t size = 0;
+        const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &size) : NULL;
+        if (!name || has_zero_byte(name, size) || !is_known(name, known))
             refuse(L, name ? name : luaL_tolstring(L, -1, NULL), known);
     }
 }
@@ -69,8 +71,8 @@ const char *option_string(lua_State *L, int index, const char *name, const char 
 {
     size_t size = 0;
     const char *text = option_bytes(L, index, name, &size);
-    if (text && strlen(text) != size)
-        luaL_error(L, "option \"%s\": has a zero byte in it", name);
+    if (text && has_zero_byte(text, size))
+        luaL_error(L, "option \"%s\": the text has a zero byte in it", name);
     return text ? text : fallback;
 }
 

@@ -7,6 +7,7 @@
  * kills its group and reaps it. The start itself is in spawn.c. */
 #define _GNU_SOURCE
 #include "process.h"
+#include "argument.h"
 #include "host.h"
 #include "signals.h"
 
@@ -164,7 +165,7 @@ static int process_read(lua_State *L)
 {
     static const char *const names[] = {"stdout", "stderr", NULL};
     struct process *process = check_open(L);
-    int stream = luaL_checkoption(L, 2, NULL, names) + 1;
+    int stream = argument_option(L, 2, NULL, names) + 1;
     lua_Integer max = luaL_optinteger(L, 3, READ_DEFAULT);
     luaL_argcheck(L, max > 0 && max <= READ_LIMIT, 3, "1 to 16777216 bytes expected");
     luaL_argcheck(L, process->fds[stream] >= 0, 2, "not a pipe of this process");
@@ -327,7 +328,7 @@ static int process_wait(lua_State *L)
 static int process_kill(lua_State *L)
 {
     const struct process *process = check_process(L);
-    const char *name = luaL_optstring(L, 2, "TERM");
+    const char *name = argument_text_or(L, 2, "TERM");
     int number = signals_number(name);
     luaL_argcheck(L, number, 2, "unknown signal");
     if (process->reaped || process->closed)

@@ -8,6 +8,7 @@
  * broken. One internal operation carries a relay and all its connections. */
 #define _GNU_SOURCE
 #include "address.h"
+#include "argument.h"
 #include "host.h"
 #include "option.h"
 
@@ -314,7 +315,7 @@ static int relay_target(lua_State *L)
         lua_pushboolean(L, 1);
         return 1;
     }
-    const char *host = luaL_checkstring(L, 2);
+    const char *host = argument_text(L, 2);
     int port = (int)luaL_optinteger(L, 3, 0);
     if (!address_read(host, port, &target))
         return push_failure(L, "resolve", "%s is not an address", host);

@@ -1,6 +1,7 @@
 /* A request as Lua sees it. Its text was copied when it arrived; the table of
  * headers is made when it is asked for, and kept. */
 #include "server.h"
+#include "argument.h"
 
 #include <arpa/inet.h>
 #include <lauxlib.h>
@@ -113,7 +114,7 @@ static int push_headers(lua_State *L, const struct request *request)
 static int request_header(lua_State *L)
 {
     const struct request *request = request_check(L);
-    const char *name = luaL_checkstring(L, 2), *text = after(target_of(request));
+    const char *name = argument_text(L, 2), *text = after(target_of(request));
     for (size_t i = 0; i < request->header_count; i++) {
         const char *value = after(text);
         if (strcasecmp(text, name) == 0) {
@@ -148,7 +149,7 @@ static int request_index(lua_State *L)
     lua_pushvalue(L, 2);
     if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
         return 1;
-    const char *name = luaL_checkstring(L, 2);
+    const char *name = argument_text(L, 2);
     if (strcmp(name, "method") == 0)
         lua_pushstring(L, request->text.data);
     else if (strcmp(name, "target") == 0)

@@ -6,6 +6,7 @@
  * asking that is cancelled, or collected, unblocks what nobody else asks for. */
 #define _GNU_SOURCE
 #include "signals.h"
+#include "argument.h"
 #include "host.h"
 
 #include <errno.h>
@@ -85,7 +86,7 @@ static void read_names(lua_State *L, sigset_t *set)
     sigemptyset(set);
     for (lua_Integer i = 1; i <= count; i++) {
         int type = lua_geti(L, 1, i);
-        int number = type == LUA_TSTRING ? signals_number(lua_tostring(L, -1)) : 0;
+        int number = type == LUA_TSTRING ? signals_number(stack_text(L, -1, "a signal")) : 0;
         if (number == 0 || number == SIGKILL || number == SIGSTOP)
             luaL_error(L, "signal \"%s\" cannot be waited for", luaL_tolstring(L, -1, NULL));
         sigaddset(set, number);

@@ -5,6 +5,7 @@
  * come back byte for byte, zero bytes included; booleans become 0 and 1; nil and
  * json.null are NULL, and NULL columns are absent from a row. */
 #include "host.h"
+#include "argument.h"
 #include "option.h"
 
 #include <lauxlib.h>
@@ -89,6 +90,7 @@ static sqlite3_stmt *statement_of(lua_State *L, struct database *db)
     size_t size;
     const char *sql = luaL_checklstring(L, 2, &size), *tail = NULL;
     luaL_argcheck(L, size < 1 << 30, 2, "the SQL text is too long");
+    argument_text(L, 2);
     sqlite3_stmt *statement = NULL;
     lua_getiuservalue(L, 1, 1);
     lua_pushvalue(L, 2);
@@ -260,7 +262,7 @@ static int db_rows(lua_State *L)
 static int db_exec(lua_State *L)
 {
     struct database *db = check_db(L);
-    if (sqlite3_exec(db->handle, luaL_checkstring(L, 2), NULL, NULL, NULL) != SQLITE_OK)
+    if (sqlite3_exec(db->handle, argument_text(L, 2), NULL, NULL, NULL) != SQLITE_OK)
         return fail(L, db->handle);
     lua_pushboolean(L, 1);
     return 1;
@@ -314,7 +316,7 @@ static const char *push_immutable_uri(lua_State *L, const char *path)
 static int open_db(lua_State *L)
 {
     static const char *const known[] = {"readonly", "immutable", "keep_wal", "busy_timeout", NULL};
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = argument_text(L, 1);
     option_check(L, 2, known);
     bool immutable = option_bool(L, 2, "immutable", false);
     bool readonly = option_bool(L, 2, "readonly", immutable);

@@ -1,6 +1,7 @@
 /* native.sys: the process, its user and its terminal. */
 #define _GNU_SOURCE
 #include "host.h"
+#include "argument.h"
 #include "signals.h"
 
 #include <errno.h>
@@ -20,7 +21,7 @@ extern char **environ;
 
 static int sys_getenv(lua_State *L)
 {
-    lua_pushstring(L, getenv(luaL_checkstring(L, 1)));
+    lua_pushstring(L, getenv(argument_text(L, 1)));
     return 1;
 }
 
@@ -37,8 +38,8 @@ static void wipe_variable(const char *name)
 /* setenv(name, value or nil) */
 static int sys_setenv(lua_State *L)
 {
-    const char *name = luaL_checkstring(L, 1);
-    const char *value = luaL_optstring(L, 2, NULL);
+    const char *name = argument_text(L, 1);
+    const char *value = argument_text_or(L, 2, NULL);
     if (!value)
         wipe_variable(name);
     int failed = value ? setenv(name, value, 1) : unsetenv(name);
@@ -100,7 +101,7 @@ static int sys_user(lua_State *L)
 {
     const struct passwd *entry;
     if (lua_type(L, 1) == LUA_TSTRING)
-        entry = getpwnam(lua_tostring(L, 1));
+        entry = getpwnam(argument_text(L, 1));
     else
         entry = getpwuid((uid_t)luaL_optinteger(L, 1, geteuid()));
     if (!entry)
@@ -121,7 +122,7 @@ static int sys_user(lua_State *L)
 static int sys_kill(lua_State *L)
 {
     pid_t pid = (pid_t)luaL_checkinteger(L, 1);
-    const char *name = luaL_optstring(L, 2, "TERM");
+    const char *name = argument_text_or(L, 2, "TERM");
     int number = signals_number(name);
     luaL_argcheck(L, number, 2, "unknown signal");
     if (kill(pid, number))
@@ -223,7 +224,7 @@ static void wipe(char *data, size_t length)
 /* read_secret(prompt) -> text typed at the terminal without echo. */
 static int sys_read_secret(lua_State *L)
 {
-    const char *prompt = luaL_checkstring(L, 1);
+    const char *prompt = argument_text(L, 1);
     char line[1024];
     struct termios before, silent;
     FILE *terminal = fopen("/dev/tty", "r+e");

@@ -31,6 +31,21 @@ static void destroy(struct transfer *transfer)
     free(transfer);
 }
 
+/* Our own refusal: counted instead of libcurl's code. */
+static size_t refuse(struct transfer *transfer, const char *kind, int error)
+{
+    transfer->kind = kind;
+    transfer->error = error;
+    return 0;
+}
+
+static void keep_sink(struct transfer *transfer)
+{
+    int error = sink_keep(&transfer->sink);
+    if (error)
+        refuse(transfer, "io", error);
+}
+
 static void on_end(struct transfer *transfer, CURLcode code)
 {
     transfer->code = code;
@@ -39,6 +54,8 @@ static void on_end(struct transfer *transfer, CURLcode code)
     curl_multi_remove_handle(transfer->host->multi, transfer->easy);
     transfer->running = false;
     transfer->host->transfers--;
+    if (code == CURLE_OK && sink_wants(&transfer->sink, transfer->status))
+        keep_sink(transfer);
     op_finish(transfer->op);
 }
 
@@ -88,7 +105,8 @@ struct transfer *transfer_take(struct host *host)
     if (!transfer)
         return NULL;
     transfer->host = host;
-    transfer->upload_fd = transfer->sink_fd = -1;
+    transfer->upload_fd = -1;
+    transfer->sink = SINK_NONE;
     transfer->easy = curl_easy_init();
     if (!transfer->easy) {
         free(transfer);
@@ -107,8 +125,7 @@ void transfer_give(struct transfer *transfer)
     }
     if (transfer->upload_fd >= 0)
         close(transfer->upload_fd);
-    if (transfer->sink_fd >= 0)
-        close(transfer->sink_fd);
+    sink_close(&transfer->sink);
     if (host->idle_count >= POOL_LIMIT) {
         destroy(transfer);
         return;
@@ -128,7 +145,7 @@ void transfer_give(struct transfer *transfer)
                                   .lines = transfer->lines,
                                   .line_capacity = transfer->line_capacity,
                                   .upload_fd = -1,
-                                  .sink_fd = -1,
+                                  .sink = SINK_NONE,
                                   .next = host->idle_transfers};
     host->idle_transfers = transfer;
     host->idle_count++;
@@ -220,24 +237,10 @@ static size_t on_header(char *data, size_t one, size_t size, void *cls)
     return transfer->head.failed ? 0 : size;
 }
 
-static size_t refuse(struct transfer *transfer, const char *kind, int error)
-{
-    transfer->kind = kind;
-    transfer->error = error;
-    return 0;
-}
-
 static size_t to_file(struct transfer *transfer, const char *data, size_t size)
 {
-    for (size_t done = 0; done < size;) {
-        ssize_t put = write(transfer->sink_fd, data + done, size - done);
-        if (put < 0 && errno != EINTR)
-            return refuse(transfer, "io", errno);
-        if (put > 0)
-            done += (size_t)put;
-    }
-    transfer->sink_bytes += (int64_t)size;
-    return size;
+    int error = sink_write(&transfer->sink, data, size);
+    return error ? refuse(transfer, "io", error) : size;
 }
 
 /* A file takes the body of a success only: an error's text is for the caller. */
@@ -246,9 +249,9 @@ static size_t on_body(char *data, size_t one, size_t size, void *cls)
     struct transfer *transfer = cls;
     long status = 0;
     (void)one;
-    if (transfer->sink_fd >= 0)
+    if (transfer->sink.fd >= 0)
         curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (status >= 200 && status < 300)
+    if (sink_wants(&transfer->sink, status))
         return to_file(transfer, data, size);
     if (size > transfer->max_body - transfer->body.size)
         return refuse(transfer, "full", 0);
@@ -347,6 +350,8 @@ static void refuse_old_connections(struct transfer *transfer)
 bool transfer_start(struct transfer *transfer, struct op *op)
 {
     CURL *easy = transfer->easy;
+    if (transfer->text.failed)
+        return false;
     refuse_old_connections(transfer);
     if (transfer->upload_fd >= 0)
         set_upload(transfer);
@@ -354,7 +359,7 @@ bool transfer_start(struct transfer *transfer, struct op *op)
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(transfer->connect_timeout * 1000));
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(transfer->timeout * 1000));
     curl_easy_setopt(easy, CURLOPT_PROXY, transfer->loopback ? "" : NULL);
-    if (transfer->text.failed || curl_multi_add_handle(transfer->host->multi, easy) != CURLM_OK)
+    if (curl_multi_add_handle(transfer->host->multi, easy) != CURLM_OK)
         return false;
     transfer->op = op;
     transfer->running = true;

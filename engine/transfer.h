@@ -7,6 +7,7 @@
 
 #include "buffer.h"
 #include "host.h"
+#include "sink.h"
 
 #include <stdint.h>
 
@@ -33,8 +34,7 @@ struct transfer {
     /* The answer. */
     struct buffer head, body;
     size_t max_body;
-    int sink_fd; /* -1: none */
-    int64_t sink_bytes;
+    struct sink sink;
     const char *kind; /* of our own refusal in a callback */
     int error;        /* its errno */
     CURLcode code;

@@ -1,5 +1,6 @@
 --- Files and directories. Writing, removing and renaming are effects: a plan stops
 -- them. Every failure is raised, with kind "missing" "denied" "exists" "full" ...
+local crypto = require "native.crypto"
 local effect = require "effect"
 local errors = require "errors"
 local fs = require "native.fs"
@@ -14,6 +15,7 @@ end
 
 local function check_path(path)
   if type(path) ~= "string" or path == "" then errors.misuse(3, "a path expected, got %s", tostring(path)) end
+  if path:find("\0", 1, true) then errors.misuse(3, "a path cannot have a zero byte in it: %q", path) end
 end
 
 -- The directories of files.temporary that are there now.
@@ -41,12 +43,13 @@ function files.is_temporary(path)
   return false
 end
 
-local function perform(operation, read, path, details, fn)
+-- Each of these calls does no more when it is made twice, but for one that says so.
+local function perform(operation, read, path, details, fn, once)
   local what = ("%s %s"):format(operation, tostring(path))
   details.path = path
   read = read or (files.is_temporary(path) and (details.to == nil or files.is_temporary(details.to))) or false
   return effect.perform({ kind = "file", operation = operation, read = read, what = what, input = details,
-    repeatable = true }, function()
+    repeatable = not once }, function()
     check_path(path)
     return fn()
   end)
@@ -57,13 +60,19 @@ function files.read(path)
   return perform("read", true, path, {}, function() return must(fs.read(path)) end)
 end
 
+-- What a journal keeps of the data: enough to notice that a resume writes something else.
+local function trace_of(data)
+  if type(data) ~= "string" then return { bytes = data } end
+  return { bytes = #data, sha256 = crypto.hex(crypto.sha256(data)) }
+end
+
 --- Writes a file: a crash leaves the old contents or the new. options: `mode` (of a
 -- new file, default 0600), `append`.
 function files.write(path, data, options)
   options = options or {}
-  return perform("write", false, path, { bytes = type(data) == "string" and #data or data }, function()
+  return perform("write", false, path, trace_of(data), function()
     return must(fs.write(path, data, { mode = options.mode, append = options.append }))
-  end)
+  end, options.append)
 end
 
 --- True when there is something at the path (a broken link counts as nothing).

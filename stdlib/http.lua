@@ -160,6 +160,17 @@ local function name_request(method, headers, token)
   end
 end
 
+-- The file for the body, and for which statuses: one that is not expected leaves the
+-- file as it was.
+local function sink_of(call)
+  if not call.save_to then return nil end
+  local statuses = {}
+  for status = 200, 299 do
+    if expected(status, call.expect) then table.insert(statuses, status) end
+  end
+  return { file = call.save_to, statuses = statuses }
+end
+
 local function send(method, call, token)
   validate(call)
   local headers = headers_of(call)
@@ -171,7 +182,7 @@ local function send(method, call, token)
   local answer, message, kind = task.await(native.request { method = method, url = url,
     body = body_of(call, headers), headers = headers, timeout = seconds(call.timeout, "timeout", "30s"),
     connect_timeout = seconds(call.connect_timeout, "connect_timeout", "3s"), follow = call.follow,
-    verify = call.verify, ca_file = call.ca_file, sink = call.save_to and { file = call.save_to },
+    verify = call.verify, ca_file = call.ca_file, sink = sink_of(call),
     max_body_bytes = call.max_body_bytes, fresh = not call.reuse })
   if not answer then
     if kind == "cancelled" then errors.raise { kind = kind, message = message } end
@@ -210,7 +221,8 @@ end
 --   reuse        true: a connection of an earlier request may be used again. By itself
 --                every request resolves the name and connects anew, so that a check
 --                after a move of DNS sees where the name leads now
---   save_to      path of a file for the body
+--   save_to      path of a file for the body of an expected 2xx answer. It is written to
+--                PATH.part and renamed when complete: a failure leaves the file as it was
 --   ca_file, verify = false, max_body_bytes
 --   repeatable   true: sending it twice does no more than once
 --   what         text for a person

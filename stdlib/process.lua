@@ -92,7 +92,7 @@ local function read_all(proc, stream, call)
   return table.concat(parts)
 end
 
--- A program that does not read its input to the end is none of our business.
+-- A program that does not read its input to the end is not an error.
 local function feed(proc, data)
   if not data then return end
   local ok, message, kind = task.await(proc:write(data))
@@ -100,21 +100,32 @@ local function feed(proc, data)
   proc:close_stdin()
 end
 
-local function collect(proc, call)
-  local outputs = task.all {
-    function() return read_all(proc, "stdout", call) end,
-    function() return read_all(proc, "stderr", call) end,
-    function() return feed(proc, call.stdin) end,
-  }
-  local ended = errors.check("wait for " .. title(call), task.await(proc:wait()))
-  return { code = ended.code, signal = ended.signal, stdout = outputs[1], stderr = outputs[2] }
-end
-
 -- First a word, then force; the whole group each time.
 local function stop(proc)
   proc:kill("TERM")
   errors.try(task.timeout, GRACE_SECONDS, function() task.await(proc:wait()) end)
   proc:close()
+end
+
+-- fn, so that its error ends the program at once: nobody reads its output any more, and
+-- on a full pipe it would wait for ever. A cancelled task cannot wait: see run.
+local function ending(proc, fn, ...)
+  local arguments = table.pack(...)
+  return function()
+    local ok, value = pcall(fn, proc, table.unpack(arguments, 1, arguments.n))
+    if ok then return value end
+    if not task.current().cancelled then stop(proc) end
+    error(value, 0)
+  end
+end
+
+local function collect(proc, call)
+  local outputs = task.all {
+    ending(proc, read_all, "stdout", call), ending(proc, read_all, "stderr", call),
+    ending(proc, feed, call.stdin),
+  }
+  local ended = errors.check("wait for " .. title(call), task.await(proc:wait()))
+  return { code = ended.code, signal = ended.signal, stdout = outputs[1], stderr = outputs[2] }
 end
 
 local function run(call)

@@ -1,6 +1,7 @@
 /* Operations and shapes as Lua tables: for callers that choose by them, for
  * documentation and for messages. */
 #include "binding.h"
+#include "argument.h"
 #include "pack.h"
 
 static void set_text(lua_State *L, const char *key, struct span t)
@@ -199,7 +200,7 @@ static int m_shape(lua_State *L)
             return push_failed(L, "no such shape", "missing");
         return push_shape(L, m, (uint32_t)id);
     }
-    luaL_checkstring(L, 2);
+    argument_text(L, 2);
     lua_settop(L, 2);
     int n = push_packed(L, NAMES, "names");
     if (n != 1)

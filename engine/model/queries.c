@@ -3,6 +3,7 @@
 #include <zlib.h>
 
 #include "binding.h"
+#include "argument.h"
 #include "pack.h"
 
 struct model *check_model(lua_State *L)

@@ -1,6 +1,7 @@
 /* The data of a COPY. Rows that have come are handed out together, up to about 64
  * KiB; written data is done when the kernel has taken it. */
 #include "connection.h"
+#include "argument.h"
 
 #include <lauxlib.h>
 #include <string.h>
@@ -226,5 +227,5 @@ int copy_write(lua_State *L)
 int copy_end(lua_State *L)
 {
     lua_settop(L, 2);
-    return start(L, &end_kind, connection_check_free(L, COPY_IN), luaL_optstring(L, 2, NULL), 0);
+    return start(L, &end_kind, connection_check_free(L, COPY_IN), argument_text_or(L, 2, NULL), 0);
 }

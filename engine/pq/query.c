@@ -2,6 +2,7 @@
  * the first step after the drain. The texts belong to a Lua table that the
  * operation keeps; the arrays of parameters lie behind the operation. */
 #include "connection.h"
+#include "argument.h"
 
 #include <float.h>
 #include <lauxlib.h>
@@ -10,13 +11,13 @@
 #include <string.h>
 
 enum what { WHAT_SIMPLE, WHAT_PARAMS, WHAT_PREPARE, WHAT_PREPARED };
-enum { PARAMETER_LIMIT = 65535, OID_BOOL = 16, OID_BYTEA = 17, OID_INT8 = 20, OID_INT4 = 23,
+enum { PARAMETER_LIMIT = 65535, OID_BOOL = 16, OID_INT8 = 20, OID_INT4 = 23,
        OID_FLOAT8 = 701 };
 
 struct parameter_arrays {
     const char **values;
     Oid *types;
-    int *lengths, *formats;
+    int *lengths;
 };
 
 struct query {
@@ -56,12 +57,12 @@ static bool send_query(struct query *query)
         return PQsendQuery(pg, query->sql);
     case WHAT_PARAMS:
         return PQsendQueryParams(pg, query->sql, query->count, p->types, p->values, p->lengths,
-                                 p->formats, 0);
+                                 NULL, 0);
     case WHAT_PREPARE:
         return PQsendPrepare(pg, query->name, query->sql, 0, NULL);
     default:
         return PQsendQueryPrepared(pg, query->name, query->count, p->values, p->lengths,
-                                   p->formats, 0);
+                                   NULL, 0);
     }
 }
 
@@ -192,10 +193,9 @@ static void set_parameter(lua_State *L, struct query *query, int i, int keep)
         luaL_error(L, "parameter %d: a %s cannot be sent", i + 1, luaL_typename(L, -1));
     }
     const char *text = lua_tolstring(L, -1, &size);
-    if (strlen(text) != size) { /* no text of PostgreSQL has a zero byte: these are bytes */
-        type = OID_BYTEA;
-        query->p.formats[i] = 1;
-    }
+    if (has_zero_byte(text, size))
+        luaL_error(L, "parameter %d: PostgreSQL takes no text with a zero byte in it; "
+                      "give bytes as sql.bytes(text)", i + 1);
     query->p.values[i] = text;
     query->p.lengths[i] = (int)size;
     query->p.types[i] = type;
@@ -222,7 +222,6 @@ static void place_arrays(struct query *query, int count)
     query->p.values = (const char **)(query + 1);
     query->p.types = (Oid *)(query->p.values + n);
     query->p.lengths = (int *)(query->p.types + n);
-    query->p.formats = query->p.lengths + n;
 }
 
 /* Makes and starts a statement. Arguments: connection, first text, then what the
@@ -230,8 +229,8 @@ static void place_arrays(struct query *query, int count)
 static int start(lua_State *L, enum what what, enum copy_mode copy, int name, int sql, int params)
 {
     struct connection *connection = connection_check_free(L, COPY_NONE);
-    const char *name_text = name ? luaL_checkstring(L, name) : NULL;
-    const char *sql_text = sql ? luaL_checkstring(L, sql) : NULL;
+    const char *name_text = name ? argument_text(L, name) : NULL;
+    const char *sql_text = sql ? argument_text(L, sql) : NULL;
     int count = params ? parameter_count(L, params) : 0;
     if (!connection->pg)
         return connection_push_closed(L, connection);
@@ -241,7 +240,7 @@ static int start(lua_State *L, enum what what, enum copy_mode copy, int name, in
         lua_pushvalue(L, i);
         lua_rawseti(L, keep, i);
     }
-    size_t each = sizeof(char *) + sizeof(Oid) + 2 * sizeof(int);
+    size_t each = sizeof(char *) + sizeof(Oid) + sizeof(int);
     struct query *query =
         (struct query *)op_new(L, sizeof *query + (size_t)count * each, &query_kind, keep);
     query->what = what;

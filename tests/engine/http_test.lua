@@ -171,6 +171,9 @@ t.test("files: an answer to one, a part of one as body", function()
   t.equal(fs.stat(dir .. "/out").size, 2000000)
   t.equal(select(3, request { method = "PUT", url = base, body = { file = dir .. "/nowhere" } }), "missing")
   t.equal(select(3, request { url = base, sink = { file = dir .. "/no/where" } }), "missing")
+  t.raises("statuses: integers from 200 to 299", http.request,
+    { url = base, sink = { file = dir .. "/none", statuses = { 404 } } })
+  t.ok(not fs.stat(dir .. "/none") and not fs.stat(dir .. "/none.part"))
   t.raises("fewer than asked for", http.request, { url = base, body = { file = dir .. "/out", length = 3000000 } })
 end)
 

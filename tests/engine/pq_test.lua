@@ -28,9 +28,9 @@ end
 
 t.test("values of every kind, there and back", function()
   local conn = connect()
-  local sql = "SELECT $1 AS i, $2 AS big, $3 AS f, $4 AS b, $5::text AS s, $6 AS bytes, $7::int AS none, "
+  local sql = "SELECT $1 AS i, $2 AS big, $3 AS f, $4 AS b, $5::text AS s, $6::bytea AS bytes, $7::int AS none, "
     .. "1.50::numeric AS n, NULL AS null, true AS t, 'NaN'::float8 AS nan, '\\x00ff'::bytea AS bytea"
-  local result = exec(conn, sql, { 42, 2 ^ 40 // 1 | 0, 0.1, false, "häß", "a\0b", nil, n = 7 })
+  local result = exec(conn, sql, { 42, 2 ^ 40 // 1 | 0, 0.1, false, "häß", pq.bytea "a\0b", nil, n = 7 })
   local row = result.rows[1]
   t.equal({ row[1], row[2], row[3], row[4], row[5], row[6], row[7] },
     { 42, 2 ^ 40 // 1 | 0, 0.1, false, "häß", "a\0b", nil })

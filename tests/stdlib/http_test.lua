@@ -1,5 +1,7 @@
 local t = require "harness"
 local effect = require "effect"
+local files = require "files"
+local fs = require "native.fs"
 local http = require "http"
 local json = require "json"
 local server = require "native.server"
@@ -103,4 +105,69 @@ t.test("the gate: GET and HEAD read, everything else changes; an answer of the j
   http.post "http://x/"
   http.get("http://x/", { save_to = "/tmp/x" })
   t.equal(seen, { "GET read", "HEAD read", "POST change", "GET change" })
+end)
+
+-- Each is a way in which save_to can fail; the server's side, then the call's options.
+local failures = {
+  ["a connection that is refused"] = { url = "http://127.0.0.1:1/" },
+  ["a name that does not resolve"] = { url = "http://no-such-host.invalid/" },
+  ["a status that is not fine"] = { answer = { status = 500, body = "broken" } },
+  ["a 2xx that is not expected"] = { answer = { status = 200, body = "other" }, expect = 204 },
+  ["a body that is cut"] = { answer = { body = ("new"):rep(1000), cut_after_bytes = 100 } },
+  ["a connection that is reset"] = { reset = true },
+  ["an answer that does not come"] = { silent = true, timeout = "100ms" },
+  ["a task that is cancelled"] = { silent = true, cancelled = true },
+  ["a part that cannot be opened"] = { answer = { body = "new" }, blocked = true },
+}
+
+local function fail(dir, case)
+  local base = case.url or serve(function(req)
+    if case.answer then
+      req:respond(case.answer)
+    elseif case.reset then
+      req:reset()
+    else
+      t.cleanup(function() req:reset() end)
+    end
+  end)
+  if case.blocked then files.mkdir(dir .. "/kept.part") end
+  local running = task.spawn(http.get, base,
+    { save_to = dir .. "/kept", timeout = case.timeout, expect = case.expect })
+  if case.cancelled then
+    task.sleep(0.05)
+    running:cancel()
+  end
+  return t.raises(nil, running.wait, running)
+end
+
+for what, case in pairs(failures) do
+  t.test("save_to leaves the file as it was: " .. what, function()
+    files.temporary(function(dir)
+      files.write(dir .. "/kept", "old")
+      fail(dir, case)
+      t.equal(files.read(dir .. "/kept"), "old")
+      if case.blocked then files.remove(dir .. "/kept.part") end
+      collectgarbage()
+      t.equal(files.list(dir), { "kept" })
+      files.remove(dir .. "/kept")
+      fail(dir, case)
+      t.ok(not files.exists(dir .. "/kept"))
+    end)
+  end)
+end
+
+t.test("save_to replaces the contents, not the link, nor the mode, nor a device", function()
+  local base = serve(function(req) req:respond { status = 201, body = req.target } end)
+  files.temporary(function(dir)
+    local owner_and_group = tonumber("640", 8)
+    files.write(dir .. "/file", "something longer", { mode = owner_and_group })
+    assert(fs.symlink("file", dir .. "/link"))
+    http.get(base .. "/new", { save_to = dir .. "/link", expect = 201 })
+    t.equal(files.read(dir .. "/file"), "/new")
+    t.equal({ fs.lstat(dir .. "/link").type, fs.stat(dir .. "/file").mode }, { "link", owner_and_group })
+    http.get(base .. "/other", { save_to = dir .. "/other" })
+    t.equal(files.list(dir), { "file", "link", "other" })
+    http.get(base, { save_to = "/dev/null" })
+    t.equal(fs.stat("/dev/null").type, "device")
+  end)
 end)

@@ -1,5 +1,6 @@
 local t = require "harness"
 local effect = require "effect"
+local errors = require "errors"
 local files = require "files"
 local fs = require "native.fs"
 local process = require "process"
@@ -74,9 +75,41 @@ t.test("too much output, misuse", function()
   t.raises("unknown option \"timout\"; did you mean timeout", process.run, { "true", timout = 1 })
   t.raises("a program's name", process.run, {})
   t.raises("is no duration", process.run, { "true", timeout = "soon" })
+  t.raises("zero byte", process.run, { "sh", "-c", "true\0false" })
+  t.raises("zero byte", process.run, { "true", env = { A = "b\0c" } })
   t.ok(process.find "sh")
   t.equal(process.find "no-such-program", nil)
 end)
+
+-- Programs that would never end by themselves once nobody reads their output.
+local unread = {
+  ["more output than allowed"] = { "wrote more than", { "sh", "-c", "echo $$ > pid; exec yes" },
+    { max_output_bytes = 100000 } },
+  ["more errors than allowed"] = { "wrote more than", { "sh", "-c", "echo $$ > pid; exec yes >&2" },
+    { max_output_bytes = 100000 } },
+  ["an error in on_line"] = { "no such line", { "sh", "-c", "echo $$ > pid; echo a; exec sleep 600" },
+    { on_line = function() error("no such line", 0) end } },
+  ["an error in on_line, input left"] = { "no such line",
+    { "sh", "-c", "echo $$ > pid; echo a >&2; exec sleep 600" },
+    { stdin = ("x"):rep(1000000), on_line = function() error("no such line", 0) end } },
+  ["an error in on_line, of the kind cancelled"] = { "given up",
+    { "sh", "-c", "echo $$ > pid; echo a; exec sleep 600" },
+    { on_line = function() errors.raise { kind = "cancelled", message = "given up" } end } },
+  ["an error in on_line, with a timeout"] = { "no such line",
+    { "sh", "-c", "echo $$ > pid; echo a; exec sleep 600" },
+    { timeout = "5m", on_line = function() error("no such line", 0) end } },
+}
+
+for what, case in pairs(unread) do
+  t.test("a program whose output is not read to the end is ended: " .. what, function()
+    files.temporary(function(dir)
+      local call = { cwd = dir, table.unpack(case[2]) }
+      for name, value in pairs(case[3]) do call[name] = value end
+      t.raises(case[1], task.timeout, 60, process.run, call)
+      t.ok(not sys.alive(tonumber(files.read(dir .. "/pid"))), "the program goes on")
+    end)
+  end)
+end
 
 t.test("the gate sees what it may: no values of variables, no input", function()
   local seen

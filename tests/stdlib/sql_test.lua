@@ -52,6 +52,16 @@ t.test("a query cannot write; exec can, and tells what it did", function()
   t.equal(db:value "select count(*) from w", 3)
 end)
 
+t.test("a text with a zero byte in it is refused, not cut short", function()
+  local db = connect()
+  db:exec "create table uncut (i int, t text); insert into uncut select g, 'a' from generate_series(1, 5) g"
+  t.raises("zero byte", db.exec, db, "delete from uncut\0 where i = 1")
+  t.raises("zero byte", db.query, db, "select 1\0")
+  t.raises("parameter 1: .* zero byte .* sql.bytes", db.exec, db, "update uncut set t = $1", "ab\0cd")
+  t.equal(db:query "select t, count(*) as n from uncut group by t", { { t = "a", n = 5 } })
+  t.equal(db:value("select $1::bytea", sql.bytes "ab\0cd"), "ab\0cd")
+end)
+
 t.test("a transaction is kept as a whole, or not at all", function()
   local db = connect()
   db:exec "create table tx (x int)"
