@@ -130,37 +130,73 @@ bool json_string(struct codec *c, struct json *in, struct span *t)
     return !b->failed || codec_fault(c, "out of memory");
 }
 
+static const char *skip_digits(const char *p, const char *end)
+{
+    while (p < end && *p >= '0' && *p <= '9')
+        p++;
+    return p;
+}
+
+/* Moves past the number at `in` as RFC 8259 writes it; *whole: neither fraction nor
+ * exponent. On a fault `in` stands where it is. */
+static bool scan_number(struct codec *c, struct json *in, bool *whole)
+{
+    const char *first = in->p + (in->p < in->end && *in->p == '-');
+    const char *p = skip_digits(first, in->end);
+    *whole = true;
+    if (p == first)
+        return json_bad(c, in, "value expected");
+    if (p - first > 1 && *first == '0')
+        return json_bad(c, in, "number with a leading zero");
+    in->p = p;
+    if (p < in->end && *p == '.') {
+        *whole = false;
+        in->p = skip_digits(++p, in->end);
+        if (in->p == p)
+            return json_bad(c, in, "digits expected after the point");
+        p = in->p;
+    }
+    if (p < in->end && (*p == 'e' || *p == 'E')) {
+        *whole = false;
+        p++;
+        p += p < in->end && (*p == '+' || *p == '-');
+        in->p = skip_digits(p, in->end);
+        if (in->p == p)
+            return json_bad(c, in, "digits expected in the exponent");
+    }
+    return true;
+}
+
+/* The value of the digits, which end with a zero byte. */
+static void read_digits(const char *digits, bool whole, bool *integral, long long *n, double *d)
+{
+    errno = 0;
+    *integral = false;
+    if (whole) {
+        *n = strtoll(digits, NULL, 10);
+        *integral = errno == 0;
+    }
+    if (!*integral)
+        *d = strtod(digits, NULL);
+}
+
 /* Number at `in`: integer when it is written as one and fits. */
 bool json_number(struct codec *c, struct json *in, bool *integral, long long *n, double *d)
 {
-    char digits[64], *end;
+    char few[64], *digits = few;
     const char *start = in->p;
-    bool whole = true;
-    while (in->p < in->end && ((*in->p >= '0' && *in->p <= '9') || *in->p == '-' || *in->p == '+' ||
-                               *in->p == '.' || *in->p == 'e' || *in->p == 'E')) {
-        whole = whole && ((*in->p >= '0' && *in->p <= '9') || in->p == start);
-        in->p++;
-    }
+    bool whole;
+    if (!scan_number(c, in, &whole))
+        return false;
     size_t length = (size_t)(in->p - start);
-    if (length == 0 || *start == '+' || *start == '.')
-        return json_bad(c, in, "value expected");
-    const char *first = start + (*start == '-');
-    if (in->p - first > 1 && *first == '0' && first[1] >= '0' && first[1] <= '9')
-        return json_bad(c, in, "number with a leading zero");
-    if (length >= sizeof digits)
-        return json_bad(c, in, "number too long");
+    if (length >= sizeof few && !(digits = malloc(length + 1)))
+        return codec_fault(c, "out of memory");
     memcpy(digits, start, length);
     digits[length] = 0;
-    if (whole) {
-        errno = 0;
-        *n = strtoll(digits, &end, 10);
-        *integral = errno == 0 && *end == 0 && end != digits;
-        if (*integral)
-            return true;
-    }
-    *integral = false;
-    *d = strtod(digits, &end);
-    return *end == 0 || json_bad(c, in, "bad number");
+    read_digits(digits, whole, integral, n, d);
+    if (digits != few)
+        free(digits);
+    return true;
 }
 
 bool json_end(struct codec *c, struct json *in)
