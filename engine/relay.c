@@ -230,6 +230,15 @@ static void finish_connecting(struct link *link)
         close_link(link, true);
 }
 
+/* Passes on what was read, and the ends; for a link that is not cut. */
+static void forward(struct link *link)
+{
+    for (int i = 0; i < 2 && !link->dead && !link->connecting && link->fds[1] >= 0; i++)
+        push(link, i);
+    if (!link->dead && link->flows[0].shut && link->flows[1].shut)
+        close_link(link, false);
+}
+
 static void move(const struct relay *relay, struct link *link, const short events[2])
 {
     if (link->connecting && events[1])
@@ -237,11 +246,8 @@ static void move(const struct relay *relay, struct link *link, const short event
     for (int i = 0; i < 2 && !link->dead && !link->connecting; i++)
         if (events[i] & CURL_WAIT_POLLIN && !link->flows[i].ended)
             pull(relay, link, i);
-    for (int i = 0; i < 2 && !link->dead && !link->connecting && !relay->cut; i++)
-        if (link->fds[1] >= 0)
-            push(link, i);
-    if (!link->dead && link->flows[0].shut && link->flows[1].shut)
-        close_link(link, false);
+    if (!relay->cut)
+        forward(link);
 }
 
 static bool relay_step(struct op *op, struct turn *turn)
@@ -299,6 +305,7 @@ static int relay_cut(lua_State *L)
             close_link(link, true);
         else if (link->fds[1] < 0)
             connect_link(relay, link); /* came during the cut, and said nothing yet */
+        forward(link); /* an end that came during the cut */
     }
     sweep(relay);
     return 0;

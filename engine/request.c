@@ -43,6 +43,9 @@ static enum MHD_Result add_header(void *cls, enum MHD_ValueKind kind, const char
 {
     struct request *request = cls;
     (void)kind;
+    request->framings += strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0 ||
+                         strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0;
+    request->malformed |= strpbrk(name, " \t") != NULL;
     while (value_size > 0 && (value[value_size - 1] == ' ' || value[value_size - 1] == '\t'))
         value_size--; /* white space after a value is not part of it (RFC 9110, 5.5) */
     buffer_add(&request->text, name, name_size);

@@ -70,6 +70,12 @@ static bool announced_too_big(struct MHD_Connection *connection, size_t limit)
     return text && strtoull(text, NULL, 10) > limit;
 }
 
+/* Where a body ends must not depend on who reads it (RFC 9112, 5.1 and 6.3). */
+static bool is_ambiguous(const struct request *request)
+{
+    return request->malformed || request->framings > 1;
+}
+
 static struct request *begin(struct server *server, struct MHD_Connection *connection,
                              const char *method)
 {
@@ -84,7 +90,9 @@ static struct request *begin(struct server *server, struct MHD_Connection *conne
     server->live = request;
     if (!request_capture(request, method, peer) ||
         announced_too_big(connection, server->max_body))
-        request->too_big = true;
+        request->refused = MHD_HTTP_CONTENT_TOO_LARGE;
+    else if (is_ambiguous(request))
+        request->refused = MHD_HTTP_BAD_REQUEST;
     return request;
 }
 
@@ -102,18 +110,23 @@ static enum MHD_Result send_answer(struct request *request)
 static void take_body(struct request *request, const char *data, size_t size)
 {
     if (size > request->server->max_body - request->body.size)
-        request->too_big = true;
-    if (request->too_big)
+        request->refused = MHD_HTTP_CONTENT_TOO_LARGE;
+    if (request->refused)
         buffer_free(&request->body);
     else
         buffer_add(&request->body, data, size);
 }
 
-/* The request is complete: to Lua, unless it was too much. */
+/* The request is complete: to Lua, unless it is refused. */
 static enum MHD_Result complete(struct request *request)
 {
-    if (request->too_big || request->body.failed) {
-        answer_text(request, MHD_HTTP_CONTENT_TOO_LARGE, "The request is too large.\n");
+    if (request->body.failed)
+        request->refused = MHD_HTTP_CONTENT_TOO_LARGE;
+    if (request->refused) {
+        answer_text(request, request->refused,
+                    request->refused == MHD_HTTP_BAD_REQUEST
+                        ? "The request does not say in one way where its body ends.\n"
+                        : "The request is too large.\n");
         return send_answer(request);
     }
     request->state = REQUEST_OPEN;
@@ -133,7 +146,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
         request = *context = begin(cls, connection, method);
         if (!request)
             return MHD_NO;
-        return request->too_big ? complete(request) : MHD_YES;
+        return request->refused ? complete(request) : MHD_YES;
     }
     if (*size > 0) {
         take_body(request, data, *size);

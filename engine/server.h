@@ -38,13 +38,16 @@ struct request {
     struct request *next, *prev; /* all that libmicrohttpd holds */
     struct request *queued;      /* the next one not yet accepted */
     enum request_state state;
-    bool suspended, reset, too_big, head;
+    bool suspended, reset, head;
+    unsigned refused; /* the status it is answered with before Lua sees it; 0: none */
     struct sockaddr_storage remote;
 
     /* Method, target, then name and value of each header, each ended by a zero
      * byte: read once, so that Lua can look at it after the connection is gone. */
     struct buffer text;
     size_t header_count;
+    unsigned framings; /* how many of them say where the body ends */
+    bool malformed;    /* a name has white space in it */
     struct buffer body;
 
     struct MHD_Response *response; /* to be queued */

@@ -26,12 +26,16 @@ local sql = {}
 local READ_ONLY = "BEGIN READ ONLY; SET LOCAL standard_conforming_strings = on; "
   .. "SET LOCAL client_encoding = 'UTF8'"
 
+-- How long a read may take, and what it may bring into memory.
+local QUERY_TIMEOUT, MAX_ROWS, MAX_BYTES = "10m", 100000, 64 << 20
+local FETCH_ROWS = 1000
+
 local Database = {}
 Database.__index = Database
 Database.__name = "drlua.database"
 
 -- What a database keeps to itself: conn, depth (of transactions), cursor (true while one
--- is open), holder (the task that it serves). Not in its fields, where a playbook could reach past the gate.
+-- is open), holder (the task that it serves), limits (of a read). Not in its fields, where a playbook could reach past the gate.
 local inside = setmetatable({}, { __mode = "k" })
 
 local function of(self)
@@ -39,7 +43,7 @@ local function of(self)
 end
 
 local names = { "host", "port", "dbname", "user", "password", "sslmode", "sslrootcert", "application_name", "options",
-  "target_session_attrs", "timeout" }
+  "target_session_attrs", "timeout", "query_timeout", "max_rows", "max_bytes" }
 local known = {}
 for _, name in ipairs(names) do known[name] = true end
 
@@ -77,10 +81,22 @@ local function seconds(value, default)
   return found
 end
 
+-- The limits of reads; 0 or false is none.
+local function limits_of(call)
+  local limits = { max_rows = call.max_rows or MAX_ROWS, max_bytes = call.max_bytes or MAX_BYTES }
+  if call.max_rows == false then limits.max_rows = 0 end
+  if call.max_bytes == false then limits.max_bytes = 0 end
+  if call.query_timeout ~= false then limits.timeout = seconds(call.query_timeout, QUERY_TIMEOUT) end
+  if limits.timeout == 0 then limits.timeout = nil end
+  return limits
+end
+
 local function open(call)
   validate(call)
+  limits_of(call)
   local options = {}
   for name, value in pairs(call) do options[name] = value end
+  options.query_timeout, options.max_rows, options.max_bytes = nil, nil, nil
   options.timeout = seconds(call.timeout, "10s")
   options.port = math.tointeger(tonumber(call.port or 5432)) or call.port
   options.application_name = call.application_name or "drlua"
@@ -96,14 +112,16 @@ end
 local function wrap(conn, call)
   if unknown.is(conn) then return conn end
   local self = setmetatable({ place = place(call) }, Database)
-  inside[self] = { conn = conn, depth = 0 }
+  inside[self] = { conn = conn, depth = 0, limits = limits_of(call) }
   return self
 end
 
 --- Connects. call: host, port (5432), dbname, user, password, sslmode, sslrootcert,
--- application_name ("drlua"), options, target_session_attrs, timeout ("10s"). Raises
--- kind "resolve" "refused" "connect" "denied" "missing" (no such database) "busy" (it
--- is starting up, or full) "tls". The connection closes with db:close(), at the end of
+-- application_name ("drlua"), options, target_session_attrs, timeout ("10s", to connect).
+-- Raises kind "resolve" "refused" "connect" "denied" "missing" (no such database) "busy"
+-- (it is starting up, or full) "tls". Reads have limits, each of which may be false:
+-- query_timeout ("10m") without the response, kind "timeout"; max_rows (100 000) and
+-- max_bytes (64 MiB) of a query, row or value, kind "full". The connection closes with db:close(), at the end of
 -- `local db <close>`, or with the last reference to it.
 function sql.connect(call)
   local conn = effect.perform({ kind = "sql", operation = "connect", read = true, what = "connect to " .. place(call),
@@ -143,10 +161,15 @@ function sql.wait_until_accepts(call)
   return wrap(conn, each)
 end
 
-local function raw(self, statement, params)
+local function raw(self, statement, params, limits)
   local conn = of(self).conn
   if not conn then errors.misuse(4, "the connection to %s is closed", self.place) end
-  return check(task.await(conn:exec(statement, params and params.n > 0 and params or nil)))
+  return check(task.await(conn:exec(statement, params and params.n > 0 and params or nil, limits)))
+end
+
+-- A statement of our own, which the server should answer as soon as any read.
+local function brief(self, statement)
+  return raw(self, statement, nil, { timeout = of(self).limits.timeout })
 end
 
 -- One statement and no more: by the protocol that takes parameters the server refuses
@@ -154,7 +177,11 @@ end
 local function raw_one(self, statement, params)
   local conn = of(self).conn
   if not conn then errors.misuse(4, "the connection to %s is closed", self.place) end
-  return check(task.await(conn:exec(statement, params)))
+  local result, message, kind, detail = task.await(conn:exec(statement, params, of(self).limits))
+  if kind == "full" and not detail then
+    message = message .. ". Read them one by one (db:each), or ask for fewer"
+  end
+  return check(result, message, kind, detail)
 end
 
 local function params_of(...)
@@ -189,7 +216,7 @@ local function tidy(self)
   local own = of(self)
   if not own.cursor then return end
   own.cursor = nil
-  if own.conn and own.conn:status() ~= "closed" then raw(self, "ROLLBACK") end
+  if own.conn and own.conn:status() ~= "closed" then brief(self, "ROLLBACK") end
 end
 
 -- Runs what changes something: when the connection is lost over it nobody knows
@@ -207,7 +234,7 @@ end
 local function within(self, begin, fn, ...)
   claim(self)
   tidy(self)
-  raw(self, begin)
+  brief(self, begin)
   local own = of(self)
   own.depth = own.depth + 1
   local values = table.pack(pcall(fn, ...))
@@ -215,7 +242,7 @@ local function within(self, begin, fn, ...)
   release(self)
   if values[1] then
     if begin == READ_ONLY then
-      raw(self, "COMMIT")
+      brief(self, "COMMIT")
     else
       uncertain(self, function() return raw(self, "COMMIT") end)
     end
@@ -224,7 +251,7 @@ local function within(self, begin, fn, ...)
   -- What went wrong matters, not that the connection may be gone as well; a cancelled
   -- task cannot wait, so there the connection is closed.
   if own.conn and own.conn:status() ~= "closed" then
-    local rolled_back, e = pcall(raw, self, "ROLLBACK")
+    local rolled_back, e = pcall(brief, self, "ROLLBACK")
     if not rolled_back and errors.from(e).kind == "cancelled" then self:close() end
   end
   error(values[2], 0)
@@ -289,7 +316,7 @@ function Database:each(statement, ...)
   claim(self)
   tidy(self)
   if own.depth == 0 then
-    raw(self, READ_ONLY)
+    brief(self, READ_ONLY)
     own.cursor = true
   end
   raw_one(self, "DECLARE drlua_rows NO SCROLL CURSOR FOR " .. statement, params)
@@ -298,9 +325,10 @@ function Database:each(statement, ...)
     at = at + 1
     if at > #rows then
       if not own.cursor and own.depth == 0 then return nil end
-      rows, at = rows_of(raw(self, "FETCH 1000 FROM drlua_rows")), 1
+      local limits = { timeout = own.limits.timeout, max_rows = FETCH_ROWS }
+      rows, at = rows_of(raw(self, ("FETCH %d FROM drlua_rows"):format(FETCH_ROWS), nil, limits)), 1
       if #rows == 0 then
-        raw(self, "CLOSE drlua_rows")
+        brief(self, "CLOSE drlua_rows")
         tidy(self)
         release(self)
       end
@@ -350,10 +378,20 @@ local function cancel(self)
   if conn and conn:status() ~= "closed" then conn:cancel() end
 end
 
+-- Awaits a piece of a COPY, for as long as a query may take.
+local function next_piece(self)
+  local own = of(self)
+  if not own.limits.timeout then return task.await(own.conn:copy_read()) end
+  local piece = table.pack(pcall(task.timeout, own.limits.timeout, task.await, own.conn:copy_read()))
+  if piece[1] then return table.unpack(piece, 2, piece.n) end
+  if errors.from(piece[2]).kind ~= "timeout" then error(piece[2], 0) end
+  return nil, ("%s: no response within %s"):format(self.place, duration.format(own.limits.timeout)), "timeout"
+end
+
 local function copy_rows(self, statement, fn)
-  check(task.await(of(self).conn:copy_out(statement)))
+  check(task.await(of(self).conn:copy_out(statement, { timeout = of(self).limits.timeout })))
   while true do
-    local data, message, kind, detail = task.await(of(self).conn:copy_read())
+    local data, message, kind, detail = next_piece(self)
     if data then
       fn(data)
     elseif message == "end of copy" then

@@ -5,6 +5,7 @@
  *   connection.c  its state: lost, closed, cancelled, drained
  *   query.c       statements
  *   copy.c        COPY, both ways
+ *   rows.c        the rows of a result, as they come
  *   result.c      results and errors as Lua values
  *
  * One operation at a time uses a connection. An operation that is dropped while
@@ -71,16 +72,34 @@ int copy_read(lua_State *L);
 int copy_write(lua_State *L);
 int copy_end(lua_State *L);
 
+/* rows.c */
+struct rows {
+    struct buffer data;
+    size_t count;
+    size_t max_count, max_bytes; /* 0: no limit */
+    bool ended;                  /* all of a statement's rows are here */
+    bool over;                   /* there are more than allowed, or than memory holds */
+};
+
+/* Adds the one row of a PGRES_SINGLE_TUPLE; the first after an end begins anew. */
+void rows_add(struct rows *rows, const PGresult *result);
+/* A statement has ended. */
+void rows_end(struct rows *rows);
+/* Sets `rows` and `n` of the table on top; result: that of the statement's end. */
+void rows_push(lua_State *L, const struct rows *rows, const PGresult *result);
+void rows_free(struct rows *rows);
+
 /* result.c */
 /* Pushes a successful result as a table. */
-int result_push(lua_State *L, const PGresult *result);
+int result_push(lua_State *L, const PGresult *result, const struct rows *rows);
 /* Pushes nil, message, kind, detail. */
 int result_push_error(lua_State *L, const struct connection *connection, const PGresult *result);
 /* The kind of a SQLSTATE. */
 const char *result_kind(const char *sqlstate, const char *message);
 /* Reads results until there is none; false: wait for more input. *kept gets the
- * first error, or else the last result. Ends early, true, at the start of a COPY. */
-bool result_collect(PGconn *pg, PGresult **kept);
+ * first error, or else the last result, whose rows are in `rows`. Ends early, true, at
+ * the start of a COPY, and when there are too many rows. */
+bool result_collect(PGconn *pg, PGresult **kept, struct rows *rows);
 /* Copies the text without line breaks and repeated blanks. */
 void result_flatten(const char *text, char *out, size_t size);
 

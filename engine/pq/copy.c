@@ -15,6 +15,7 @@ struct copying {
     size_t size;
     bool put, ended, flushing, taken;
     struct buffer rows;
+    struct rows none; /* a COPY ends without any */
     PGresult *result;
 };
 
@@ -75,7 +76,7 @@ static bool read_step(struct op *op, struct turn *turn)
         if (size == 0)
             return false;
     }
-    return result_collect(connection->pg, &copying->result) ? end_copy(copying) : false;
+    return result_collect(connection->pg, &copying->result, &copying->none) ? end_copy(copying) : false;
 }
 
 static int push_end(lua_State *L, struct copying *copying)
@@ -154,14 +155,14 @@ static bool end_step(struct op *op, struct turn *turn)
             return end(copying);
     }
     flush(copying);
-    return copying->put && result_collect(pg, &copying->result) ? end_copy(copying) : false;
+    return copying->put && result_collect(pg, &copying->result, &copying->none) ? end_copy(copying) : false;
 }
 
 static int end_push(lua_State *L, struct op *op)
 {
     struct copying *copying = (struct copying *)op;
     int count = push_end(L, copying);
-    return count ? count : result_push(L, copying->result);
+    return count ? count : result_push(L, copying->result, &copying->none);
 }
 
 static void copying_drop(struct op *op)
@@ -177,6 +178,7 @@ static void copying_drop(struct op *op)
     PQclear(copying->result);
     copying->result = NULL;
     buffer_free(&copying->rows);
+    rows_free(&copying->none);
 }
 
 static const struct op_kind read_kind = {.name = "pq copy_read", .ask = copying_ask,

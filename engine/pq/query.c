@@ -3,9 +3,11 @@
  * operation keeps; the arrays of parameters lie behind the operation. */
 #include "connection.h"
 #include "argument.h"
+#include "option.h"
 
 #include <float.h>
 #include <lauxlib.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdint.h>
 #include <string.h>
@@ -30,6 +32,9 @@ struct query {
     struct parameter_arrays p;
     bool looked, sent, ended, flushing, taken;
     PGresult *result;
+    struct rows rows;
+    double timeout, until; /* until: HUGE_VAL for none */
+    bool late;
 };
 
 static bool query_ask(struct op *op, struct turn *turn)
@@ -40,6 +45,7 @@ static bool query_ask(struct op *op, struct turn *turn)
     query->looked = true;
     if (!connection->pg)
         return true;
+    turn_deadline(turn, op, query->until);
     if (connection->draining)
         return connection_ask_drain(connection, op, turn) || first;
     turn_fd(turn, op, PQsocket(connection->pg),
@@ -47,11 +53,10 @@ static bool query_ask(struct op *op, struct turn *turn)
     return !query->sent;
 }
 
-static bool send_query(struct query *query)
+static bool send_statement(struct query *query)
 {
     PGconn *pg = query->connection->pg;
     const struct parameter_arrays *p = &query->p;
-    query->sent = true;
     switch (query->what) {
     case WHAT_SIMPLE:
         return PQsendQuery(pg, query->sql);
@@ -64,6 +69,15 @@ static bool send_query(struct query *query)
         return PQsendQueryPrepared(pg, query->name, query->count, p->values, p->lengths,
                                    NULL, 0);
     }
+}
+
+static bool send_query(struct query *query)
+{
+    query->sent = true;
+    if (!send_statement(query))
+        return false;
+    PQsetSingleRowMode(query->connection->pg); /* a PREPARE refuses: it has no rows */
+    return true;
 }
 
 /* Returns true when the connection was lost. */
@@ -81,16 +95,37 @@ static bool query_step(struct op *op, struct turn *turn)
     struct connection *connection = query->connection;
     if (!connection->pg)
         return true;
+    query->late = turn->now >= query->until;
     if (connection->draining && !connection_drain(connection, turn->now))
-        return false;
+        return query->late;
     if (!connection->pg)
         return true;
     bool lost = !query->sent ? !send_query(query) : false;
     lost = pump(query) || lost;
-    query->ended = result_collect(connection->pg, &query->result) || lost;
+    query->ended = result_collect(connection->pg, &query->result, &query->rows) || lost;
     if (query->ended && PQstatus(connection->pg) == CONNECTION_BAD)
         connection_lose(connection);
-    return query->ended;
+    return query->ended || query->late;
+}
+
+/* The statement was ended by a limit of the caller; what it still sends is read away. */
+static int push_limit(lua_State *L, struct query *query)
+{
+    struct connection *connection = query->connection;
+    const struct rows *rows = &query->rows;
+    if (query->sent)
+        connection_abandon(connection);
+    if (!rows->over)
+        return push_failure(L, "timeout", "%s: no response within %g s", connection->place,
+                            query->timeout);
+    if (rows->data.failed)
+        return push_failure(L, "full", "%s: the result does not fit into memory",
+                            connection->place);
+    if (rows->max_count && rows->count > rows->max_count)
+        return push_failure(L, "full", "%s: the result has more than %zu rows", connection->place,
+                            rows->max_count);
+    return push_failure(L, "full", "%s: the result has more than %zu bytes", connection->place,
+                        rows->max_bytes);
 }
 
 static int push_copy(lua_State *L, struct query *query)
@@ -111,6 +146,8 @@ static int query_push(lua_State *L, struct op *op)
     struct query *query = (struct query *)op;
     struct connection *connection = query->connection;
     query->taken = true;
+    if (connection->pg && (query->rows.over || (query->late && !query->ended)))
+        return push_limit(L, query);
     if (!query->result && connection->pg)
         return push_failure(L, "invalid", "%s: %s", connection->place,
                             PQerrorMessage(connection->pg));
@@ -132,7 +169,7 @@ static int query_push(lua_State *L, struct op *op)
             return push_failure(L, "invalid", "the statement is no COPY %s",
                                 query->copy == COPY_IN ? "FROM STDIN" : "TO STDOUT");
         if (query->what != WHAT_PREPARE)
-            return result_push(L, query->result);
+            return result_push(L, query->result, &query->rows);
         lua_pushboolean(L, 1);
         return 1;
     }
@@ -143,7 +180,7 @@ static bool is_abandoned(const struct query *query)
 {
     ExecStatusType status = PQresultStatus(query->result);
     return query->sent && !query->taken &&
-           (!query->ended || status == PGRES_COPY_IN || status == PGRES_COPY_OUT);
+           (!query->ended || query->rows.over || status == PGRES_COPY_IN || status == PGRES_COPY_OUT);
 }
 
 static void query_drop(struct op *op)
@@ -157,6 +194,7 @@ static void query_drop(struct op *op)
         connection_abandon(query->connection);
     PQclear(query->result);
     query->result = NULL;
+    rows_free(&query->rows);
 }
 
 static const struct op_kind query_kind = {
@@ -224,9 +262,27 @@ static void place_arrays(struct query *query, int count)
     query->p.lengths = (int *)(query->p.types + n);
 }
 
+/* Reads {timeout=, max_rows=, max_bytes=} at the stack index, or 0 for none. */
+static void read_limits(lua_State *L, struct query *query, int index)
+{
+    static const char *const known[] = {"timeout", "max_rows", "max_bytes", NULL};
+    query->until = HUGE_VAL;
+    if (!index)
+        return;
+    option_check(L, index, known);
+    query->timeout = option_number(L, index, "timeout", 0);
+    lua_Integer rows = option_integer(L, index, "max_rows", 0);
+    lua_Integer bytes = option_integer(L, index, "max_bytes", 0);
+    if (query->timeout > 0)
+        query->until = host_monotonic() + query->timeout;
+    query->rows.max_count = rows > 0 ? (size_t)rows : 0;
+    query->rows.max_bytes = bytes > 0 ? (size_t)bytes : 0;
+}
+
 /* Makes and starts a statement. Arguments: connection, first text, then what the
- * caller says: `sql` and `params` are stack indices or 0. */
-static int start(lua_State *L, enum what what, enum copy_mode copy, int name, int sql, int params)
+ * caller says: `sql`, `params` and `limits` are stack indices or 0. */
+static int start(lua_State *L, enum what what, enum copy_mode copy, int name, int sql, int params,
+                 int limits)
 {
     struct connection *connection = connection_check_free(L, COPY_NONE);
     const char *name_text = name ? argument_text(L, name) : NULL;
@@ -247,6 +303,7 @@ static int start(lua_State *L, enum what what, enum copy_mode copy, int name, in
     query->copy = copy;
     query->sql = sql_text;
     query->name = name_text;
+    read_limits(L, query, limits);
     place_arrays(query, count);
     for (int i = 0; i < count; i++) {
         lua_geti(L, params, i + 1);
@@ -260,40 +317,41 @@ static int start(lua_State *L, enum what what, enum copy_mode copy, int name, in
     return 1;
 }
 
-/* conn:exec(sql, params?) => result. Without parameters the text may hold several
- * statements; the result is that of the last. */
+/* conn:exec(sql, params?, limits?) => result. Without parameters the text may hold several
+ * statements; the result is that of the last. limits: {timeout=, max_rows=, max_bytes=};
+ * beyond one the statement is cancelled, kind "timeout" or "full". */
 int query_exec(lua_State *L)
 {
     bool bare = lua_isnoneornil(L, 3);
-    lua_settop(L, 3);
-    return start(L, bare ? WHAT_SIMPLE : WHAT_PARAMS, COPY_NONE, 0, 2, bare ? 0 : 3);
+    lua_settop(L, 4);
+    return start(L, bare ? WHAT_SIMPLE : WHAT_PARAMS, COPY_NONE, 0, 2, bare ? 0 : 3, 4);
 }
 
 /* conn:prepare(name, sql) => true */
 int query_prepare(lua_State *L)
 {
     lua_settop(L, 3);
-    return start(L, WHAT_PREPARE, COPY_NONE, 2, 3, 0);
+    return start(L, WHAT_PREPARE, COPY_NONE, 2, 3, 0, 0);
 }
 
 /* conn:exec_prepared(name, params?) => result */
 int query_exec_prepared(lua_State *L)
 {
     lua_settop(L, 3);
-    return start(L, WHAT_PREPARED, COPY_NONE, 2, 0, 3);
+    return start(L, WHAT_PREPARED, COPY_NONE, 2, 0, 3, 0);
 }
 
-/* conn:copy_out(sql) => true: then copy_read until it ends. One statement only: it is
- * counted as a read. */
+/* conn:copy_out(sql, limits?) => true: then copy_read until it ends. One statement only:
+ * it is counted as a read. */
 int query_copy_out(lua_State *L)
 {
-    lua_settop(L, 2);
-    return start(L, WHAT_PARAMS, COPY_OUT, 0, 2, 0);
+    lua_settop(L, 3);
+    return start(L, WHAT_PARAMS, COPY_OUT, 0, 2, 0, 3);
 }
 
 /* conn:copy_in(sql) => true: then copy_write, and copy_end. */
 int query_copy_in(lua_State *L)
 {
     lua_settop(L, 2);
-    return start(L, WHAT_SIMPLE, COPY_IN, 0, 2, 0);
+    return start(L, WHAT_SIMPLE, COPY_IN, 0, 2, 0, 0);
 }

@@ -7,29 +7,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* pg_type.dat; these numbers never change. */
-enum {
-    OID_BOOL = 16, OID_BYTEA = 17, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23, OID_OID = 26,
-    OID_FLOAT4 = 700, OID_FLOAT8 = 701,
-};
-
-bool result_collect(PGconn *pg, PGresult **kept)
+bool result_collect(PGconn *pg, PGresult **kept, struct rows *rows)
 {
-    while (!PQisBusy(pg)) {
+    while (!rows->over && !PQisBusy(pg)) {
         PGresult *result = PQgetResult(pg);
         if (!result)
             return true;
         ExecStatusType status = PQresultStatus(result);
-        if (*kept && PQresultStatus(*kept) == PGRES_FATAL_ERROR) {
+        if (status == PGRES_SINGLE_TUPLE)
+            rows_add(rows, result);
+        if (status == PGRES_SINGLE_TUPLE ||
+            (*kept && PQresultStatus(*kept) == PGRES_FATAL_ERROR)) {
             PQclear(result);
             continue;
         }
+        rows_end(rows);
         PQclear(*kept);
         *kept = result;
         if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH)
             return true;
     }
-    return false;
+    return rows->over;
 }
 
 void result_flatten(const char *text, char *out, size_t size)
@@ -101,52 +99,6 @@ int result_push_error(lua_State *L, const struct connection *connection, const P
     return 4;
 }
 
-static int digit(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* bytea comes as \x and hexadecimal digits. */
-static void push_bytes(lua_State *L, const char *text, size_t size)
-{
-    luaL_Buffer bytes;
-    if (size < 2 || text[0] != '\\' || text[1] != 'x') {
-        lua_pushlstring(L, text, size);
-        return;
-    }
-    size_t count = (size - 2) / 2;
-    char *out = luaL_buffinitsize(L, &bytes, count);
-    for (size_t i = 0; i < count; i++)
-        out[i] = (char)(digit(text[2 + 2 * i]) << 4 | (digit(text[3 + 2 * i]) & 15));
-    luaL_pushresultsize(&bytes, count);
-}
-
-static void push_value(lua_State *L, const PGresult *result, int row, int column)
-{
-    const char *text = PQgetvalue(result, row, column);
-    size_t size = (size_t)PQgetlength(result, row, column);
-    if (PQgetisnull(result, row, column)) {
-        lua_pushnil(L);
-        return;
-    }
-    switch (PQftype(result, column)) {
-    case OID_BOOL:
-        lua_pushboolean(L, *text == 't');
-        break;
-    case OID_INT2: case OID_INT4: case OID_INT8: case OID_OID:
-        lua_pushinteger(L, strtoll(text, NULL, 10));
-        break;
-    case OID_FLOAT4: case OID_FLOAT8:
-        lua_pushnumber(L, strtod(text, NULL));
-        break;
-    case OID_BYTEA:
-        push_bytes(L, text, size);
-        break;
-    default:
-        lua_pushlstring(L, text, size);
-    }
-}
-
 static void push_columns(lua_State *L, const PGresult *result)
 {
     int columns = PQnfields(result);
@@ -162,29 +114,12 @@ static void push_columns(lua_State *L, const PGresult *result)
     lua_setfield(L, -2, "columns");
 }
 
-static void push_rows(lua_State *L, const PGresult *result)
-{
-    int rows = PQntuples(result), columns = PQnfields(result);
-    lua_createtable(L, rows, 0);
-    for (int row = 0; row < rows; row++) {
-        lua_createtable(L, columns, 0);
-        for (int i = 0; i < columns; i++) {
-            push_value(L, result, row, i);
-            lua_rawseti(L, -2, i + 1);
-        }
-        lua_rawseti(L, -2, row + 1);
-    }
-    lua_setfield(L, -2, "rows");
-    lua_pushinteger(L, rows);
-    lua_setfield(L, -2, "n");
-}
-
-int result_push(lua_State *L, const PGresult *result)
+int result_push(lua_State *L, const PGresult *result, const struct rows *rows)
 {
     const char *affected = result ? PQcmdTuples((PGresult *)result) : "";
     lua_createtable(L, 0, 6);
     push_columns(L, result);
-    push_rows(L, result);
+    rows_push(L, rows, result);
     lua_pushinteger(L, atoll(affected));
     lua_setfield(L, -2, "affected");
     lua_pushstring(L, result ? PQcmdStatus((PGresult *)result) : "");

@@ -1,6 +1,7 @@
 -- native.relay between a raw client and a real server.
 local t = require "harness"
 local http = require "native.http"
+local process = require "native.process"
 local raw = require "raw"
 local relay = require "native.relay"
 local server = require "native.server"
@@ -95,6 +96,57 @@ t.test("a cut swallows; the connections that lost bytes are reset when it ends",
   t.ok(kept:read_until("answer"))
   t.equal(get(r).body, "answer")
 end)
+
+-- Ends of connections in processes of their own, which print what they read. The server's
+-- prints its port; the client's sends what it is given, and ends its side with its input.
+local READ = [[
+import socket, sys, threading
+def read(c):
+    while True:
+        data = c.recv(100)
+        print("got", data.decode() or "the end", flush=True)
+        if not data: return
+]]
+local SERVER = READ .. [[
+s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen()
+print(s.getsockname()[1], flush=True)
+c, _ = s.accept()
+read(c)
+c.shutdown(socket.SHUT_WR)
+]]
+local CLIENT = READ .. [[
+c = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+reader = threading.Thread(target=read, args=(c,)); reader.start()
+for line in sys.stdin: c.sendall(line.strip().encode())
+c.shutdown(socket.SHUT_WR)
+reader.join()
+]]
+
+local function python(text, ...)
+  local proc = assert(process.start { argv = { "python3", "-c", text, ... }, stdin = "pipe" })
+  t.cleanup(function() proc:close() end)
+  return setmetatable({ proc = proc, text = "" }, raw)
+end
+
+for _, case in ipairs { "of a connection from before", "of one that came meanwhile" } do
+  t.test("an end that came during a cut is passed on when the cut ends: " .. case, function()
+    local before = case == "of a connection from before"
+    local r, other = listen(), python(SERVER)
+    r:target("127.0.0.1", tonumber(other:read_until("\n")))
+    if not before then r:cut(true) end
+    local c = python(CLIENT, tostring(r.port))
+    if before then
+      c:send("hello\n")
+      t.equal(other:read_until("\n"), "got hello\n")
+      r:cut(true)
+    end
+    c.proc:close_stdin()
+    t.raises("no end within", task.timeout, 0.3, function() other:read_until("\n") end)
+    r:cut(false)
+    t.equal(task.timeout(30, other.read_until, other, "\n"), "got the end\n")
+    t.equal(task.timeout(30, c.read_until, c, "\n"), "got the end\n")
+  end)
+end
 
 t.test("drop resets every connection, new ones pass", function()
   local r = listen()

@@ -132,6 +132,26 @@ t.test("what is no HTTP is refused, and the server goes on", function()
   t.ok(c:read_until("\r\n\r\n"))
 end)
 
+t.test("a request that says in two ways where its body ends is refused, and its connection closed", function()
+  local srv = listen()
+  local length, coding = "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n"
+  for _, headers in ipairs { length .. "Content-Length: 3\r\n", length .. length, "content-LENGTH: 3\r\n" .. length,
+    length .. coding, coding .. length, coding .. coding, length .. "X: y\r\n" .. "Content-Length : 3\r\n",
+    "Content-Length: 5, 5\r\n", "Content-Length: 5, 3\r\n" } do
+    for _, body in ipairs { "01234", "5\r\n01234\r\n0\r\n\r\n" } do
+      local c = client(srv)
+      c:send("POST / HTTP/1.1\r\nHost: h\r\n" .. headers .. "\r\n" .. body
+        .. "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n")
+      t.matches(c:read_all(), "^HTTP/1%.1 400 ")
+    end
+  end
+  local c = client(srv)
+  c:send("POST /next HTTP/1.1\r\nHost: h\r\n" .. length .. "\r\n01234")
+  local req = task.await(srv:accept())
+  t.equal({ req.target, req.body }, { "/next", "01234" }) -- and none of those before
+  req:respond {}
+end)
+
 t.test("a client that leaves in the middle of its request", function()
   local srv = listen()
   local c = client(srv)

@@ -62,6 +62,64 @@ t.test("a text with a zero byte in it is refused, not cut short", function()
   t.equal(db:value("select $1::bytea", sql.bytes "ab\0cd"), "ab\0cd")
 end)
 
+t.test("what a query brings into memory is limited", function()
+  local db = connect { max_rows = 1000, max_bytes = 100000 }
+  t.equal(#db:query "select g from generate_series(1, 1000) g", 1000)
+  for _, case in ipairs {
+    { "more than 1000 rows%. Read them one by one %(db:each%)", "select generate_series(1, 1000000000)" },
+    { "more than 100000 bytes", "select repeat('x', 1000 + 0 * generate_series(1, 1000000000))" },
+    { "more than 100000 bytes", "select repeat('x', 200000)" },
+  } do
+    for _, verb in ipairs { "query", "row", "value" } do
+      local e = t.raises(case[1], db[verb], db, case[2])
+      t.equal({ e.kind, e.retryable }, { "full", false })
+    end
+    t.equal(db:value "select 1", 1)
+    t.raises(case[1], db.transaction, db, function() db:query(case[2]) end)
+    t.equal({ db:status(), db:value "select 1" }, { "idle", 1 })
+  end
+  local count, bytes = 0, 0
+  for row in db:each "select g, repeat('x', 1000) as x from generate_series(1, 2500) g" do
+    count, bytes = count + 1, bytes + #row.x
+  end
+  t.equal({ count, bytes }, { 2500, 2500000 })
+  t.equal(#connect { max_rows = false }:query "select g from generate_series(1, 100001) g", 100001)
+  t.raises("more than 100000 rows", db.query, connect(), "select g from generate_series(1, 100001) g")
+  local _, rows = db:exec "select repeat('x', 1000) from generate_series(1, 1001)"
+  t.equal(#rows, 1001)
+end)
+
+t.test("a query that is not answered ends", function()
+  local db = connect { query_timeout = "50ms" }
+  for _, read in ipairs {
+    function() db:query "select pg_sleep(600)" end,
+    function() db:value "select pg_sleep(600)" end,
+    function() db:transaction(function() db:row "select pg_sleep(600)" end) end,
+    function() for _ in db:each "select pg_sleep(600) from generate_series(1, 2)" do t.ok(false) end end,
+    function() db:copy_out("copy (select pg_sleep(600)) to stdout", print) end,
+    function()
+      db:copy_out("copy (select pg_sleep(600 * (g - 1)), repeat('x', 10000) from generate_series(1, 2) g) to stdout",
+        function() end)
+    end,
+  } do
+    local e = t.raises(nil, read)
+    t.equal({ e.kind, e.retryable }, { "timeout", true }, e.message)
+    t.equal(db:value "select 1", 1)
+  end
+  t.equal(connect { query_timeout = false }:value "select 1 from pg_sleep(0.1)", 1)
+  db:exec "select pg_sleep(0.1)"
+end)
+
+t.test("nor is a server waited for that has gone silent", function()
+  local between = assert(relay.listen {})
+  t.cleanup(function() between:close() end)
+  between:target(("%s/.s.PGSQL.%d"):format(cluster.dir, cluster.port))
+  local db = connect { host = "127.0.0.1", port = between.port, password = "x", query_timeout = "50ms" }
+  t.equal(db:value "select 1", 1)
+  between:cut(true)
+  t.equal(t.raises("no response within 0.05 s", db.query, db, "select 1").kind, "timeout")
+end)
+
 t.test("a transaction is kept as a whole, or not at all", function()
   local db = connect()
   db:exec "create table tx (x int)"

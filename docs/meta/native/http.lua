@@ -10,7 +10,7 @@
 ---@field header_text? boolean the answer's headers as they came, one text
 ---@field sign? table as of aws.sigv4
 ---@field body? string|{ file: string, offset: integer?, length: integer? }
----@field sink? { file: string, append: boolean? }
+---@field sink? { file: string, append: boolean?, statuses: integer[]? } written to file.part until it is complete
 ---@field timeout? number seconds
 ---@field connect_timeout? number seconds
 ---@field ca_file? string

@@ -15,11 +15,16 @@
 ---@field target_session_attrs? string
 ---@field timeout? number seconds
 
+---@class native.pq.limits
+---@field timeout? number seconds
+---@field max_rows? integer
+---@field max_bytes? integer
+
 ---@class native.pq.connection
----@field exec fun(self, sql: string, params?: any[]): native.op a native.pq.result
+---@field exec fun(self, sql: string, params?: any[], limits?: native.pq.limits): native.op a native.pq.result
 ---@field prepare fun(self, name: string, sql: string): native.op
 ---@field exec_prepared fun(self, name: string, params?: any[]): native.op
----@field copy_out fun(self, sql: string): native.op
+---@field copy_out fun(self, sql: string, limits?: native.pq.limits): native.op
 ---@field copy_read fun(self): native.op
 ---@field copy_in fun(self, sql: string): native.op
 ---@field copy_write fun(self, data: string): native.op
