@@ -35,7 +35,8 @@ Database.__index = Database
 Database.__name = "drlua.database"
 
 -- What a database keeps to itself: conn, depth (of transactions), cursor (true while one
--- is open), holder (the task that it serves), limits (of a read). Not in its fields, where a playbook could reach past the gate.
+-- is open), holder (the task that it serves), limits (of a read). Not in its fields,
+-- where a playbook could reach past the gate.
 local inside = setmetatable({}, { __mode = "k" })
 
 local function of(self)

@@ -32,7 +32,8 @@ for key in ([[
   pq.bytea.bytes pq.connection:copy_write.data process.child:write.data
   server.request:respond.body server.request:send.chunk
   sigv4.public_key.access_key_id sigv4.public_key.secret_access_key sigv4.check_asymmetric.access_key_id
-  sigv4.check_asymmetric.secret_access_key sigv4.check_asymmetric.text sigv4.check_asymmetric.signature]]):gmatch("%S+") do
+  sigv4.check_asymmetric.secret_access_key sigv4.check_asymmetric.text sigv4.check_asymmetric.signature
+]]):gmatch("%S+") do
   any_bytes[key] = true
 end
 
