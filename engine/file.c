@@ -186,7 +186,7 @@ int file_write(lua_State *L)
 
 int file_overwrite(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = argument_text(L, 1);
     lua_Integer offset = luaL_checkinteger(L, 2);
     size_t size, done = 0;
     const char *data = luaL_checklstring(L, 3, &size);

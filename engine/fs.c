@@ -351,7 +351,7 @@ static int fs_lock(lua_State *L)
 static int lock_holds(lua_State *L)
 {
     const int *fd = luaL_checkudata(L, 1, LOCK_META);
-    const char *path = luaL_checkstring(L, 2);
+    const char *path = argument_text(L, 2);
     lua_pushboolean(L, *fd >= 0 && names_file(path, *fd));
     return 1;
 }

@@ -54,7 +54,23 @@ local function check_require(path, number, name)
   end
 end
 
+-- A zero byte cuts a C string short without a word: engine/argument.h refuses it.
+local cutting = { "luaL_checkstring", "luaL_optstring", "luaL_checkoption" }
+
+local function check_c(path)
+  local number = 0
+  for line in io.lines(path) do
+    number = number + 1
+    for _, name in ipairs(cutting) do
+      if line:find(name .. "(", 1, true) and not path:find("/argument%.c$") then
+        fault("%s:%d: %s takes a text with a zero byte: use argument.h", path, number, name)
+      end
+    end
+  end
+end
+
 for _, path in ipairs(files) do
+  if path:find("%.[ch]$") then check_c(path) end
   local stem = path:match("([^/]*)%.%w+$")
   if vague[stem] then fault("%s: a name that says nothing of its job", path) end
   if path:find("%.lua$") then

@@ -26,7 +26,8 @@ for key in ([[
   crypto.sha256.data crypto.sha1.data crypto.md5.data crypto.sha512.data crypto.hmac_sha256.key
   crypto.hmac_sha256.data crypto.crc32.data crypto.crc32c.data crypto.crc32c_portable.data crypto.crc64nvme.data
   crypto.base64.data crypto.unbase64.text crypto.hex.data crypto.unhex.text crypto.equal.a crypto.equal.b
-  crypto.es256.pem crypto.es256.text embed.list.prefix fs.write.data gzip.compress.data gzip.decompress.data
+  crypto.es256.pem crypto.es256.text embed.list.prefix fs.write.data fs.overwrite.data
+  gzip.compress.data gzip.decompress.data
   http.header.text http.header.name http.options.body json.decode.text
   model.open.service model.load.bytes model.unpack.bytes model.snake.name model.uncbor.bytes model.crc32.data
   pq.bytea.bytes pq.connection:copy_write.data process.child:write.data
@@ -54,7 +55,15 @@ each("fs", {
   ["symlink.path"] = function(bad) fs.symlink("x", bad) end,
   ["chmod.path"] = function(bad) fs.chmod(bad, 0) end, ["chown.path"] = function(bad) fs.chown(bad, 0, 0) end,
   ["write.path"] = function(bad) fs.write(bad, "x") end,
+  ["overwrite.path"] = function(bad) fs.overwrite(bad, 0, "x") end,
 })
+
+each("fs.lock", { [":holds.path"] = function(bad)
+  local path = os.tmpname()
+  t.cleanup(function() fs.remove(path) end)
+  local lock <close> = assert(fs.lock(path))
+  lock:holds(bad)
+end })
 
 each("sys", {
   ["getenv.name"] = sys.getenv, ["setenv.name"] = function(bad) sys.setenv(bad, "x") end,

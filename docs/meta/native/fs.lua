@@ -117,6 +117,15 @@ function fs.read(path) end
 ---@return string? kind
 function fs.write(path, data, options) end
 
+--- Writes over what is at the offset of a file that exists; sync makes it durable.
+---@param path string
+---@param offset integer
+---@param data string
+---@return boolean?
+---@return string? message
+---@return string? kind
+function fs.overwrite(path, offset, data) end
+
 --- An exclusive flock; nil, _, "busy" when another has it.
 ---@param path string
 ---@return table?
