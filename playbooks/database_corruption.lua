@@ -189,6 +189,34 @@ local function checklist(c, p, names)
   end
 end
 
+-- Tasks and sessions that may write to the database at this moment, in a sentence.
+local function writers_now(c, p)
+  local states = {}
+  for _, service in ipairs(services.describe(c.ecs, p.cluster, p.services)) do
+    table.insert(states, ("%s runs %d tasks"):format(service.serviceName, service.runningCount))
+  end
+  local text = table.concat(states, ", ")
+  if not p.db_user then return text .. "; who is connected is not known (no db_user)." end
+  local sessions = databases.with(databases.get(c.rds, p.database), login(p), function(db)
+    return db:value [[select count(*) from pg_stat_activity
+      where backend_type = 'client backend' and pid <> pg_backend_pid()]]
+  end)
+  return ("%s; %d sessions are connected to %s."):format(text, sessions, p.database)
+end
+
+-- What whoever approves the swap should know.
+local function swap_now(c, p, names, point)
+  local writers, e = dr.try(writers_now, c, p)
+  return table.concat({
+    ("%s in %s becomes %s: nothing answers under its name until the restored one takes it. Going "
+      .. "back is the same rename the other way."):format(p.database, p.region, names.corrupted),
+    ("The restored one holds what was written before %s, %s before the corruption: everything "
+      .. "written since is lost."):format(dr.format_time(point.made),
+      dr.duration(p.corruption_time - point.made)),
+    writers or "Who still writes could not be found out: " .. tostring(e),
+  }, "\n")
+end
+
 local function recover(p)
   local c, names = clients(p), names_of(p)
   local account = dr.step("Identify the account", { risk = "read" }, function()
@@ -269,8 +297,7 @@ local function recover(p)
 
   dr.step("Rename the corrupt database away", {
     risk = "irreversible", budget = "5m",
-    approve = ("%s in %s becomes %s: nothing answers under its name until the restored one takes it. Going back is "
-      .. "the same rename the other way"):format(p.database, p.region, names.corrupted),
+    approve = function() return swap_now(c, p, names, point) end,
     done = renamed(c, p.database, names.corrupted),
     undo = function() rename(c, names.corrupted, p.database) end,
   }, function() return rename(c, p.database, names.corrupted).Endpoint end)

@@ -3,7 +3,7 @@
 --
 --     drlua playbooks/region_failover.lua --env castmatch
 --
--- Steps that hang on parameters you leave out (SQL, Kubernetes, ECS, DNS) are
+-- Steps that depend on parameters you leave out (SQL, Kubernetes, ECS, DNS) are
 -- reported as skipped.
 local aws = require "aws"
 local databases = require "toolbox.databases"
@@ -87,6 +87,76 @@ local function replica_position(p, rds)
              coalesce(pg_last_wal_replay_lsn(), pg_current_wal_lsn())::text as lsn,
              extract(epoch from pg_last_xact_replay_timestamp())::float8 as replayed_at]]
   end)
+end
+
+-- A query that would take longer than this does not hold up an approval.
+local PATIENCE = "-c statement_timeout=20s"
+
+local function quick(p)
+  local patient = login(p)
+  patient.options = PATIENCE
+  return patient
+end
+
+-- What the replica has and lacks at this moment, in sentences.
+local function replica_now(p, rds)
+  if not p.db_user then return "How far the replica is behind is not known: no db_user is given." end
+  local instance = databases.get(rds, p.replica)
+  local lag = databases.with(instance, quick(p), function(db)
+    return db:value "select extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp())::float8"
+  end)
+  local behind = lag and ("The replica replayed its last transaction %s ago"):format(dr.duration(lag))
+    or "The replica has replayed no transaction since it was started"
+  if not (p.rpo_table and p.ledger_url) then
+    return behind .. "; rows at stake cannot be counted without rpo_table and ledger_url."
+  end
+  local kept = databases.with(instance, quick(p), function(db)
+    return db:value("select count(*) from " .. db:identifier(p.rpo_table))
+  end)
+  local acknowledged = ledger(p).rows
+  return ("%s; %d of %d rows that the application saw acknowledged are not in %s, and are lost.")
+    :format(behind, math.max(0, acknowledged - kept), acknowledged, p.rpo_table)
+end
+
+local function primary_endpoint(p)
+  if p.primary_host then return { Address = p.primary_host, Port = p.primary_port } end
+  local rds = aws.rds { region = p.primary_region, timeout = p.probe_timeout }
+  return databases.get(rds, p.primary).Endpoint
+end
+
+-- Who can be seen writing to the primary at this moment.
+local function primary_now(p)
+  if not p.db_user then return "Whether anybody writes to the primary is not known: no db_user is given." end
+  local seen, silent = dr.try(function()
+    local db = databases.connect({ Endpoint = primary_endpoint(p) }, quick(p), p.probe_timeout)
+    local rows, e = dr.try(db.query, db, [[
+      select distinct usename || ' from ' || coalesce(client_addr::text, 'its own host') as who
+      from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid() order by 1]])
+    db:close()
+    return rows or error(e, 0)
+  end)
+  if not seen then
+    return ("The primary database cannot be reached (%s): nobody is seen writing to it."):format(tostring(silent))
+  end
+  local names = {}
+  for i, row in ipairs(seen) do names[i] = row.who end
+  return #names == 0 and "The primary database is reached, and nobody is connected to it."
+    or ("THE PRIMARY IS ALIVE, and connected to it are: %s."):format(table.concat(names, ", "))
+end
+
+local function sentence_of(fn, ...)
+  local text, e = dr.try(fn, ...)
+  return text or "This could not be found out: " .. tostring(e)
+end
+
+-- What whoever approves the promotion should know.
+local function promotion_now(p, rds)
+  return table.concat({
+    ("%s in %s stops replicating from %s for good and becomes a primary. Going back means building "
+      .. "a new replica, with everything written here since."):format(p.replica, p.dr_region, p.primary_region),
+    sentence_of(replica_now, p, rds),
+    sentence_of(primary_now, p),
+  }, "\n")
 end
 
 -- RPO, counted. In rows where a ledger tells what the application had acknowledged;
@@ -268,8 +338,7 @@ return dr.playbook {
 
     local endpoint = dr.step("Promote the replica", {
       risk = "irreversible",
-      approve = ("%s in %s stops replicating from %s for good and becomes a primary. Going back means building a new "
-        .. "replica, with everything written here since"):format(p.replica, p.dr_region, p.primary_region),
+      approve = function() return promotion_now(p, rds) end,
       budget = "30m",
       done = function()
         return databases.is_promoted(rds, p.replica) and databases.get(rds, p.replica).Endpoint

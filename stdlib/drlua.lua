@@ -74,8 +74,8 @@ end
 
 --- A durable step. dr.step(name, [options,] fn) returns what fn returns. Options:
 -- budget, timeout (durations), retries (a number or { times =, every = }), risk
--- ("read" "reversible" "irreversible"), approve (true, a text, or { text =, people =,
--- deadline = }), done = function() (true, or what the step would return, when there
+-- ("read" "reversible" "irreversible"), approve (true, a text, a function that
+-- returns one, or { text =, people =, deadline = }), done = function() (true, or what the step would return, when there
 -- is nothing to do), undo = function(result), when (a value or a function), optional,
 -- repeatable (all its calls may be sent twice).
 function dr.step(name, options, fn)

@@ -35,7 +35,7 @@
 ---@field timeout? drlua.duration
 ---@field retries? integer|{ times: integer, every: drlua.duration? }
 ---@field risk? "read"|"reversible"|"irreversible"
----@field approve? boolean|string|{ text: string?, people: integer?, deadline: drlua.duration? }
+---@field approve? boolean|string|(fun(p: table): string)|{ text: (string|fun(p: table): string)?, people: integer?, deadline: drlua.duration? }
 ---@field done? fun(): any
 ---@field goal? fun(): any
 ---@field within? drlua.duration

@@ -19,6 +19,10 @@ bool write_request(struct codec *c, struct operation *op, int input, int options
 /* Leaves output, or nil and an error table, on the stack; *request_id too. */
 bool read_response(struct codec *c, struct operation *op, const struct incoming *in,
                    bool *is_error);
+/* Whether an answer that says 200 is one: its body, before it is read; the root of its XML. */
+bool check_body(struct codec *c, struct operation *op, const struct incoming *in);
+bool check_rpc_root(struct codec *c, struct operation *op, uint32_t result);
+bool check_rest_root(struct codec *c, struct operation *op);
 /* Pushes the error table { code, message, request_id, fields, type, status }. */
 bool read_fault(struct codec *c, struct operation *op, const struct incoming *in);
 struct span request_id_of(struct codec *c, const struct incoming *in, bool xml);

@@ -324,7 +324,7 @@ static int push_unreadable(lua_State *L, struct call *k, int status)
     lua_createtable(L, 0, 6);
     lua_pushliteral(L, "InvalidResponse");
     lua_setfield(L, -2, "code");
-    lua_pushfstring(L, "the answer could not be read: %s", k->c.fault);
+    lua_pushfstring(L, "the response cannot be read as AWS's: %s", k->c.fault);
     lua_setfield(L, -2, "message");
     lua_pushliteral(L, "server");
     lua_setfield(L, -2, "type");

@@ -43,10 +43,8 @@ static bool read_xml_rpc(struct codec *c, struct operation *op, const struct inc
     if (text_trim(in->body).size == 0)
         return true;
     if (!xml_scan(c, in->body))
-        return false;
-    if (s == NULL)
-        return true;
-    if (c->protocol == QUERY) {
+        return s == NULL; /* nothing is expected of it */
+    if (c->protocol == QUERY && s != NULL) {
         struct buffer *name = &c->s->text;
         buffer_clear(name);
         buffer_add_span(name, op->name);
@@ -55,9 +53,11 @@ static bool read_xml_rpc(struct codec *c, struct operation *op, const struct inc
         if (name->failed)
             return codec_fault(c, "out of memory");
         start = xml_child(c, 0, name->data);
-        if (start == 0 && (op->flags & OP_RESULT_WRAPPER))
-            return true;
     }
+    if (!check_rpc_root(c, op, start))
+        return false;
+    if (s == NULL)
+        return true;
     return xml_read_members(c, s, start, lua_gettop(c->L), false);
 }
 
@@ -111,6 +111,8 @@ static bool read_output(struct codec *c, struct operation *op, const struct inco
     struct shape *stream = stream_of(c, s, &slot);
     lua_createtable(c->L, 0, s ? (int)(s->count < 8 ? s->count : 8) : 0);
     int into = lua_gettop(c->L);
+    if (stream == NULL && !check_body(c, op, in))
+        return false;
     if (c->protocol == QUERY || c->protocol == EC2)
         return read_xml_rpc(c, op, in, s);
     if (c->protocol == JSON || c->protocol == CBOR)
@@ -121,7 +123,9 @@ static bool read_output(struct codec *c, struct operation *op, const struct inco
         return false;
     if (stream)
         return read_stream(c, slot, stream, NULL, in);
-    return rest_read_body(c, s, in->body, into);
+    if (!rest_read_body(c, s, in->body, into))
+        return false;
+    return c->protocol != REST_XML || c->s->node_count == 0 || check_rest_root(c, op);
 }
 
 /* An error in an answer that says 200: S3 does so when a long copy fails. */

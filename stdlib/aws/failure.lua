@@ -15,6 +15,8 @@ local ADVICE = {
   RequestTimeTooSkewed = "this machine's clock is wrong by minutes: set it (chronyc makestep)",
   OptInRequired = "the account is not subscribed to the service, or the region is not enabled for it",
   Throttling = "too many calls for this account and region: other tools may be calling too; raise timeout= or wait",
+  InvalidResponse = "something on the way may have responded in AWS's place (a proxy, a captive portal): check the "
+    .. "network and endpoint_url",
   ServiceUnavailable = "the service is overloaded or failing in this region: see health.aws.amazon.com",
   UnrecognizedClientException = "the access key is unknown to AWS: a deleted key, another partition, or a "
     .. "region that is not enabled for the account",
@@ -124,7 +126,9 @@ function failure.sentence(e)
   if e.request_id then table.insert(marks, "request " .. e.request_id) end
   if #marks > 0 then table.insert(parts, " (" .. table.concat(marks, ", ") .. ")") end
   if e.attempts and e.attempts > 1 then table.insert(parts, (" after %d attempts"):format(e.attempts)) end
-  if e.retried_in_doubt then
+  if e.in_doubt then
+    table.insert(parts, ". It may have been carried out all the same: look at the resource before repeating it")
+  elseif e.retried_in_doubt then
     table.insert(parts, ". An earlier attempt got no answer and may have succeeded: look at the resource first")
   end
   local advice = failure.advice(e.code)

@@ -169,33 +169,52 @@ local function asked_step(j, text)
     ("the run asks for no approval of \"%s\"; it asks for: %s"):format(text, table.concat(list, ", ")))
 end
 
-local function who()
-  local user = sys.user()
-  return { by = sys.getenv("SUDO_USER") or (user and user.name) or tostring(sys.uid()), host = sys.hostname() }
+-- Who types, and in whose name: `--as` is a statement of the person who types it.
+local function who(as)
+  local account = identity.account()
+  local name = as and as:match("^%s*(.-)%s*$") or account
+  if name == "" then options.usage("--as needs a name") end
+  return { by = name, account = account, host = sys.hostname() }
 end
 
---- drlua approve RUN STEP [--no]
+-- The step that is meant: the one named, else the one asked for last.
+local function meant(j, id, text)
+  if text then return asked_step(j, text) end
+  local asked = j:of_kind("approval_asked")
+  if #asked == 0 then options.usage("run %s has not asked for an approval", id) end
+  return asked[#asked].path
+end
+
+local function given_so_far(facts, path)
+  local asked = facts.asked[path]
+  return asked and identity.count(asked.given) or 0, asked and asked.people or 1
+end
+
+local function print_answer(answer, parsed, facts, status)
+  io.stdout:write(("%s \"%s\" of run %s: %s\n"):format(answer.approved and "approved" or "refused", answer.step,
+    answer.run, answer.text))
+  if answer.people > 1 then
+    io.stdout:write(("%d of %d people have agreed; each needs an account of their own\n"):format(answer.given,
+      answer.people))
+  end
+  if status == "running" then return end
+  for _, line in ipairs(summary.commands(facts, status, parsed)) do io.stdout:write(line, "\n") end
+end
+
+--- drlua approve RUN [STEP] [--no] [--as NAME]
 function show.approve(parsed)
+  local person = who(parsed.as)
   local j, id = open(parsed, false)
   local status = life.status(j)
   if status == "succeeded" or status == "rolled back" then options.usage("run %s has ended: %s", id, status) end
-  local text = parsed.words[2]
-  if not text then
-    local asked = j:of_kind("approval_asked")
-    if #asked == 0 then options.usage("run %s has not asked for an approval", id) end
-    text = asked[#asked].path
-  end
-  local path = asked_step(j, text)
-  local person = who()
-  if parsed.as then person.by, person.user = parsed.as, person.by end
+  local path = meant(j, id, parsed.words[2])
   approval.give(j, path, person, parsed.no and "no" or "yes")
+  local shown, facts = approval.shown(j, path), report.facts(j)
   j:close()
-  local line = ("%s \"%s\" of run %s"):format(parsed.no and "refused" or "approved", path, id)
-  if parsed.output == "json" then
-    json { run = id, step = path, approved = not parsed.no, by = person.by }
-  else
-    io.stdout:write(line, status == "running" and "" or "; go on with: drlua resume " .. id, "\n")
-  end
+  local given, people = given_so_far(facts, path)
+  local answer = { run = id, step = path, approved = not parsed.no, by = person.by, account = person.account,
+    text = shown.text, given = given, people = people }
+  if parsed.output == "json" then json(answer) else print_answer(answer, parsed, facts, status) end
   return 0
 end
 
@@ -203,9 +222,10 @@ end
 function show.pause(parsed)
   local j, id = open(parsed, false)
   if life.status(j) ~= "running" then options.usage("run %s is not running", id) end
-  j:add("pause_asked", "", who())
+  j:add("pause_asked", "", who(nil))
   j:close()
-  io.stdout:write(("run %s pauses before its next step; go on with: drlua resume %s\n"):format(id, id))
+  io.stdout:write(("run %s pauses before its next step. To continue: drlua resume %s%s\n"):format(id, id,
+    summary.where(parsed)))
   return 0
 end
 

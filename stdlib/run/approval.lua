@@ -1,60 +1,73 @@
---- Approvals: a person says yes before something that cannot be taken back.
+--- Approvals: people say yes before something that cannot be taken back.
 --
--- Asked for by `risk = "irreversible"`, by `approve = true | "text" | { text =,
--- people = 2, deadline = "1h" }`, and by dr.approve. Given at the terminal, by
--- `drlua approve RUN STEP` from another one, or by --yes. Every answer is journaled
--- with who and when; the run waits for as many different people as the step names.
+-- Asked for by `risk = "irreversible"`, by `approve = true | "text" | function(p) |
+-- { text = "text" or function(p), people = 2, deadline = "1h" }`, and by dr.approve. A
+-- function is a probe: it is called at the moment of asking, may read, and returns what
+-- is known then, so that whoever agrees knows what they agree to.
+--
+-- Given at the terminal, by `drlua approve RUN STEP` from another one, or by --yes. Every
+-- answer is journaled with who gave it, when, and what they were shown; the run waits for
+-- as many different people as the step names. One account is one person (identity.lua):
+-- --yes and several names typed from one account count once.
 local clock = require "native.clock"
 local control = require "run.control"
 local duration = require "duration"
+local ending = require "run.ending"
+local errors = require "errors"
+local identity = require "run.identity"
 local nearest = require "nearest"
+local scope = require "run.scope"
+local sys = require "native.sys"
+local task = require "task"
+local unknown = require "unknown"
 local value = require "run.value"
 
 local approval = {}
 
+-- How long a text may take to be found out: people wait for it.
+local TEXT_SECONDS = 60
+
 local known = { "deadline", "people", "text" }
 
-local function check(name, wish)
+local function misuse(name, text, ...) control.misuse("step \"%s\": " .. text, name, ...) end
+
+local function check_fields(name, wish)
   for key in pairs(wish) do
     local found = false
     for _, k in ipairs(known) do found = found or k == key end
     if not found then
-      control.misuse("step \"%s\": unknown field %s of approve%s", name, tostring(key),
-        nearest.hint(tostring(key), known))
+      misuse(name, "unknown field %s of approve%s", tostring(key), nearest.hint(tostring(key), known))
     end
   end
-  local people = wish.people or 1
+end
+
+local function check(name, wish)
+  check_fields(name, wish)
+  local people, text = wish.people or 1, wish.text
   if math.type(people) ~= "integer" or people < 1 then
-    control.misuse("step \"%s\": approve.people is the number of people who must agree", name)
+    misuse(name, "approve.people is the number of people who must agree")
+  end
+  if text ~= nil and type(text) ~= "string" and type(text) ~= "function" and not unknown.is(text) then
+    misuse(name, "approve.text is a text, or a function that returns one, not a %s", type(text))
   end
   local deadline, why
   if wish.deadline ~= nil then
     deadline, why = duration.parse(wish.deadline)
-    if not deadline then control.misuse("step \"%s\": approve.deadline: %s", name, why) end
+    if not deadline then misuse(name, "approve.deadline: %s", why) end
   end
-  return { text = wish.text, people = people, deadline = deadline }
+  return { text = text, people = people, deadline = deadline }
 end
 
---- What a step's options ask for: { text, people, deadline }, or nil.
+--- What a step's options ask for: { text, people, deadline }, or nil. text may be a
+-- function of the parameters.
 function approval.wanted(name, options)
   local wish = options.approve
   if wish == false then return nil end
   if wish == nil then return options.risk == "irreversible" and { people = 1 } or nil end
   if wish == true then return { people = 1 } end
-  if type(wish) == "string" then return { text = wish, people = 1 } end
+  if type(wish) == "string" or type(wish) == "function" or unknown.is(wish) then return { text = wish, people = 1 } end
   if type(wish) == "table" then return check(name, wish) end
-  control.misuse("step \"%s\": approve is true, a text, or { text =, people =, deadline = }", name)
-end
-
-local function people(list)
-  local names, count = {}, 0
-  for _, given in ipairs(list or {}) do
-    if not names[given.by] then
-      names[given.by] = true
-      count = count + 1
-    end
-  end
-  return count
+  misuse(name, "approve is true, a text, a function that returns one, or { text =, people =, deadline = }")
 end
 
 -- Answers given by others since the run last looked.
@@ -68,30 +81,57 @@ local function fetch(s, path)
       if not data.here then table.insert(list[event.path], data) end
     end
   end
-  return people(s.history.approvals[path]), s.history.refusals[path]
+  return identity.count(s.history.approvals[path]), s.history.refusals[path]
 end
 
--- A path as a word of the shell.
-local function quoted(path) return "'" .. path:gsub("'", "'\\''") .. "'" end
+local function has_agreed(s, path)
+  for _, given in ipairs(s.history.approvals[path] or {}) do
+    if identity.of(given) == s.user then return true end
+  end
+  return false
+end
 
-local function grant(s, path, how)
-  local given = { by = s.user, host = s.host, how = how, here = true }
-  s:record("approved", path, given)
-  local list = s.history.approvals[path] or {}
-  s.history.approvals[path] = list
+local function grant(s, q, how)
+  local given = { by = s.user, account = s.user, host = s.host, how = how, here = true, shown = q.text }
+  s:record("approved", q.path, given)
+  local list = s.history.approvals[q.path] or {}
+  s.history.approvals[q.path] = list
   table.insert(list, given)
-  s:emit("note", { text = ("approved by %s (%s)"):format(given.by, how), path = path })
+  s:emit("note", { text = ("approved by %s (%s)"):format(given.by, how), path = q.path })
 end
 
-local function refuse(s, name, path, by)
-  s:record("refused", path, { by = by, host = s.host, here = true })
-  control.raise("refused", ("step \"%s\" was refused by %s"):format(name, by))
+local function refuse(s, q, by)
+  s:record("refused", q.path, { by = by, account = s.user, host = s.host, here = true })
+  control.raise("refused", ("step \"%s\" was refused by %s"):format(q.step, by))
+end
+
+local function plain_text(name) return ("step \"%s\" cannot be taken back"):format(name) end
+
+-- What a function says at this moment. One that fails stops nobody from deciding: they
+-- decide knowing that it could not be found out.
+local function found_out(s, st, fn)
+  local probe = scope.new(s, "probe", st.path .. "/approve", st.here)
+  local ok, text = pcall(task.timeout, TEXT_SECONDS, function()
+    local result = table.pack(probe:call(fn, control.handler, s.params))
+    if not result[1] then error(result[2], 0) end
+    return result[2]
+  end)
+  if ok and type(text) == "string" and text:find("%S") then return text end
+  local e = not ok and errors.from(text)
+  if e and (control.of(e) or e.kind == "cancelled") then error(e, 0) end
+  return ("%s; how things stand now could not be found out: %s"):format(plain_text(st.name), e and tostring(e)
+    or ("the function of approve returned %s, not a text"):format(type(text) == "string" and "nothing" or type(text)))
+end
+
+--- The text that is shown for a wish at this moment.
+function approval.text(s, st, wish)
+  if type(wish.text) == "function" then return found_out(s, st, wish.text) end
+  return wish.text or plain_text(st.name)
 end
 
 local function question(s, st, wish)
   local q = { run = s.id, step = st.name, path = st.path, people = wish.people,
-    given = people(s.history.approvals[st.path]),
-    text = wish.text or ("step \"%s\" cannot be taken back"):format(st.name),
+    given = identity.count(s.history.approvals[st.path]), text = approval.text(s, st, wish),
     risk = st.options and st.options.risk, undo = st.options and st.options.undo ~= nil,
     changes = s:preview(st), deadline = wish.deadline }
   s:record("approval_asked", st.path, { text = q.text, people = q.people, changes = q.changes })
@@ -99,22 +139,43 @@ local function question(s, st, wish)
   return q
 end
 
+-- One look for an answer, a second long: this terminal's, unless its account has agreed.
+local function ask_here(s, q)
+  if not has_agreed(s, q.path) then return s.operator:ask_approval(q, 1) end
+  task.sleep(1)
+end
+
 -- Waits at the terminal, or for another terminal, until there are enough.
-local function wait(s, st, wish, q, asked)
+local function wait(s, wish, q, asked)
   while true do
-    local count, refusals = fetch(s, st.path)
-    if refusals then refuse(s, st.name, st.path, refusals[1].by) end
+    local count, refusals = fetch(s, q.path)
+    if refusals then refuse(s, q, refusals[1].by) end
     if count >= wish.people then return end
     if wish.deadline and s:now() >= asked + wish.deadline then
-      control.raise("refused", ("step \"%s\": no approval within %s"):format(st.name, duration.format(wish.deadline)))
+      control.raise("refused", ("step \"%s\": no approval within %s"):format(q.step, duration.format(wish.deadline)))
     end
-    local answer = s.operator:ask_approval(q, 1)
+    local answer = ask_here(s, q)
     if answer == "yes" then
-      grant(s, st.path, "at the terminal")
-      if people(s.history.approvals[st.path]) < wish.people then s.operator:wait_for_others(q) end
+      grant(s, q, "at the terminal")
+      if identity.count(s.history.approvals[q.path]) < wish.people then s.operator:wait_for_others(q) end
     end
-    if answer == "no" then refuse(s, st.name, st.path, s.user) end
+    if answer == "no" then refuse(s, q, s.user) end
   end
+end
+
+-- --yes is one person's. A rehearsal has nobody else to ask, and nothing to lose.
+local function assume(s, wish, q)
+  if not has_agreed(s, q.path) then grant(s, q, "--yes") end
+  if sys.getenv("DRLUA_REHEARSAL") or identity.count(s.history.approvals[q.path]) >= wish.people then return true end
+  if s.operator then s.operator:wait_for_others(q) end
+  return false
+end
+
+local function pause(s, wish, q)
+  local others = wish.people > 1 and (" (%d of %d people have agreed; each by an account of their own)"):format(
+    identity.count(s.history.approvals[q.path]), wish.people) or ""
+  control.raise("pause", ("step \"%s\" waits for approval%s: drlua approve %s %s, then drlua resume %s"):format(
+    q.step, others, s.id, ending.quoted(q.path), s.id), { reason = "approval", step = q.step, path = q.path })
 end
 
 --- Asks for approval of a step (or of dr.approve); returns when it is given, raises
@@ -123,28 +184,32 @@ function approval.ask(s, st, wish)
   if fetch(s, st.path) >= wish.people then return end
   local asked = s:now()
   local q = question(s, st, wish)
-  if s.assume_yes then
-    grant(s, st.path, "--yes")
-    return
-  end
-  if not s.operator then
-    control.raise("pause", ("step \"%s\" waits for approval: drlua approve %s %s, then drlua resume %s"):format(
-      st.name, s.id, quoted(st.path), s.id), { reason = "approval", step = st.name, path = st.path })
-  end
+  if s.assume_yes and assume(s, wish, q) then return end
+  if not s.operator then pause(s, wish, q) end
   s:waiting(st, "approval")
-  local ok, e = xpcall(wait, control.handler, s, st, wish, q, asked)
+  local ok, e = xpcall(wait, control.handler, s, wish, q, asked)
   s.operator:forget()
   st.waited = (st.waited or 0) + (s:now() - asked)
   s:waiting(st, nil)
   if not ok then error(e, 0) end
 end
 
+--- What people were last shown for the step at `path`: { text, people, changes }, or nil.
+function approval.shown(journal, path)
+  local last
+  for _, event in ipairs(journal:of_kind("approval_asked")) do
+    if event.path == path then last = event end
+  end
+  return last and value.decode(last.data)
+end
+
 --- Writes an approval or a refusal into the journal of a run that waits (or will
--- wait) for it. who: { by, host, user }, user being who typed it for `by`.
+-- wait) for it. who: { by (a name, as the person gave it), account (theirs), host }.
 function approval.give(journal, path, who, answer)
-  journal:add(answer == "no" and "refused" or "approved", path,
-    { by = who.by, host = who.host, how = who.user and "drlua approve, typed by " .. who.user or "drlua approve",
-      at = clock.now() })
+  local shown = approval.shown(journal, path)
+  journal:add(answer == "no" and "refused" or "approved", path, { by = who.by, account = who.account, host = who.host,
+    how = who.by ~= who.account and "drlua approve, typed by " .. who.account or "drlua approve",
+    shown = shown and shown.text, at = clock.now() })
 end
 
 return approval

@@ -102,7 +102,8 @@ local lines_of = {}
 
 function lines_of.accepted(list, add)
   for _, given in ipairs(list) do
-    add("Accepted at \"%s\" by %s: %s", given.step, people(given.by), given.text or "no text is on record")
+    add("Accepted at \"%s\" by %s: %s", given.step, people(given.by),
+      ((given.text or "no text is on record"):gsub("\n", "\n  ")))
   end
 end
 

@@ -22,9 +22,10 @@ local reads = {
 }
 local exceptions = { BatchGetItem = true, BatchGetImage = true, GetPipelineState = true }
 
---- Whether an operation changes something: known by its name's first word.
+--- Whether an operation changes something: known by its name's first word. nil: a request
+-- that asks for no operation of AWS's changes nothing.
 function calls.mutating(operation)
-  if exceptions[operation] then return false end
+  if not operation or exceptions[operation] then return false end
   return not reads[operation:match("^%u%l+") or ""]
 end
 
@@ -48,7 +49,7 @@ function Calls:close(index, account, region, service, operation, status, code, d
   if not kind then
     kind = {
       account = account, region = region, service = service, operation = operation,
-      mutating = calls.mutating(operation or ""), status = status, error = code, done = done or false,
+      mutating = calls.mutating(operation), status = status, error = code, done = done or false,
     }
     self.known[key] = kind
   end

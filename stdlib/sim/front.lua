@@ -8,8 +8,10 @@ local context = require "sim.context"
 local crypto = require "native.crypto"
 local errors = require "errors"
 local guard = require "sim.guard"
+local gzip = require "native.gzip"
 local json = require "native.json"
 local policy = require "sim.policy"
+local refusals = require "sim.refusals"
 local regions = require "sim.regions"
 local services = require "sim.services"
 local task = require "task"
@@ -17,6 +19,7 @@ local task = require "task"
 local front = {}
 
 local HANG_SECONDS = 600
+local MOST_INFLATED_BYTES = 64 << 20
 
 local entities = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;" }
 
@@ -35,7 +38,9 @@ local function bare_error(http, status, code, message, protocol)
 end
 
 local function error_answer(service, call, e)
-  if not call.operation then return bare_error(call.http, e.status, e.code, e.message, service.protocol) end
+  if not service or not call.operation then
+    return bare_error(call.http, e.status, e.code, e.message, service and service.protocol)
+  end
   return service.model:serialize_error(call.operation, {
     code = e.code, message = e.message, status = e.status, fields = e.fields,
     request_id = crypto.uuid(), type = (e.status or 400) >= 500 and "server" or "client",
@@ -125,10 +130,13 @@ local function answered(sim, call, service, request)
   local key, e = sim.keys:check(request, sim.clock:now())
   if not key then return nil, e end
   call.account = key.account
-  local input, message = service.model:parse_request(call.operation, request, { protocol = call.protocol })
-  if not input then return nil, { status = 400, code = "ValidationError", message = message } end
+  local input, message = service.model:parse_request(call.operation, request.decoded,
+    { protocol = call.protocol })
+  if not input then return nil, refusals.malformed(call.protocol, message) end
   local denied = policy.denies(sim.policies, key, call, input)
   if denied then return nil, denied end
+  local valid, report = service.model:validate(call.operation, input)
+  if not valid then return nil, refusals.invalid(call.service, report) end
   return perform(sim, call, service, key, input)
 end
 
@@ -184,14 +192,53 @@ local function dead_region(sim, request, index, call, service, mode)
   return send(request, nil, mode == "refuse" and "reset" or "hang")
 end
 
-local function plain(request)
-  local target = request.target
-  return { method = request.method, target = target, uri = target, headers = request.headers, body = request.body }
+-- The body without its compression, or nil and why not.
+local function inflated(http)
+  local encoding = (auth.header(http, "content-encoding") or ""):lower()
+  if not encoding:find("gzip", 1, true) then return http.body end
+  return gzip.decompress(http.body, MOST_INFLATED_BYTES)
+end
+
+-- The request as the signature covers it; `decoded`: as the codec reads it.
+local function plain(http)
+  local target = http.target
+  local request = { method = http.method, target = target, uri = target, headers = http.headers,
+    body = http.body }
+  local body, message = inflated(http)
+  request.decoded = body == http.body and request
+    or { method = http.method, target = target, uri = target, headers = http.headers, body = body
+    or "" }
+  return request, not body and message or nil
+end
+
+-- Which service and operation a request means: fills call.
+local function identify(sim, call, claim, request)
+  local service = services.find(sim, claim.service) or services.foreign(claim.service, request)
+  if not service then return nil end
+  call.service = service.name
+  call.operation, call.protocol = service.model:route(request.method, request.target,
+    request.headers,
+    request.body)
+  if not call.operation then call.protocol = nil end
+  return service
+end
+
+-- The error that ends a call before its course, or nil.
+local function early_error(call, service, unreadable)
+  if not service then
+    return { status = 501, code = "NotImplemented",
+      message = ("drlua's simulator does not know the service %s."):format(call.service) }
+  elseif unreadable then
+    return refusals.malformed(service.protocol, "the body is not gzip: " .. unreadable)
+  elseif not call.operation then
+    return { status = 400, code = "InvalidAction",
+      message = "The action or operation requested is invalid. Verify that the action is typed correctly." }
+  end
 end
 
 -- One call of an AWS client.
 local function serve(sim, http)
-  local request = plain(http)
+  local request, unreadable = plain(http)
   local index = sim.calls:open(sim.clock:now())
   local claim, fault = auth.claim(request)
   if not claim then
@@ -199,25 +246,19 @@ local function serve(sim, http)
     return http:respond(bare_error(http, fault.status, fault.code, fault.message))
   end
   local known = sim.keys.keys[claim.access_key_id]
-  local service = services.find(sim, claim.service)
-  local call = { region = claim.region, service = service and service.name or claim.service,
-    account = known and known.account or auth.default_account, http = http }
-  if not service then
-    log(sim, index, call, 501, "NotImplemented")
-    return http:respond(bare_error(http, 501, "NotImplemented",
-      ("drlua's simulator does not have the service %s."):format(claim.service)))
-  end
-  local operation, protocol = service.model:route(request.method, request.target, request.headers, request.body)
-  if operation then call.operation, call.protocol = operation, protocol end
+  local call = { region = claim.region, service = claim.service, http = http,
+    account = known and known.account or auth.default_account }
+  local service = identify(sim, call, claim, request.decoded)
   local mode = regions.down(sim, call.region, service)
   if mode then return dead_region(sim, http, index, call, service, mode) end
-  if not operation then
-    log(sim, index, call, 400, "InvalidAction")
-    return http:respond(error_answer(service, call, { status = 400, code = "InvalidAction",
-      message = "The action or operation requested is invalid. Verify that the action is typed correctly." }))
+  local e = early_error(call, service, unreadable)
+  if e then
+    log(sim, index, call, e.status, e.code)
+    return http:respond(error_answer(service, call, e))
   end
-  local answer, e, how, done = course(sim, call, service, request)
-  log(sim, index, call, answer and how ~= "reset" and how ~= "hang" and answer.status or 0, e, done)
+  local answer, code, how, done = course(sim, call, service, request)
+  log(sim, index, call, answer and how ~= "reset" and how ~= "hang" and answer.status or 0, code,
+    done)
   return send(http, answer, how)
 end
 

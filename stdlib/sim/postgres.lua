@@ -201,6 +201,11 @@ function postgres.from_copy(host, backup)
   return self
 end
 
+-- A value as a configuration file quotes it.
+local function conf_literal(value)
+  return "'" .. value:gsub("%c", " "):gsub("\\", "\\\\"):gsub("'", "''") .. "'"
+end
+
 local function settings(self, extra)
   local archive = self.archiving
     and ("test -f %s/%%f || cp %%p %s/%%f"):format(self.archive, self.archive) or "/bin/true"
@@ -211,7 +216,7 @@ local function settings(self, extra)
     ("archive_command = '%s'"):format(archive),
   }
   for name, value in pairs(self.parameters or {}) do
-    table.insert(lines, ("%s = %s"):format(name, postgres.literal(value)))
+    table.insert(lines, ("%s = %s"):format(name, conf_literal(value)))
   end
   for _, line in ipairs(extra or {}) do table.insert(lines, line) end
   self.host:write(self.data .. "/drlua.conf", table.concat(lines, "\n") .. "\n")

@@ -28,9 +28,10 @@ local function aurora_endpoints(sim, region, dark)
   end)
 end
 
---- The mode in which `region` is down for this service, or nil: it lives.
+--- The mode in which `region` is down for this service (nil: an unknown one), or nil: it
+-- lives.
 function regions.down(sim, region, service)
-  if service.global then
+  if service and service.global then
     local home = sim.dead_regions[HOME]
     return home and home.control_planes and home.mode or nil
   end

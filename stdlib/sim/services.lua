@@ -33,6 +33,44 @@ local function open(name)
   }
 end
 
+-- AWS's services by the name they are signed with: several share one.
+local by_signature
+local function signed_with(signing_name)
+  if not by_signature then
+    by_signature = {}
+    for _, name in ipairs(model.services()) do
+      local metadata = model.open(name):metadata()
+      local key = metadata.signing_name or metadata.endpoint_prefix
+      by_signature[key] = by_signature[key] or {}
+      table.insert(by_signature[key], name)
+    end
+  end
+  return by_signature[signing_name] or {}
+end
+
+local function version_asked(request)
+  return (request.body or ""):match("%f[^%z&]Version=([%d-]+)")
+    or request.target:match("[?&]Version=([%d-]+)")
+end
+
+--- A service of AWS that the simulator does not have, so that its calls can be named, met
+-- by faults and answered in its own form: as services.find, without handlers; or nil.
+function services.foreign(signing_name, request)
+  local version, fallback = version_asked(request), nil
+  for _, name in ipairs(signed_with(signing_name)) do
+    local m = model.open(name)
+    local metadata = m:metadata()
+    local service = { name = name, model = m, protocol = metadata.protocol, handlers = {},
+      implementation = {} }
+    fallback = fallback or service
+    if (not version or version == metadata.api_version)
+      and m:route(request.method, request.target, request.headers, request.body) then
+      return service
+    end
+  end
+  return fallback
+end
+
 --- The service of a credential scope's name: { name, model, handlers, ... }, or nil.
 -- Opened when first asked for: a simulator starts without any.
 function services.find(sim, signing_name)

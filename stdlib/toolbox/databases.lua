@@ -1,7 +1,8 @@
 --- Recovery verbs for RDS instances and the PostgreSQL inside them.
 --
 -- `rds` is a client (`aws.rds { region = ... }`), `id` a DBInstanceIdentifier,
--- `login` a table { dbname, user, password, sslmode } (sslmode default "prefer").
+-- `login` a table { dbname, user, password, sslmode, options } (sslmode default "prefer";
+-- options: of the server for this session, as "-c statement_timeout=20s").
 local dr = require "drlua"
 local sql = require "sql"
 
@@ -48,6 +49,7 @@ function databases.connect(instance, login, timeout)
     user = login.user,
     password = login.password,
     sslmode = login.sslmode or "prefer",
+    options = login.options,
     application_name = "drlua",
     timeout = timeout or "10s",
   }

@@ -19,7 +19,7 @@ local function fake(answers, options)
   }
   self.model = { waiters = function() return options.waiters end }
   self.check = function() end
-  self.try = function(_, operation)
+  self.try_direct = function(_, operation)
     self.operation_asked = operation
     self.calls = self.calls + 1
     now = now + 0.01

@@ -1,6 +1,9 @@
 -- The operator's part: approvals, locks, parallel branches, rollback, pause, plan, check.
 local t = require "harness"
+local approval = require "run.approval"
 local fs = require "native.fs"
+local identity = require "run.identity"
+local journal = require "run.journal"
 local program = require "program"
 local task = require "task"
 
@@ -26,7 +29,8 @@ t.test("without a terminal an approval pauses the run: exit 4, approve, resume",
   t.contains(w.run({ "approve", id, "Bern" }).err, 'it asks for: "Burn"')
   local given = w.run { "approve", id, "Burn" }
   t.equal(given.code, 0)
-  t.contains(given.out, "go on with: drlua resume " .. id)
+  t.contains(given.out, 'approved "Burn" of run ' .. id .. ": the bridge burns for good")
+  t.contains(given.out, "To continue: drlua resume " .. id)
   r = w.run { "resume", id }
   t.equal(r.code, 0, r.out .. r.err)
   t.equal(w.effects(), { "opaque burn" })
@@ -45,16 +49,42 @@ t.test("--yes approves; a refusal fails the run with who refused", function()
   t.ok(r.code == 1 or r.code == 4, "refused: " .. r.code)
 end)
 
-t.test("two people must agree where the step says so", function()
+-- Writes an approval as another account's process would.
+local function approve_as(w, id, path, account)
+  local j = journal.open(("%s/runs/%s/journal.db"):format(w.env.DRLUA_STATE, id))
+  approval.give(j, path, { by = account, account = account, host = "elsewhere" })
+  j:close()
+end
+
+t.test("two people must agree where the step says so, by two accounts", function()
   local w = program.workspace { ["a.lua"] = playbook
     'dr.step("Burn", { approve = { text = "both keys", people = 2 } }, function() probe.opaque("burn") end)' }
-  local id = program.events(w.run({ "a.lua", "--output", "json" }).out)[1].run
-  w.run { "approve", id, "Burn", "--as", "ann" }
-  w.run { "approve", id, "Burn", "--as", "ann" }
-  t.equal(w.run({ "resume", id }).code, 4)
-  w.run { "approve", id, "Burn", "--as", "bob" }
+  local id = program.events(w.run({ "a.lua", "--output", "json", "--yes" }).out)[1].run
+  local r = w.run { "approve", id, "Burn", "--as", "ann" }
+  t.contains(r.out, 'approved "Burn" of run ' .. id .. ": both keys")
+  t.contains(r.out, "1 of 2 people have agreed; each needs an account of their own")
+  local account = identity.account()
+  for _, name in ipairs { "bob", account .. " ", " " .. account } do w.run { "approve", id, "Burn", "--as", name } end
+  w.run { "approve", id, "Burn" }
+  for _, words in ipairs { { "resume", id }, { "resume", id, "--yes" } } do
+    r = w.run(words)
+    t.equal(r.code, 4, r.out .. r.err)
+    t.contains(r.out, "1 of 2 people have agreed")
+  end
+  for _, name in ipairs { "", " ", "\t" } do
+    r = w.run { "approve", id, "Burn", "--as", name }
+    t.equal(r.code, 2)
+    t.contains(r.err, "--as needs a name")
+  end
+  t.contains(w.run({ "show", id }).out, "waits for approval: Burn (1 of 2 given, by " .. account)
+  approve_as(w, id, "Burn", "bob")
   t.equal(w.run({ "resume", id }).code, 0)
   t.equal(#w.effects(), 1)
+  local report = w.run({ "report", id }).out
+  t.contains(report, '"Burn": asked: both keys')
+  t.contains(report, '"Burn": approved by ann on ')
+  t.contains(report, "drlua approve, typed by ")
+  t.contains(report, '"Burn": approved by bob on elsewhere')
 end)
 
 t.test("at a terminal: yes is typed in full, no stops", function()

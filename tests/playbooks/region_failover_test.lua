@@ -54,6 +54,10 @@ t.test("the rehearsal ends recovered, and says so on one screen", function()
   t.matches(report, "RTO")
   t.matches(report, "%d+ rows")
   t.contains(report, "Promote the replica")
+  -- What was agreed to is what was lost, and both are on record.
+  local at_stake = report:match("(%d+) of %d+ rows that the application saw acknowledged are not in data_points")
+  t.equal(at_stake, report:match("Rows lost: %*%*(%d+)%*%*"))
+  t.contains(report, "The primary database cannot be reached")
   t.ok(not (r.out .. r.err .. report):find(PASSWORD, 1, true), "the password is nowhere")
 end)
 

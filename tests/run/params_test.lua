@@ -44,7 +44,8 @@ t.test("what a type is not", function()
 end)
 
 t.test("a secret's value is in no fault", function()
-  local e = t.raises("^x: a whole number expected, not this value %(given on the command line%)$", one, { type = "int", secret = true }, "hunter2")
+  local e = t.raises("^x: a whole number expected, not this value %(given on the command line%)$", one,
+    { type = "int", secret = true }, "hunter2")
   t.ok(not tostring(e):find("hunter2"))
 end)
 

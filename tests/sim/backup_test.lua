@@ -122,3 +122,12 @@ t.test("what is not there is refused", function()
   client.fails(s, "ResourceNotFoundException", "backup", "StartBackupJob", { BackupVaultName = "nightly",
     ResourceArn = "arn:aws:rds:us-east-1:123456789012:db:none", IamRoleArn = ROLE })
 end)
+
+t.test("a vault's name has 2 to 50 letters, digits, hyphens and underscores", function()
+  local s = sim.start {}
+  t.cleanup(function() s:stop() end)
+  for _, name in ipairs { "!!", "a", "a b", ("a"):rep(51) } do
+    client.fails(s, "InvalidParameterValueException", "backup", "CreateBackupVault", { BackupVaultName = name })
+  end
+  client.ok(s, "backup", "CreateBackupVault", { BackupVaultName = "Nightly_1-x" })
+end)

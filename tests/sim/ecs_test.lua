@@ -92,3 +92,20 @@ t.test("a scaled service is lifted to its minimum, unless scaling out is suspend
   client.fails(s, "ObjectNotFoundException", "application-autoscaling", "DeregisterScalableTarget", {
     ServiceNamespace = "ecs", ResourceId = "service/shop/none", ScalableDimension = "ecs:service:DesiredCount" })
 end)
+
+t.test("a target's minimum above its maximum is refused, at first and later", function()
+  local s = sim.start {}
+  t.cleanup(function() s:stop() end)
+  local function register(least, most)
+    return client.call(s, "application-autoscaling", "RegisterScalableTarget", { ServiceNamespace = "ecs",
+      ResourceId = "service/shop/web", ScalableDimension = "ecs:service:DesiredCount", MinCapacity = least,
+      MaxCapacity = most })
+  end
+  for _, pair in ipairs { { 9, 2 }, { -1, 2 } } do
+    local _, e = register(pair[1], pair[2])
+    t.equal(e and e.code, "ValidationException")
+  end
+  t.ok(register(1, 3))
+  t.equal(select(2, register(4, nil)).code, "ValidationException")
+  t.ok(register(4, 8))
+end)

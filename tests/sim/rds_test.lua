@@ -351,9 +351,9 @@ t.test("tags, logs, parameter groups", function()
   client.ok(s, "rds", "CreateDBParameterGroup", { DBParameterGroupName = "own", DBParameterGroupFamily = "postgres15",
     Description = "ours" })
   client.ok(s, "rds", "ModifyDBParameterGroup", { DBParameterGroupName = "own", Parameters = { {
-    ParameterName = "work_mem", ParameterValue = "9MB", ApplyMethod = "pending-reboot" } } })
+    ParameterName = "work_mem", ParameterValue = "9216", ApplyMethod = "pending-reboot" } } })
   t.equal(client.ok(s, "rds", "DescribeDBParameters", { DBParameterGroupName = "own", Source = "user" }).Parameters[1]
-    .ParameterValue, "9MB")
+    .ParameterValue, "9216")
   client.fails(s, "DBParameterGroupAlreadyExists", "rds", "CreateDBParameterGroup", { DBParameterGroupName = "own",
     DBParameterGroupFamily = "postgres15", Description = "ours" })
   client.ok(s, "rds", "DeleteDBParameterGroup", { DBParameterGroupName = "own" })

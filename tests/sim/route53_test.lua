@@ -144,3 +144,23 @@ t.test("zones: created once per reference, listed by name, deleted when empty", 
   client.ok(s, "route53", "DeleteHostedZone", { Id = zone.HostedZone.Id })
   client.fails(s, "NoSuchHostedZone", "route53", "GetHostedZone", { Id = zone.HostedZone.Id })
 end)
+
+t.test("values that are none of their type are refused", function()
+  local s = started()
+  local kinds = {
+    A = { "not-an-ip", "1.2.3", "1.2.3.256", "1.2.3.4.5" }, AAAA = { "1.2.3.4", "::1::", "1:2:3:4:5:6:7:8:9", "g::1" },
+    TXT = { "bare" }, CNAME = { "a b", "http://x", "a..b" },
+  }
+  for kind, values in pairs(kinds) do
+    for _, value in ipairs(values) do
+      local _, e = change(s, { { "CREATE", record("x.shop.example", kind, value) } })
+      t.equal(e and e.code, "InvalidChangeBatch", kind .. " " .. value)
+      t.contains(e.message, "FATAL problem: ")
+      t.contains(e.message, "encountered with '" .. value .. "'")
+    end
+  end
+  for kind, value in pairs { A = "10.0.0.1", AAAA = "2001:db8::1", TXT = '"v=1"' } do
+    t.ok(change(s, { { "CREATE", record("ok.shop.example", kind, value) } }), kind)
+  end
+  t.ok(change(s, { { "CREATE", record("ok2.shop.example", "AAAA", "::ffff:10.0.0.1") } }))
+end)

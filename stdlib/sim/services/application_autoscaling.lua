@@ -43,10 +43,22 @@ local function guard(ctx, target)
   end)
 end
 
+local function check_capacity(ctx, input, target)
+  local least = input.MinCapacity or target and target.MinCapacity
+  local most = input.MaxCapacity or target and target.MaxCapacity
+  if least and least < 0 or most and most < 0 then
+    ctx:fail("ValidationException", "Capacity values must be greater than or equal to 0.")
+  end
+  if least and most and least > most then
+    ctx:fail("ValidationException", "Maximum capacity cannot be less than minimum capacity")
+  end
+end
+
 --- Enters or changes a scalable target.
 function service.register_scalable_target(ctx, input)
   local id = key(input)
   local target = ctx.store.targets[id]
+  check_capacity(ctx, input, target)
   local new = target == nil
   if new then
     if not input.MinCapacity or not input.MaxCapacity then

@@ -34,6 +34,12 @@ local function counted(ctx, vault)
 end
 
 function service.create_backup_vault(ctx, input)
+  local name = input.BackupVaultName
+  if #name < 2 or #name > 50 or not name:find("^[%w_-]+$") then
+    ctx:fail("InvalidParameterValueException",
+      ("Invalid backup vault name %s: it has 2 to 50 letters, digits, "
+      .. "hyphens and underscores."):format(name))
+  end
   if ctx.store.vaults[input.BackupVaultName] then
     ctx:fail("AlreadyExistsException", ("Backup vault with the same name already exists: %s"):format(
       input.BackupVaultName))

@@ -156,9 +156,17 @@ end
 function service.get_metric_data(ctx, input)
   ctx:need(input, "MetricDataQueries", "StartTime", "EndTime")
   local results = {}
-  for _, query in ipairs(input.MetricDataQueries) do
+  for i, query in ipairs(input.MetricDataQueries) do
     if not query.MetricStat then
       ctx:fail("ValidationError", "drlua's simulator computes no metric expressions: " .. tostring(query.Expression))
+    end
+    local metric_asked = query.MetricStat.Metric
+    for _, member in ipairs { "Namespace", "MetricName" } do
+      if not metric_asked[member] then
+        ctx:fail("MissingParameter",
+          ("The parameter MetricDataQueries.member.%d.MetricStat.Metric.%s is required.")
+          :format(i, member))
+      end
     end
     if query.ReturnData ~= false then table.insert(results, metric_result(ctx, query, input)) end
   end

@@ -1,5 +1,6 @@
 --- RDS: parameter groups and subnet groups.
 local lookup = require "sim.services.rds.lookup"
+local parameters = require "sim.services.rds.parameters"
 
 local service = {}
 
@@ -27,7 +28,11 @@ end
 
 --- Enters a parameter group; values: parameter -> text.
 function service.add_parameter_group(ctx, name, family, description, values)
-  local key = name:lower()
+  local key = lookup.new_identifier(ctx, name, "DBParameterGroupName", 255)
+  for parameter, value in pairs(values or {}) do
+    local wrong = parameters.world_refusal(ctx.sim.host, parameter, value)
+    if wrong then ctx:fail("InvalidParameterValue", wrong) end
+  end
   if ctx.store.parameter_groups[key] then
     ctx:fail("DBParameterGroupAlreadyExists", ("Parameter group %s already exists"):format(key))
   end
@@ -69,7 +74,13 @@ function service.modify_db_parameter_group(ctx, input)
     ctx:fail("InvalidDBParameterGroupState", "Default parameter groups cannot be modified.")
   end
   for _, parameter in ipairs(input.Parameters) do
-    group.values[parameter.ParameterName] = parameter.ParameterValue
+    ctx:need(parameter, "ParameterName", "ParameterValue", "ApplyMethod")
+    local wrong = parameters.refusal(ctx.sim.host, parameter.ParameterName,
+      parameter.ParameterValue)
+    if wrong then ctx:fail("InvalidParameterValue", wrong) end
+  end
+  for _, parameter in ipairs(input.Parameters) do
+    group.values[parameter.ParameterName:lower()] = parameter.ParameterValue
   end
   for _, instance in pairs(ctx.store.instances) do
     local membership = instance.shape.DBParameterGroups[1]
@@ -82,13 +93,17 @@ function service.describe_db_parameters(ctx, input)
   ctx:need(input, "DBParameterGroupName")
   local group = find(ctx, lookup.name(input.DBParameterGroupName))
   local list = {}
-  for name, value in pairs(group.values) do
-    table.insert(list, { ParameterName = name, ParameterValue = value, Source = "user", ApplyType = "static",
-      DataType = "string", IsModifiable = true, ApplyMethod = "pending-reboot" })
+  for _, row in ipairs((parameters.catalogue(ctx.sim.host))) do
+    local one = parameters.shown(row, group.values[row.ParameterName])
+    if not input.Source or input.Source == one.Source then table.insert(list, one) end
   end
-  table.sort(list, function(a, b) return a.ParameterName < b.ParameterName end)
-  if input.Source and input.Source ~= "user" then list = {} end
   return lookup.page(ctx, input, list, "ParameterName", "Parameters")
+end
+
+--- What an instance's server is started with: from the group of that name.
+function service.settings(store, name)
+  local group = store.parameter_groups[name]
+  return group and parameters.applied(group.values) or nil
 end
 
 function service.delete_db_parameter_group(ctx, input)

@@ -7,6 +7,7 @@
 -- the cluster is none the wiser. Replication runs through a relay of its own.
 local crypto = require "native.crypto"
 local errors = require "errors"
+local groups = require "sim.services.rds.groups"
 local postgres = require "sim.postgres"
 local relay = require "native.relay"
 
@@ -151,9 +152,15 @@ local function first_sql(shape, password)
   return sql
 end
 
+--- What the instance's parameter group sets.
+function Instance:settings()
+  return groups.settings(self:store(), self.shape.DBParameterGroups[1].DBParameterGroupName)
+end
+
 --- Makes the cluster of a new instance and opens its endpoint.
 function Instance:launch()
   self.cluster = postgres.create(self.sim.host)
+  self.cluster.parameters = self:settings()
   self.cluster:start()
   for _, statement in ipairs(first_sql(self.shape, self.password)) do self.cluster:sql(statement) end
   self.cluster:allow_replicas(crypto.hex(crypto.random(16)))
@@ -165,6 +172,7 @@ end
 function Instance:launch_copy(backup, recover, replication_password)
   self.cluster = postgres.from_copy(self.sim.host, backup)
   self.cluster.replication_password = replication_password
+  self.cluster.parameters = self:settings()
   if recover then
     self.cluster:recover(recover.archives, recover.target)
   else
@@ -255,6 +263,7 @@ function Instance:launch_replica(source)
   self.link = errors.check("replication link", relay.listen { host = "127.0.0.1", port = 0 })
   self.link:target(source.cluster.address, postgres.port)
   self.cluster = postgres.replica(self.sim.host, source.cluster, "127.0.0.1", self.link.port)
+  self.cluster.parameters = self:settings()
   self.cluster:resume()
   if not self.front then return self:open_endpoint() end
   self.front:target(self.cluster.address, postgres.port)

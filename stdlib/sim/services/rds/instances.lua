@@ -1,4 +1,5 @@
 --- RDS: DB instances, their life from creation to deletion.
+local checks = require "sim.services.rds.checks"
 local clusters = require "sim.services.rds.clusters"
 local defaults = require "sim.services.rds.defaults"
 local instances = require "sim.services.rds.instance"
@@ -25,19 +26,6 @@ function service.describe_db_instances(ctx, input)
   return lookup.page(ctx, input, shapes, "DBInstanceIdentifier", "DBInstances")
 end
 
-local function check_password(ctx, password)
-  if #password < 8 or password:find('[/@" ]') then
-    ctx:fail("InvalidParameterValue", "The parameter MasterUserPassword is not a valid password. Only printable ASCII "
-      .. "characters besides '/', '@', '\"', ' ' may be used, and it must have at least 8 of them.")
-  end
-end
-
-local function check_retention(ctx, days)
-  if days and (days < 0 or days > 35) then
-    ctx:fail("InvalidParameterValue", ("Invalid backup retention period: %d. Must be between 0 and 35."):format(days))
-  end
-end
-
 --- Enters a new instance into the store.
 local function enter(ctx, shape)
   local instance = instances.new(ctx.sim, ctx.account, ctx.region, shape)
@@ -48,6 +36,7 @@ end
 
 function service.create_db_instance(ctx, input)
   ctx:need(input, "DBInstanceIdentifier", "DBInstanceClass", "Engine")
+  checks.class(ctx, input.DBInstanceClass)
   if input.DBClusterIdentifier then return clusters.create_member(ctx, input, service.enter) end
   local id = lookup.new_instance(ctx, input.DBInstanceIdentifier)
   if input.Engine == "aurora-postgresql" then
@@ -58,12 +47,9 @@ function service.create_db_instance(ctx, input)
       .. "instance: engine postgres)"):format(input.Engine))
   end
   ctx:need(input, "MasterUsername", "MasterUserPassword")
-  check_password(ctx, input.MasterUserPassword)
-  check_retention(ctx, input.BackupRetentionPeriod)
-  if input.MasterUsername:lower():find("^pg_") or input.MasterUsername:lower() == "rdsadmin" then
-    ctx:fail("InvalidParameterValue", ("MasterUsername %s cannot be used as it is a reserved word used by the engine")
-      :format(input.MasterUsername))
-  end
+  checks.password(ctx, input.MasterUserPassword)
+  checks.retention(ctx, input.BackupRetentionPeriod)
+  checks.master(ctx, input.MasterUsername)
   local shape = { DBInstanceIdentifier = id, Engine = "postgres", MasterUsername = input.MasterUsername,
     DBName = input.DBName, EngineVersion = input.EngineVersion or ctx.sim:postgres_version(),
     BackupRetentionPeriod = input.BackupRetentionPeriod or 1 }
@@ -175,8 +161,9 @@ end
 function service.modify_db_instance(ctx, input)
   ctx:need(input, "DBInstanceIdentifier")
   local instance = lookup.available(ctx, input.DBInstanceIdentifier)
-  if input.MasterUserPassword then check_password(ctx, input.MasterUserPassword) end
-  check_retention(ctx, input.BackupRetentionPeriod)
+  if input.MasterUserPassword then checks.password(ctx, input.MasterUserPassword) end
+  checks.retention(ctx, input.BackupRetentionPeriod)
+  checks.class(ctx, input.DBInstanceClass)
   if input.BackupRetentionPeriod == 0 and #(instance.replicas or {}) > 0 then
     ctx:fail("InvalidDBInstanceState", ("Cannot disable automated backups on %s: it has read replicas.")
       :format(instance.id))
@@ -197,10 +184,8 @@ end
 
 -- Parameters of the instance's group take effect at a reboot.
 local function settle_parameters(instance)
-  local membership = instance.shape.DBParameterGroups[1]
-  local group = instance:store().parameter_groups[membership.DBParameterGroupName]
-  instance.cluster.parameters = group and group.values or nil
-  membership.ParameterApplyStatus = "in-sync"
+  instance.cluster.parameters = instance:settings()
+  instance.shape.DBParameterGroups[1].ParameterApplyStatus = "in-sync"
 end
 
 local function swap_zones(shape)
@@ -336,6 +321,5 @@ function service.delete_db_instance(ctx, input)
 end
 
 service.enter = enter
-service.check_retention = check_retention
 
 return service

@@ -39,10 +39,10 @@ function lookup.snapshot(ctx, id)
   return found
 end
 
---- Refuses identifiers that RDS refuses, and those that are taken.
-function lookup.new_identifier(ctx, id, parameter)
+--- Refuses identifiers that RDS refuses; most: characters (63).
+function lookup.new_identifier(ctx, id, parameter, most)
   local text = id:lower()
-  if #text > 63 or not text:match("^%a[%w-]*$") or text:find("--", 1, true) or text:sub(-1) == "-" then
+  if #text > (most or 63) or not text:match("^%a[%w-]*$") or text:find("--", 1, true) or text:sub(-1) == "-" then
     ctx:fail("InvalidParameterValue", ("The parameter %s is not a valid identifier. Identifiers must begin with a "
       .. "letter; must contain only ASCII letters, digits, and hyphens; and must not end with a hyphen or contain two "
       .. "consecutive hyphens."):format(parameter))

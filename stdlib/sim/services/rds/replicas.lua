@@ -1,5 +1,6 @@
 --- RDS: read replicas, in the source's region and across regions; promotion.
 local crypto = require "native.crypto"
+local checks = require "sim.services.rds.checks"
 local defaults = require "sim.services.rds.defaults"
 local instances = require "sim.services.rds.instance"
 local lookup = require "sim.services.rds.lookup"
@@ -36,7 +37,8 @@ function service.create_db_instance_read_replica(ctx, input)
   local id = lookup.new_instance(ctx, input.DBInstanceIdentifier)
   local source = find_source(ctx, input.SourceDBInstanceIdentifier)
   check_source(ctx, source)
-  own.check_retention(ctx, input.BackupRetentionPeriod)
+  checks.retention(ctx, input.BackupRetentionPeriod)
+  checks.class(ctx, input.DBInstanceClass)
   if source.region ~= ctx.region and source.shape.StorageEncrypted and not input.KmsKeyId then
     ctx:fail("InvalidParameterCombination", "Cannot create a cross region read replica from encrypted source without "
       .. "an encrypted destination: specify KmsKeyId.")
@@ -67,7 +69,7 @@ function service.promote_read_replica(ctx, input)
   if not replica.source and not replica.source_gone then
     ctx:fail("InvalidDBInstanceState", "DB Instance is not a read replica.")
   end
-  own.check_retention(ctx, input.BackupRetentionPeriod)
+  checks.retention(ctx, input.BackupRetentionPeriod)
   replica:begin("modifying")
   replica:transition("promote", seconds.promote, function()
     replica.cluster:promote()

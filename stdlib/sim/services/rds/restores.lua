@@ -2,6 +2,7 @@
 -- an instance of its own with the default security group and parameter group
 -- unless the call names others: a trap for those who forget to carry them over.
 local clock = require "native.clock"
+local checks = require "sim.services.rds.checks"
 local defaults = require "sim.services.rds.defaults"
 local instances = require "sim.services.rds.instance"
 local lookup = require "sim.services.rds.lookup"
@@ -12,6 +13,8 @@ local service = {}
 local seconds = instances.seconds
 
 local function restored_shape(ctx, source, id, input)
+  checks.class(ctx, input.DBInstanceClass)
+  checks.retention(ctx, input.BackupRetentionPeriod)
   local shape = defaults.inherit(source)
   shape.DBInstanceIdentifier = id
   shape.BackupRetentionPeriod = input.BackupRetentionPeriod or source.BackupRetentionPeriod or 0

@@ -76,6 +76,49 @@ local function equal(a, b)
     and a.Region == b.Region and a.HealthCheckId == b.HealthCheckId
 end
 
+local function is_ipv4(text)
+  local parts = { text:match("^(%d+)%.(%d+)%.(%d+)%.(%d+)$") }
+  for _, part in ipairs(parts) do
+    if #part > 3 or tonumber(part) > 255 then return false end
+  end
+  return #parts == 4
+end
+
+local function is_ipv6(text)
+  if not text:find(":", 1, true) or text:find("[^%x:.]") or text:find(":::", 1,
+    true) then return false end
+  local _, short = text:gsub("::", "")
+  local groups = 0
+  for group in text:gmatch("[^:]+") do
+    if #group > 4 and not is_ipv4(group) then return false end
+    groups = groups + (group:find(".", 1, true) and 2 or 1)
+  end
+  return short == 1 and groups < 8 or short == 0 and groups == 8
+end
+
+local function is_quoted(text) return text:find('^".*"$') ~= nil and #text >= 2 end
+
+-- type -> test of a value, and the words for one that fails
+local VALUES = {
+  A = { is_ipv4, "ARRDATAIllegalIPv4Address (Value is not a valid IPv4 address)" },
+  AAAA = { is_ipv6, "AAAARRDATAIllegalIPv6Address (Value is not a valid IPv6 address)" },
+  TXT = { is_quoted, "InvalidCharacterString (Value should be enclosed in quotation marks)" },
+  CNAME = { function(text) return text ~= "" and not text:find("[%s/:]") and not text:find("..", 1,
+  true) end,
+    "DomainLabelInvalid (Value is not a valid domain name)" },
+}
+
+local function bad_value(record)
+  local test = VALUES[record.Type]
+  for _, one in ipairs(test and record.ResourceRecords or {}) do
+    if not test[1](one.Value) then
+      return ("Invalid Resource Record: 'FATAL problem: %s encountered with '%s''"):format(test[2],
+        one.Value)
+    end
+  end
+  return nil
+end
+
 -- What is wrong with a record by itself, or nil.
 local function malformed(zone, record)
   if record.Name:sub(-#zone.name) ~= zone.name
@@ -98,6 +141,8 @@ local function malformed(zone, record)
   if record.Type == "CNAME" and plain and #record.ResourceRecords > 1 then
     return ("RRSet with DNS name %s, type CNAME must have exactly one value"):format(record.Name)
   end
+  local bad = bad_value(record)
+  if bad then return bad end
   local policy = routed(record)
   if (policy == nil) ~= (record.SetIdentifier == nil) then
     return ("Invalid request: a record set with SetIdentifier needs exactly one routing policy, and the other way "
