@@ -7,7 +7,7 @@
 
 #define MODULES(X) \
     X(clock) X(crypto) X(embed) X(fs) X(gzip) X(http) X(json) X(loop) X(model) X(pq) \
-    X(process) X(relay) X(server) X(signal) X(sigv4) X(sqlite) X(sys) X(terminal) X(timer)
+    X(process) X(pulse) X(relay) X(server) X(signal) X(sigv4) X(sqlite) X(sys) X(terminal) X(timer)
 
 #define DECLARE(name) int luaopen_native_##name(lua_State *L);
 #define LIST(name) {"native." #name, luaopen_native_##name},

@@ -11,15 +11,24 @@ local nearest = require "nearest"
 local playbook = require "run.playbook"
 local scope = require "run.scope"
 local sys = require "native.sys"
+local task = require "task"
 local unknown = require "unknown"
 
 local dr = {}
+
+-- Words that may wait, or that begin something which must be ended in order.
+local waiting = { step = true, parallel = true, each = true, check = true, approve = true, wait_until = true,
+  sleep = true }
 
 local function here(word)
   local current = scope.current()
   if not current or not current.session.step then
     control.misuse("dr.%s works inside a playbook's `run` or `ready` only: a playbook does nothing when it is loaded",
       word)
+  end
+  if waiting[word] and not task.can_wait() then
+    control.misuse("dr.%s cannot wait here, in a function that string.gsub, table.sort or tostring calls: "
+      .. "collect first, then call", word)
   end
   return current, current.session
 end

@@ -4,6 +4,7 @@
 -- calls the function; a run installs a handler that journals intents and results,
 -- replays, or stops what would change something (see docs/architecture.md).
 local errors = require "errors"
+local task = require "task"
 
 local effect = {}
 
@@ -30,8 +31,12 @@ local kinds = { aws = true, sql = true, process = true, http = true, file = true
 -- The token is a string that names this very call for good, or nil: then fn makes its own.
 function effect.perform(e, fn)
   if not kinds[e.kind] then errors.misuse(2, "effect of unknown kind %s", tostring(e.kind)) end
-  if handler then return handler(e, fn) end
-  return fn()
+  if not handler then return fn() end
+  if not task.can_wait() then
+    errors.raise { kind = "misuse", message = ("%s cannot wait here, in a function that string.gsub, table.sort or "
+      .. "tostring calls: collect first, then call"):format(tostring(e.what or e.kind)) }
+  end
+  return handler(e, fn)
 end
 
 --- True when a handler is installed: without one, callers on a hot path may do

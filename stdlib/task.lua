@@ -1,6 +1,7 @@
 --- The scheduler: tasks are coroutines that wait for operations of the loop.
 local errors = require "errors"
 local loop = require "native.loop"
+local pulse = require "native.pulse"
 local timer = require "native.timer"
 
 local task = {}
@@ -12,6 +13,13 @@ Task.__name = "drlua.task"
 local current            -- the task that runs now
 local waiting = {}       -- operation -> task that awaits it
 local queue, head, tail = {}, 1, 0 -- tasks ready to run
+
+-- What a coroutine yields when its task waits: one made with task.nest hands it on to the
+-- coroutine around it.
+local WAIT = {}
+
+-- Coroutines within a task, and which one resumed each; false while nobody does.
+local nested = setmetatable({}, { __mode = "k" })
 
 local function enqueue(t)
   if t.queued or t.ended then return end
@@ -53,29 +61,64 @@ end
 
 local function resume(t)
   local outer = current
-  current = t
+  current, t.running = t, true
+  pulse.running(t.co)
   local ok, message = coroutine.resume(t.co)
-  current = outer
+  pulse.running(outer and coroutine.running()) -- of the task, or within it
+  current, t.running = outer, false
   if not ok then finish(t, false, trace(message)) end
+end
+
+--- True where the current task can wait: not in a function that C calls (a comparator of
+-- table.sort, what string.gsub is given, __tostring), and not in a coroutine that does not
+-- hand its waits on.
+function task.can_wait()
+  local t, co = current, coroutine.running()
+  if not t then return false end
+  while co ~= t.co do
+    if not nested[co] or not coroutine.isyieldable(co) then return false end
+    co = nested[co]
+  end
+  return coroutine.isyieldable(co)
+end
+
+-- Raises where the current task cannot wait, before anything is begun that must be undone.
+local function must_wait(level)
+  if task.can_wait() then return end
+  errors.misuse(level + 1, current and "waiting is not possible here: in a function that string.gsub, table.sort "
+    .. "or tostring calls, or in a coroutine made by hand (use task.spawn). Collect first, then call"
+    or "waiting is possible in a task only, not at a file's top level")
 end
 
 -- Suspends the current task until somebody enqueues it; a cancel raises, after
 -- release(what) when that is given.
 local function park(release, what)
   local t = current
-  if not t or coroutine.running() ~= t.co then
-    if release then release(what) end
-    errors.misuse(3, "waiting is possible in a task only: not at a file's top level, "
-      .. "nor inside a coroutine made by hand (use task.spawn)")
-  end
   if t.cancelled then
     if release then release(what) end
     error(cancelled_error(), 0)
   end
   t.release, t.released = release, what
-  coroutine.yield()
+  coroutine.yield(WAIT)
   t.release, t.released = nil, nil
   if t.cancelled then error(cancelled_error(), 0) end
+end
+
+--- Resumes a coroutine that is a part of the current task, as coroutine.resume does: while
+-- what it does waits, the task waits. It may be any coroutine that no task was made of.
+function task.nest(co, ...)
+  local outer = coroutine.running()
+  nested[co] = outer
+  pulse.running(co)
+  local result = table.pack(coroutine.resume(co, ...))
+  while result[1] and result[2] == WAIT do
+    coroutine.yield(WAIT)
+    pulse.running(co)
+    result = table.pack(coroutine.resume(co))
+  end
+  nested[co] = false
+  pulse.running(outer)
+  return table.unpack(result, 1, result.n)
 end
 
 local function give_up(op)
@@ -88,6 +131,10 @@ end
 function task.await(op, ...)
   if op == nil or type(op) == "boolean" then return op, ... end
   if op:done() then return op:result() end
+  if not task.can_wait() then
+    op:cancel()
+    must_wait(2)
+  end
   waiting[op] = current
   park(give_up, op)
   return op:result()
@@ -107,6 +154,7 @@ end
 
 --- Waits for the task's end; returns its values or raises its error.
 function Task:wait()
+  if not self.ended then must_wait(2) end
   while not self.ended do
     table.insert(self.waiters, current)
     park()
@@ -129,6 +177,7 @@ function task.current() return current end
 
 --- Lets the other ready tasks run first.
 function task.yield()
+  must_wait(2)
   local t = current
   tail = tail + 1
   queue[tail] = t
@@ -141,25 +190,60 @@ function task.sleep(seconds)
   return task.await(timer.after(seconds))
 end
 
--- Runs every ready task once; then one turn of the loop.
-local function turn(main)
+-- Runs every ready task once. One that is at work already, and lets others breathe, is
+-- left for later.
+local function run_ready()
+  local later
   for _ = head, tail do
     local t = dequeue()
     if not t then break end
-    if not t.ended then resume(t) end
+    if t.running then
+      later = later or {}
+      table.insert(later, t)
+    elseif not t.ended then
+      resume(t)
+    end
   end
-  -- What others still wait for need not come.
-  if main.ended then return true end
-  local idle = head > tail
-  if idle and loop.pending() == 0 then return false end
-  for _, op in ipairs(loop.wait(idle and math.huge or 0)) do
+  for _, t in ipairs(later or {}) do enqueue(t) end
+end
+
+-- Waits for operations; the tasks of those that are done are ready.
+local function wait_for_operations(seconds)
+  for _, op in ipairs(loop.wait(seconds)) do
     local t = waiting[op]
     if t then
       waiting[op] = nil
       enqueue(t)
     end
   end
+end
+
+-- Runs every ready task once; then one turn of the loop.
+local function turn(main)
+  run_ready()
+  -- What others still wait for need not come.
+  if main.ended then return true end
+  local idle = head > tail
+  if idle and loop.pending() == 0 then return false end
+  wait_for_operations(idle and math.huge or 0)
   return true
+end
+
+-- So many times others are let run when a task breathes: what one sets off is done by the
+-- next (a signal ends a run by several tasks), and one that is always ready does not keep
+-- the others from their work.
+local ROUNDS = 8
+
+--- For a task that computes without waiting: lets the other tasks do what is ready, and
+-- raises an error of kind "cancelled" when the task was cancelled.
+function task.breathe()
+  local t = current
+  if not t then return end
+  for _ = 1, ROUNDS do
+    wait_for_operations(0)
+    run_ready()
+    if t.cancelled then error(cancelled_error(), 0) end
+  end
 end
 
 --- Runs fn(...) as the main task until it ends; returns its values or raises its
@@ -182,7 +266,7 @@ local function cancel_all(tasks)
   for _, t in ipairs(tasks) do
     while not t.ended do
       table.insert(t.waiters, current)
-      coroutine.yield()
+      coroutine.yield(WAIT)
     end
   end
 end
@@ -203,6 +287,7 @@ end
 --- Runs functions together, at most `options.limit` at a time. Returns their
 -- first values in order. All end before the first error (by position) is raised.
 function task.all(functions, options)
+  if #functions > 0 then must_wait(2) end
   local limit = options and options.limit or #functions
   local tasks, results, failure, next_index = {}, {}, nil, 1
   local function worker()
@@ -227,6 +312,7 @@ end
 --- Runs functions together; the first to end wins: its values are returned or
 -- its error raised, the others are cancelled.
 function task.race(functions)
+  must_wait(2)
   local tasks = {}
   for i, fn in ipairs(functions) do tasks[i] = task.spawn(fn) end
   local winner
@@ -262,6 +348,7 @@ function task.condition()
   local waiters = {}
   return {
     wait = function()
+      must_wait(2)
       table.insert(waiters, current)
       park()
     end,

@@ -19,6 +19,11 @@ function control.of(e)
   return errors.is(e) and e.kind == "control" and e.control or nil
 end
 
+--- True for what no playbook may catch: a control error, and the end of a task.
+function control.passes(e)
+  return errors.is(e) and (e.kind == "control" or e.kind == "cancelled")
+end
+
 -- Sources of playbooks and environments, by the name they were loaded under.
 local playbook_sources = {}
 
@@ -26,6 +31,9 @@ local playbook_sources = {}
 function control.register_source(name)
   playbook_sources[name] = true
 end
+
+--- True for the source of code of a playbook, as debug.getinfo names it.
+function control.is_playbook(source) return playbook_sources[source] == true end
 
 --- "file:line" of the innermost frame of a playbook on the stack, or nil.
 function control.where(level)

@@ -11,6 +11,7 @@ local facade = require "run.facade"
 local fs = require "native.fs"
 local globals = require "run.globals"
 local nearest = require "nearest"
+local routines = require "run.routines"
 local scope = require "run.scope"
 local strict = require "strict"
 local sys = require "native.sys"
@@ -67,7 +68,7 @@ local function quiet_os()
 end
 
 local function hand_on(ok, ...)
-  if not ok and control.of((...)) then error((...), 0) end
+  if not ok and control.passes((...)) then error((...), 0) end
   return ok, ...
 end
 
@@ -98,7 +99,7 @@ end
 local function protected_call(fn, ...) return hand_on(pcall(fn, ...)) end
 local function protected_call_with(fn, handler, ...)
   return hand_on(xpcall(fn, function(e)
-    if control.of(e) then return e end
+    if control.passes(e) then return e end
     return handler(e)
   end, ...))
 end
@@ -163,7 +164,7 @@ local function base(self)
     pcall = protected_call, xpcall = protected_call_with,
     collectgarbage = withheld("collectgarbage", "it runs by itself"),
     math = plain_copy(math), string = plain_copy(string), table = plain_copy(table), utf8 = plain_copy(utf8),
-    coroutine = plain_copy(coroutine), io = reading_io(), os = quiet_os(), debug = { traceback = debug.traceback },
+    coroutine = routines.library(), io = reading_io(), os = quiet_os(), debug = { traceback = debug.traceback },
     dofile = withheld("dofile", "use require"), loadfile = withheld("loadfile", "use require"),
   }
   env._G = env
@@ -172,6 +173,9 @@ local function base(self)
     loadlib = withheld("package.loadlib", "C libraries cannot be loaded") }
   function env.load(chunk, name, mode, scope_of)
     if mode ~= nil and mode ~= "t" then control.misuse("load takes source text only here (mode \"t\")") end
+    if name == nil and type(chunk) == "string" then name = chunk end
+    name = name == nil and "=(load)" or tostring(name)
+    if not name:find("^@stdlib/") then control.register_source(name) end
     return load(chunk, name, "t", scope_of or env)
   end
   function env.print(...)
