@@ -135,8 +135,8 @@ local function answered(sim, call, service, request)
   if not input then return nil, refusals.malformed(call.protocol, message) end
   local denied = policy.denies(sim.policies, key, call, input)
   if denied then return nil, denied end
-  local valid, report = service.model:validate(call.operation, input)
-  if not valid then return nil, refusals.invalid(call.service, report) end
+  local wrong = refusals.of_input(service, call.operation, input)
+  if wrong then return nil, wrong end
   return perform(sim, call, service, key, input)
 end
 
@@ -194,7 +194,7 @@ end
 
 -- The body without its compression, or nil and why not.
 local function inflated(http)
-  local encoding = (auth.header(http, "content-encoding") or ""):lower()
+  local encoding = (http:header("content-encoding") or ""):lower()
   if not encoding:find("gzip", 1, true) then return http.body end
   return gzip.decompress(http.body, MOST_INFLATED_BYTES)
 end

@@ -4,7 +4,6 @@
 -- may reach it: a page sends an Origin or, by DNS rebinding, a foreign Host; another user
 -- does not have the token. Reads are free to whoever calls by a loopback name, as long as
 -- the simulator listens on loopback only.
-local auth = require "sim.auth"
 local crypto = require "native.crypto"
 
 local guard = {}
@@ -20,7 +19,7 @@ end
 
 -- "127.0.0.1:4566" -> "127.0.0.1", "[::1]:4566" -> "::1".
 local function host_of(http)
-  local value = (auth.header(http, "host") or ""):lower()
+  local value = (http:header("host") or ""):lower()
   return value:match("^%[([%x:]+)%]:?%d*$") or value:match("^([^:]*):?%d*$") or value
 end
 
@@ -35,7 +34,7 @@ function guard.sink_key(token, name)
 end
 
 local function holds_token(sim, http)
-  local given = (auth.header(http, "authorization") or ""):match("^[Bb]earer +(%S+)$")
+  local given = (http:header("authorization") or ""):match("^[Bb]earer +(%S+)$")
   return given ~= nil and same(given, sim.token)
 end
 
@@ -46,14 +45,14 @@ end
 
 --- nil when a request carries no Origin; else 403 and why.
 function guard.from_page(http)
-  local origin = auth.header(http, "origin")
+  local origin = http:header("origin")
   if not origin then return nil end
   return 403, ("the simulator does not serve web pages, and this request has the Origin %s")
     :format(origin)
 end
 
 local function is_json(http)
-  local kind = auth.header(http, "content-type")
+  local kind = http:header("content-type")
   if not kind then return http.method == "DELETE" and #(http.body or "") == 0 end
   return kind:lower():match("^%s*application/json%s*$")
     or kind:lower():match("^%s*application/json%s*;")

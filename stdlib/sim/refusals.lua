@@ -1,5 +1,7 @@
 --- What AWS answers to a request that cannot be read or breaks its model's constraints:
 -- the codes and words differ from service to service.
+local constraints = require "aws.constraints"
+
 local refusals = {}
 
 -- The error for a member that is missing: code and words, with the member's name or, for
@@ -58,6 +60,19 @@ function refusals.invalid(service, report)
   local row = missing[service] or missing_else
   local name = row.path and constraint_path((path and path .. "." or "") .. member) or member
   return { status = 400, code = row[1], message = row[2]:format(name) }
+end
+
+--- The error for an input that breaks its model, or nil: members that are missing, then
+-- lengths, ranges, patterns and enumerations.
+function refusals.of_input(service, operation, input)
+  local valid, report = service.model:validate(operation, input)
+  if not valid then return refusals.invalid(service.name, report) end
+  service.constraints = service.constraints or service.model:constraints() or { roots = {} }
+  if not service.constraints.roots[operation] then return nil end
+  local faults = constraints.faults(service.constraints, operation, input)
+  if #faults == 0 then return nil end
+  return { status = 400, code = invalid[service.name] or "ValidationException",
+    message = constraints.sentence(faults) }
 end
 
 --- The error for a request that cannot be read; why: the codec's words.

@@ -101,6 +101,28 @@ t.test("no operation fails inside when it is called with nothing", function()
   t.equal(said, {})
 end)
 
+t.test("lengths, ranges, patterns and enumerations are refused with each service's code", function()
+  local s = started()
+  for _, case in ipairs {
+    { "ecs", "UpdateService", { service = "a", propagateTags = "x" }, "InvalidParameterException" },
+    { "application-autoscaling", "DescribeScalableTargets", { ServiceNamespace = "x" },
+    "ValidationException" },
+    { "route53", "ChangeResourceRecordSets", { HostedZoneId = "Z1", ChangeBatch = { Changes = { {
+    Action = "x",
+      ResourceRecordSet = { Name = "a", Type = "A" } } } } }, "InvalidInput" },
+    { "sts", "AssumeRole", { RoleArn = "arn:aws:iam::123456789012:role/x", RoleSessionName = "a b" },
+      "ValidationError" },
+    { "backup", "CreateBackupVault", { BackupVaultName = "!!" }, "InvalidParameterValueException" },
+    { "cloudwatch", "PutMetricAlarm", { AlarmName = "x", ComparisonOperator = "x",
+    EvaluationPeriods = 1 },
+      "InvalidParameterValue" },
+  } do
+    local e = client.fails(s, case[4], case[1], case[2], case[3])
+    t.contains(e.message, "validation error")
+    t.contains(e.message, "failed to satisfy constraint: Member must")
+  end
+end)
+
 t.test("members that handlers need and models only require deeper down are refused in words",
   function()
   local s = started()
