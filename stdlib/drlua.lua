@@ -75,7 +75,8 @@ end
 
 --- Declares a playbook: checks the table and returns it. Fields: title, summary,
 -- targets = { rto =, rpo = }, params, run = function(p), ready = function(p),
--- lock = function(p), control_planes = function(p), escalate = function(p, what),
+-- lock = function(p), limits = { deletes =, accounts =, regions = } (or a function of the
+-- parameters that returns them), control_planes = function(p), escalate = function(p, what),
 -- rehearsal = "path".
 function dr.playbook(t)
   return playbook.define(t)
@@ -84,8 +85,8 @@ end
 --- A durable step. dr.step(name, [options,] fn) returns what fn returns. Options:
 -- budget, timeout (durations), retries (a number or { times =, every = }), risk
 -- ("read" "reversible" "irreversible"), approve (true, a text, a function that
--- returns one, or { text =, people =, deadline = }), done = function() (true, or what the step would return, when there
--- is nothing to do), undo = function(result), when (a value or a function), optional,
+-- returns one, or { text =, people =, deadline = }), done = function() (true, or what the
+-- step would return, when there is nothing to do), undo = function(result), when (a value or a function), optional,
 -- repeatable (all its calls may be sent twice).
 function dr.step(name, options, fn)
   local _, s = here("step")

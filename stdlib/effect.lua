@@ -27,7 +27,12 @@ local kinds = { aws = true, sql = true, process = true, http = true, file = true
 --   call        function(operation, input): another AWS operation by the same client,
 --               for finding out whether an interrupted call had its effect
 --   check       function(): validates the input without sending it, raises when wrong
--- A handler may set e.progress, function(text): what takes long tells by it how far it is.
+--   global      true for a service of AWS that has no regions
+--   whose       function() -> the account that the call would go to, or nil and why it is
+--               not known; of AWS
+-- A handler may set e.progress, function(text): what takes long reports by it how far it is;
+-- and e.part, function(statement): a transaction calls it before each of its statements, and
+-- an error in it ends the transaction.
 -- The token is a string that names this very call for good, or nil: then fn makes its own.
 function effect.perform(e, fn)
   if not kinds[e.kind] then errors.misuse(2, "effect of unknown kind %s", tostring(e.kind)) end

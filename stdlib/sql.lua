@@ -272,6 +272,12 @@ local function title(self, statement)
   return ("%s: %s"):format(self.place, text.shorten(text.trim(tostring(statement):gsub("%s+", " ")), 80))
 end
 
+-- A statement inside a transaction: whoever let the transaction pass may look at it.
+local function announce(self, statement)
+  local e = of(self).effect
+  if e and e.part then e.part(statement) end
+end
+
 -- Reads inside a transaction of the caller belong to it.
 local function read(self, statement, ...)
   local params = params_of(...)
@@ -279,6 +285,7 @@ local function read(self, statement, ...)
   if not unknown.is(statement) then reads.refuse(statement, 3, within_transaction) end
   if within_transaction then
     claim(self)
+    announce(self, statement)
     return raw_one(self, statement, params)
   end
   return effect.perform({ kind = "sql", operation = "query", read = true, what = "read from " .. title(self, statement),
@@ -319,6 +326,8 @@ function Database:each(statement, ...)
   if own.depth == 0 then
     brief(self, READ_ONLY)
     own.cursor = true
+  else
+    announce(self, statement)
   end
   raw_one(self, "DECLARE drlua_rows NO SCROLL CURSOR FOR " .. statement, params)
   local rows, at = {}, 0
@@ -346,7 +355,7 @@ function Database:exec(statement, ...)
   local function run()
     claim(self)
     local nested = of(self).depth > 0
-    if not nested then tidy(self) end
+    if nested then announce(self, statement) else tidy(self) end
     local result = nested and raw(self, statement, params)
       or uncertain(self, function() return raw(self, statement, params) end)
     release(self)
@@ -368,9 +377,14 @@ function Database:transaction(fn, options)
     return fn()
   end
   local begin = "BEGIN" .. (options.isolation and " ISOLATION LEVEL " .. options.isolation:upper() or "")
-  return effect.perform({ kind = "sql", operation = "transaction", read = false,
-    what = options.what or "a transaction on " .. self.place, input = {} }, function()
-    return within(self, begin, fn)
+  local e = { kind = "sql", operation = "transaction", read = false,
+    what = options.what or "a transaction on " .. self.place, input = {} }
+  return effect.perform(e, function()
+    of(self).effect = e
+    local values = table.pack(pcall(within, self, begin, fn))
+    of(self).effect = nil
+    if not values[1] then error(values[2], 0) end
+    return table.unpack(values, 2, values.n)
   end)
 end
 

@@ -16,6 +16,11 @@
 ---@field choices? any[]
 ---@field pattern? string a Lua pattern
 
+---@class drlua.limits
+---@field deletes? integer things deleted in the whole run, at most
+---@field accounts? string[] changes in these accounts only
+---@field regions? string[] changes in these regions only
+
 ---@class drlua.playbook
 ---@field title string
 ---@field summary? string
@@ -25,6 +30,7 @@
 ---@field run? fun(p: table)
 ---@field ready? fun(p: table)
 ---@field lock? fun(p: table): string|string[]
+---@field limits? drlua.limits|(fun(p: table): drlua.limits?)
 ---@field control_planes? fun(p: table): { failed_region: string }
 ---@field escalate? fun(p: table, what: { step: string, budget: number, elapsed: number, text: string })
 ---@field rehearsal? string

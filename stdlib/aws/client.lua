@@ -179,6 +179,7 @@ local function perform(self, op, input, options, class)
     region = self.region or nil, account = self.account or nil, token_member = op.token_member,
     call = function(operation, other) return self:direct(operation, other) end,
     check = function() self:check(op.name, input) end,
+    global = session.is_global(self.service), whose = function() return require("aws.whose").account(self) end,
   }, function(token)
     return self.execute(self, op, input, options, class, token)
   end)

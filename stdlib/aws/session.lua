@@ -63,6 +63,9 @@ local GLOBAL = {}
 for service in ([[account billingconductor budgets ce cloudfront health iam importexport networkmanager
   organizations route53 savingsplans shield sts support tax waf]]):gmatch("%S+") do GLOBAL[service] = true end
 
+--- True for a service that has no regions.
+function session.is_global(service) return GLOBAL[service] == true end
+
 local function need_region(service, name)
   if name or GLOBAL[service] then return name or "aws-global" end
   caller.misuse(nil, "aws.%s: no region: give region =, or set AWS_REGION, or region in the profile", service)

@@ -128,7 +128,8 @@ function upload.run(client, request)
   check(request)
   local e = { kind = "aws", read = false, repeatable = true, input = request, service = "s3",
     operation = "PutObject", region = client.region or nil,
-    what = ("upload %s to %s"):format(request.path, name_of(request)) }
+    what = ("upload %s to %s"):format(request.path, name_of(request)),
+    whose = function() return require("aws.whose").account(client) end }
   return effect.perform(e, function() return transfer(client, request, e) end)
 end
 

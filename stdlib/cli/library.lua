@@ -84,7 +84,7 @@ function library.environment(name, playbook_path)
     errors.raise { kind = "usage",
       message = ("%s is no environment: it returns a %s, not a table"):format(path, type(t)) }
   end
-  local faults = playbook.target_faults(t.targets)
+  local faults = playbook.environment_faults(t)
   if #faults > 0 then
     errors.raise { kind = "usage", message = ("%s: %s"):format(path, table.concat(faults, "; ")) }
   end

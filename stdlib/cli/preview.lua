@@ -54,6 +54,7 @@ local function step_lines(s, out)
   for _, text in ipairs(s.waits or {}) do out("       wait   " .. text) end
   for _, text in ipairs(s.checks or {}) do out("       check  " .. text) end
   for _, text in ipairs(s.notes or {}) do out("       note   " .. text) end
+  for _, text in ipairs(s.limit_faults or {}) do out("       LIMIT  " .. text) end
   if s.stop then
     out(("       now    it %s stop here: %s"):format(s.unsure and "may" or "would", s.stop))
   end
@@ -71,6 +72,19 @@ local function plane_lines(plan, out)
       #numbers > 1 and "s" or "", table.concat(numbers, ", "),
       plane.failed and " — it lives in the region declared failed" or ""))
   end
+end
+
+-- What it would delete, and what its limits say to it.
+local function limit_lines(plan, out)
+  local l = plan.limits
+  if not l then return end
+  local parts = {}
+  if l.limit then table.insert(parts, ("%d at most"):format(l.limit)) end
+  if l.accounts then table.insert(parts, "in account " .. table.concat(l.accounts, ", ")) end
+  if l.regions then table.insert(parts, "in " .. table.concat(l.regions, ", ")) end
+  out(("Deletes: %s%s"):format(l.unbounded and "how many is not known" or ("%d"):format(l.deletes),
+    #parts > 0 and ("  (limits: %s)"):format(table.concat(parts, "; ")) or ""))
+  for _, text in ipairs(l.faults or {}) do out("LIMIT EXCEEDED, it would be refused: " .. text) end
 end
 
 -- Whose account: asked in a region that is not declared failed.
@@ -100,6 +114,7 @@ local function print_plan(loaded, plan, targets)
   out(("Expected: %s%s%s"):format(plan.open_ended and "at least " or "", duration.format(plan.expected),
     targets.rto and (", target RTO %s%s"):format(duration.format(targets.rto),
       plan.expected > targets.rto and " — MISSED" or "") or ""))
+  limit_lines(plan, out)
   for _, s in ipairs(plan.steps) do
     if s.stop and not s.unsure then
       out(("As things stand it would stop at step %d, %s."):format(s.number, s.step))
@@ -118,8 +133,8 @@ local function print_json(view, s, plan, targets)
   end
   s:emit("run_succeeded", { account = #plan.actions > 0 and identity(plan) or nil, result = {
     steps = #plan.steps, expected = plan.expected, critical_path = plan.critical,
-    open_ended = plan.open_ended, control_planes = plan.planes, failed_region = plan.failed_region,
-    targets = targets } })
+    open_ended = plan.open_ended, limits = plan.limits, control_planes = plan.planes,
+    failed_region = plan.failed_region, targets = targets } })
   return view
 end
 

@@ -3,6 +3,7 @@ local account = require "cli.account"
 local fs = require "native.fs"
 local library = require "cli.library"
 local life = require "run.life"
+local limits = require "run.limits"
 local operator = require "cli.operator"
 local options = require "cli.options"
 local params = require "run.params"
@@ -54,7 +55,8 @@ local function previewer(path, environment_name, values)
     local loaded = library.load(path, environment_name)
     local look = planner.new { id = s.id, playbook = loaded.definition, params = values, secrets = s.secrets,
       out = function() end, user = s.user, host = s.host, environment_name = environment_name, path = path,
-      history = s.history:copy(), started = s.started, account_of = account.of }
+      history = s.history:copy(), started = s.started, account_of = account.of,
+      environment = loaded.environment }
     return look:look_at(step_path)
   end
 end
@@ -89,6 +91,7 @@ function start.prepare(parsed)
   local values, exposed = params.resolve(loaded.definition.params, parsed.params,
     loaded.environment and loaded.environment.params, parsed.env, parsed.switches)
   warn_exposed(exposed, params.unmasked(loaded.definition.params, values))
+  limits.of(loaded.definition, loaded.environment, values)
   return loaded, values
 end
 

@@ -8,6 +8,7 @@ local control = require "run.control"
 local errors = require "errors"
 local gate = require "run.gate"
 local history = require "run.history"
+local limits = require "run.limits"
 local scope = require "run.scope"
 local session = require "run.session"
 local step = require "run.step"
@@ -130,6 +131,7 @@ function planner:gate(here, e, fn)
   if e.read then return read_through(self, planned, e, fn) end
   gate.keep_promise(planned.options, planned.name, e)
   act(self, e)
+  limits.plan(self, planned, e)
   table.insert(planned.changes, row_of(e))
   self.stopped = true
   if e.check and not unknown.within(e.input) then e.check() end
@@ -331,7 +333,7 @@ local function data_of(planned)
     optional = o.optional, skipped = planned.skipped, already = planned.already, stop = planned.stop,
     uncertain = planned.uncertain, unsure = planned.unsure, changes = add(planned, "changes", shown_row),
     reads = add(planned, "reads", shown_row), waits = #planned.waits > 0 and planned.waits or nil,
-    checks = planned.checks, notes = planned.notes,
+    checks = planned.checks, notes = planned.notes, limit_faults = planned.limit_faults,
     control_planes = #planned.order > 0 and planned.order or nil }
 end
 
@@ -408,7 +410,7 @@ function planner:plan()
   end
   return self.secrets:mask { steps = steps, planes = planes(self, failed_region), expected = expected,
     critical = critical, open_ended = open_ended, failed_region = failed_region, actions = self.actions or {},
-    partial = partial }
+    partial = partial, limits = limits.of_plan(self, table.move(self.steps, 1, #self.steps, 2, { self.outside })) }
 end
 
 return planner

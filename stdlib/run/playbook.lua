@@ -1,6 +1,7 @@
 --- What a playbook is: the table that its file returns, checked when it is loaded.
 local control = require "run.control"
 local duration = require "duration"
+local limits = require "run.limits"
 local nearest = require "nearest"
 local params = require "run.params"
 
@@ -14,16 +15,20 @@ local types = {
   control_planes = "function", tags = "table", after_rollback = "function",
 }
 
+-- limits is a table or a function: limits.lua looks at it.
+local other = { limits = true }
+
 local names = {}
 for name in pairs(types) do table.insert(names, name) end
+for name in pairs(other) do table.insert(names, name) end
 table.sort(names)
 
 local function check_fields(t, faults)
   for key, value in pairs(t) do
     local wanted = types[key]
-    if not wanted then
+    if not wanted and not other[key] then
       table.insert(faults, ("unknown field %s%s"):format(tostring(key), nearest.hint(tostring(key), names)))
-    elseif type(value) ~= wanted then
+    elseif wanted and type(value) ~= wanted then
       table.insert(faults, ("%s is a %s, not a %s"):format(key, wanted, type(value)))
     end
   end
@@ -52,6 +57,7 @@ function playbook.define(t)
   local faults = {}
   check_fields(t, faults)
   if type(t.targets) == "table" then check_targets(t.targets, faults, "targets.") end
+  table.move(limits.faults(t.limits), 1, #limits.faults(t.limits), #faults + 1, faults)
   local declared = {}
   if t.params == nil or type(t.params) == "table" then declared = params.declare(t.params or {}, faults) end
   if #faults > 0 then
@@ -64,12 +70,14 @@ function playbook.define(t)
   return setmetatable(made, meta)
 end
 
---- What is wrong with the targets of an environment file: a list of sentences.
-function playbook.target_faults(targets)
-  local faults = {}
-  if targets == nil then return faults end
-  if type(targets) ~= "table" then return { ("targets is a %s, not a table"):format(type(targets)) } end
-  check_targets(targets, faults, "targets.")
+--- What is wrong with the targets and limits of an environment file: a list of sentences.
+function playbook.environment_faults(environment)
+  local faults, targets = limits.faults(environment.limits), environment.targets
+  if type(targets) == "table" then
+    check_targets(targets, faults, "targets.")
+  elseif targets ~= nil then
+    table.insert(faults, ("targets is a %s, not a table"):format(type(targets)))
+  end
   table.sort(faults)
   return faults
 end

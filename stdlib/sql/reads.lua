@@ -234,4 +234,10 @@ function reads.refuse_copy(statement, level, within)
   if not within then refuse_functions(tokens, level + 1) end
 end
 
+--- The tokens of a text of SQL, without comments: a list of { kind = "word" (lower case)
+-- | "quoted" | "escaped" | "literal" (its text left out) | "sign", text }.
+function reads.tokens(statement)
+  return tokens_of(statement)
+end
+
 return reads

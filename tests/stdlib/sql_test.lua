@@ -170,6 +170,38 @@ t.test("a connection serves one task at a time", function()
   t.equal(task.all { function() return db:value "select 1" end }, { 1 })
 end)
 
+t.test("whoever lets a transaction pass sees each of its statements first, and may refuse it", function()
+  local db, seen = connect(), {}
+  local effects = 0
+  local former = effect.install(function(e, fn)
+    effects = effects + 1
+    e.part = function(statement)
+      table.insert(seen, statement)
+      if statement:find("drop") then error("not that", 0) end
+    end
+    return fn()
+  end)
+  t.cleanup(function() effect.install(former) end)
+  db:exec "create temporary table parts (id int)"
+  db:transaction(function()
+    db:exec "insert into parts values (1)"
+    db:transaction(function() db:query "select 1" end)
+    local rows = db:each "select 2 as n"
+    t.equal(rows(), { n = 2 })
+  end)
+  t.equal(seen, { "insert into parts values (1)", "select 1", "select 2 as n" })
+  t.raises("not that", db.transaction, db, function()
+    db:exec "delete from parts"
+    db:exec "drop table parts"
+  end)
+  t.equal(db:value "select count(*) from parts", 1)
+  -- After it, a statement stands alone again.
+  seen = {}
+  db:exec "insert into parts values (2)"
+  t.equal(seen, {})
+  t.equal(effects, 5)
+end)
+
 t.test("no read gets out of its READ ONLY transaction", function()
   local db = connect()
   db:exec "create table kept (x int)"
