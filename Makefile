@@ -25,7 +25,7 @@ endif
 PACKAGE_CFLAGS = $(shell pkg-config --cflags lua5.4 lua5.4-cjson $(PACKAGES))
 PACKAGE_LIBS = -l:liblua5.4.a -l:liblua5.4-cjson.a $(shell pkg-config --libs $(PACKAGES)) -lm -lpthread
 
-SOURCES := $(sort $(wildcard engine/*.c engine/*/*.c))
+SOURCES := $(sort $(wildcard engine/*.c engine/*/*.c engine/*/*/*.c))
 OBJECTS = $(SOURCES:%.c=$(BUILD)/%.o)
 EMBEDDED := $(sort $(shell find stdlib -name '*.lua' 2>/dev/null))
 

@@ -3,7 +3,7 @@
  * (DRLUA_STDLIB) can override any of it. Beside it, with line numbers and all,
  * goes what Lua compiled of it: parsing it anew would be a fifth of a cold start. */
 #include "embed.h"
-#include "argument.h"
+#include "base/argument.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>

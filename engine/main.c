@@ -1,9 +1,10 @@
 /* drlua: opens the host, finds the standard library (compiled in, or in the
  * directory DRLUA_STDLIB), and hands the command line to cli/main.lua, whose
  * result is the exit code. */
+#include "base/argument.h"
 #include "embed.h"
-#include "argument.h"
-#include "host.h"
+#include "loop/host.h"
+#include "modules.h"
 
 #include <fcntl.h>
 #include <lauxlib.h>
@@ -36,9 +37,11 @@ static void keep_private(void)
  * have, so that it can be told. */
 static void fill_standard_descriptors(void)
 {
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_RDWR) < 0)
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        int how = fd == STDOUT_FILENO ? O_RDONLY : O_RDWR;
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", how) < 0)
             return;
+    }
 }
 
 static int load_chunk(lua_State *L, const struct embedded *file, const char *mode)
@@ -138,7 +141,7 @@ int main(int argc, char **argv)
     fill_standard_descriptors();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGCHLD, SIG_DFL); /* whoever started us may have ignored it */
-    lua_State *L = host_open(&host, argc, argv);
+    lua_State *L = host_open(&host, argc, argv, modules_preload);
     if (!L) {
         fputs("drlua: out of memory at start\n", stderr);
         return EXIT_FAILURE;

@@ -1,5 +1,6 @@
 --- Reads every `require` and `#include` and fails on an arrow that points upward
--- (docs/architecture.md has the floors), and on a file name that says nothing.
+-- (docs/architecture.md has the floors, and the folders of engine), on a file name that
+-- says nothing, on long lines of C, and on C that takes a text with a zero byte.
 local floors = {
   { "^engine/", 1 },
   { "^stdlib/aws/", 3 }, { "^stdlib/aws%.lua$", 3 },
@@ -10,6 +11,25 @@ local floors = {
   { "^stdlib/", 2 },
   { "^playbooks/", 6 },
 }
+
+-- The folders of engine, lowest first. A file includes those of its own folder and of
+-- rows below; folders of one row know nothing of each other. "" is engine/ itself.
+local rows = {
+  { "base" },
+  { "loop" },
+  { "crypto", "files", "process", "server", "pq" },
+  { "sigv4", "model" },
+  { "http", "model/wire" },
+  { "model/message" },
+  { "model/lua" },
+  { "" },
+}
+local row_of = {}
+for number, folders in ipairs(rows) do
+  for _, folder in ipairs(folders) do row_of[folder] = number end
+end
+
+local LONGEST_LINE = 100
 
 local vague = { util = true, utils = true, helper = true, helpers = true, common = true,
   misc = true, manager = true }
@@ -54,16 +74,36 @@ local function check_require(path, number, name)
   end
 end
 
--- A zero byte cuts a C string short without a word: engine/argument.h refuses it.
+-- A zero byte cuts a C string short without a word: engine/base/argument.h refuses it.
 local cutting = { "luaL_checkstring", "luaL_optstring", "luaL_checkoption" }
+
+local function folder_of(path)
+  return path:match("^engine/(.*)/[^/]*$") or ""
+end
+
+local function check_include(path, number, name)
+  local from, to = folder_of(path), folder_of("engine/" .. name)
+  if not present["engine/" .. name] then
+    fault("%s:%d: there is no engine/%s: an include is written from engine/ on", path, number, name)
+  elseif not row_of[from] then
+    fault("%s: the folder is in no row of scripts/lint.lua", path)
+  elseif from ~= to and row_of[to] >= row_of[from] then
+    fault("%s:%d: %s must not include %s: it is not below", path, number, from, name)
+  end
+end
 
 local function check_c(path)
   local number = 0
   for line in io.lines(path) do
     number = number + 1
-    for _, name in ipairs(cutting) do
-      if line:find(name .. "(", 1, true) and not path:find("/argument%.c$") then
-        fault("%s:%d: %s takes a text with a zero byte: use argument.h", path, number, name)
+    if utf8.len(line) > LONGEST_LINE then
+      fault("%s:%d: longer than %d columns", path, number, LONGEST_LINE)
+    end
+    local name = line:match('^#include "([^"]+)"')
+    if name then check_include(path, number, name) end
+    for _, cut in ipairs(cutting) do
+      if line:find(cut .. "(", 1, true) and not path:find("/argument%.c$") then
+        fault("%s:%d: %s takes a text with a zero byte: use base/argument.h", path, number, cut)
       end
     end
   end

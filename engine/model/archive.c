@@ -1,8 +1,8 @@
 /* Layout: "DRMA", count, then for each service (sorted by name) the offset and
  * length of its name and of its model, all 32-bit little-endian. */
-#include "archive.h"
+#include "model/archive.h"
 
-#include "pack.h"
+#include "model/pack.h"
 
 extern const uint8_t drlua_models[], drlua_models_end[];
 

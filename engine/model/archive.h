@@ -3,7 +3,7 @@
 #ifndef DRLUA_MODEL_ARCHIVE_H
 #define DRLUA_MODEL_ARCHIVE_H
 
-#include "text.h"
+#include "model/text.h"
 
 struct archive {
     const uint8_t *bytes;

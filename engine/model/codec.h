@@ -11,8 +11,8 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-#include "../header.h"
-#include "model.h"
+#include "base/header.h"
+#include "model/model.h"
 
 enum { MAX_DEPTH = 128 };
 
@@ -140,69 +140,5 @@ long long get_integer(lua_State *L, int at);
 bool write_scalar(struct codec *c, struct buffer *out, const struct slot *slot, struct shape *s,
                   int at, enum time_format otherwise);
 bool read_scalar(struct codec *c, const struct slot *slot, struct shape *s, struct span t);
-
-/* json_*.c: typed by shapes; `body` leaves out members bound elsewhere. */
-struct json {
-    const char *start, *p, *end;
-};
-bool json_read(struct codec *c, struct json *in, struct slot *slot, bool body);
-bool json_write(struct codec *c, struct slot *slot, int at, bool body);
-void json_write_string(struct buffer *out, struct span t);
-/* Untyped. */
-bool json_read_any(struct codec *c, struct json *in);
-bool json_write_any(struct codec *c, struct buffer *out, int at);
-bool json_skip(struct codec *c, struct json *in);
-char json_peek(struct json *in);
-bool json_string(struct codec *c, struct json *in, struct span *t);
-bool json_end(struct codec *c, struct json *in);
-bool json_bad(struct codec *c, const struct json *in, const char *what);
-bool json_is_array(lua_State *L, int at);
-extern const char json_array_key;
-
-/* cbor_*.c */
-struct cbor {
-    const uint8_t *start, *p, *end;
-};
-bool cbor_read(struct codec *c, struct cbor *in, struct slot *slot);
-bool cbor_read_any(struct codec *c, struct cbor *in);
-bool cbor_write(struct codec *c, struct slot *slot, int at);
-bool cbor_write_any(struct codec *c, struct buffer *out, int at);
-
-/* xml_*.c */
-enum { MAX_XML_DEPTH = 256, MAX_NODES = 1 << 26 };
-struct xml_node *xml_add_node(struct scratch *s);
-bool xml_expat(struct codec *c, struct span body);
-bool xml_scan_plain(struct codec *c, struct span body);
-/* Fills the scratch's nodes; node 0 is the root element. The body must stay. */
-bool xml_scan(struct codec *c, struct span body);
-struct span xml_name(struct codec *c, uint32_t node);
-struct span xml_value(struct codec *c, uint32_t node);
-/* The first child of that local name, or 0. */
-uint32_t xml_child(struct codec *c, uint32_t node, const char *name);
-bool xml_read(struct codec *c, struct slot *slot, uint32_t node, bool body);
-bool xml_read_members(struct codec *c, struct shape *s, uint32_t node, int into, bool body);
-bool xml_write(struct codec *c, struct slot *slot, int at, struct span name);
-bool xml_write_members(struct codec *c, struct shape *s, int at, bool body);
-bool xml_write_root(struct codec *c, struct slot *root, struct shape *s, int at);
-void xml_escape(struct buffer *out, struct span t);
-void xml_open(struct buffer *out, struct span name, struct span ns_uri, struct span ns_prefix);
-void xml_close(struct buffer *out, struct span name);
-
-/* rest_*.c: the parts of a message that REST protocols bind elsewhere. */
-void set_header(struct codec *c, struct span name, struct span value);
-bool rest_write_uri(struct codec *c, struct operation *op, int input);
-bool rest_write_headers(struct codec *c, struct shape *s, int at);
-/* The body, in c->out or (a string or {file=}) as a Lua value: *value is then
- * its stack index. */
-bool rest_write_body(struct codec *c, struct slot *root, int at, int *value);
-bool rest_read_headers(struct codec *c, struct shape *s, const struct header *headers, size_t count,
-                       int status, int into);
-bool rest_read_body(struct codec *c, struct shape *s, struct span body, int into);
-
-/* form_*.c */
-bool form_write(struct codec *c, struct slot *slot, int at);
-bool form_scan(struct codec *c, struct span body);
-bool form_read(struct codec *c, struct slot *slot, uint32_t node);
-bool form_value(struct codec *c, const char *name, struct span *value);
 
 #endif

@@ -9,13 +9,13 @@
  *   124 protocol, offered protocols, flags, 0
  *   128 pool offsets: service, API version, target prefix, JSON version, XML
  *       namespace */
-#include "model.h"
+#include "model/model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <zlib.h>
 
-#include "pack.h"
+#include "model/pack.h"
 
 enum { HEADER_SIZE = 148, VERSION = 2, SECTIONS = 12 };
 

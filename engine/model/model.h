@@ -12,7 +12,7 @@
 #ifndef DRLUA_MODEL_MODEL_H
 #define DRLUA_MODEL_MODEL_H
 
-#include "text.h"
+#include "model/text.h"
 
 enum protocol { QUERY, EC2, JSON, REST_JSON, REST_XML, CBOR, PROTOCOLS };
 

@@ -2,7 +2,7 @@
 #ifndef DRLUA_MODEL_PACK_H
 #define DRLUA_MODEL_PACK_H
 
-#include "model.h"
+#include "model/model.h"
 
 struct pack {
     const uint8_t *p, *end;

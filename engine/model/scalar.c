@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "codec.h"
+#include "model/codec.h"
 
 #include <lualib.h>
 

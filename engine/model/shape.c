@@ -1,8 +1,8 @@
 /* Decoding shapes and operations of a compiled model on first use. */
 #include <stdlib.h>
 
-#include "model.h"
-#include "pack.h"
+#include "model/model.h"
+#include "model/pack.h"
 
 enum { MAX_MEMBERS = 20000 };
 

@@ -3,7 +3,7 @@
  * botocore's rule (xform_name), in three steps: a plural acronym at the end
  * (ARNs, ACLs) becomes one word; an underscore goes before each capital that
  * starts a word; and between a small letter or digit and a capital. */
-#include "model.h"
+#include "model/model.h"
 
 static bool is_upper(char c)
 {

@@ -1,12 +1,12 @@
 /* The small text forms that every protocol needs:
  * decimal numbers, base64, percent-encoding (RFC 3986). */
-#include "text.h"
+#include "model/text.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../encoding.h"
+#include "crypto/encoding.h"
 
 void add_int(struct buffer *b, long long value)
 {

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "../buffer.h"
+#include "base/buffer.h"
 
 void add_int(struct buffer *b, long long value);
 /* The shortest decimal text that reads back as the same double. */

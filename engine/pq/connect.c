@@ -3,8 +3,8 @@
  * needed to verify a certificate). The time limit is ours: libpq keeps none when
  * it does not block. */
 #define _GNU_SOURCE
-#include "connection.h"
-#include "option.h"
+#include "base/option.h"
+#include "pq/connection.h"
 
 #include <arpa/inet.h>
 #include <lauxlib.h>
@@ -62,7 +62,8 @@ static void clean_resolution(struct worker *worker) { (void)worker; }
 static void fail(struct connecting *c, const char *kind, const char *message)
 {
     c->kind = kind;
-    snprintf(c->message, sizeof c->message, "no connection to %s: %s", c->connection->place, message);
+    snprintf(c->message, sizeof c->message, "no connection to %s: %s", c->connection->place,
+             message);
 }
 
 static void add(struct connecting *c, const char *name, const char *value)
@@ -304,9 +305,9 @@ static void read_parameters(lua_State *L, struct connecting *c)
  * application_name=, options=, target_session_attrs=, timeout=10} => conn */
 int connect_start(lua_State *L)
 {
-    static const char *const known[] = {"host",    "port",        "dbname",           "user",
-                                        "password", "sslmode",    "sslrootcert",      "application_name",
-                                        "options", "target_session_attrs", "timeout", NULL};
+    static const char *const known[] = {
+        "host", "port", "dbname", "user", "password", "sslmode", "sslrootcert",
+        "application_name", "options", "target_session_attrs", "timeout", NULL};
     lua_settop(L, 1);
     luaL_checktype(L, 1, LUA_TTABLE);
     option_check(L, 1, known);

@@ -1,5 +1,5 @@
 /* See connection.h. */
-#include "connection.h"
+#include "pq/connection.h"
 
 #include <lauxlib.h>
 #include <string.h>
@@ -157,9 +157,8 @@ int connection_push_closed(lua_State *L, const struct connection *connection)
 struct connection *connection_check_free(lua_State *L, enum copy_mode copy)
 {
     struct connection *connection = luaL_checkudata(L, 1, CONNECTION_META);
-    bool fits = copy == COPY_NONE  ? connection->copy == COPY_NONE
-                : copy == COPY_OUT ? connection->copy == COPY_OUT || connection->copy == COPY_OUT_ENDED
-                                   : connection->copy == COPY_IN;
+    enum copy_mode now = connection->copy;
+    bool fits = now == copy || (copy == COPY_OUT && now == COPY_OUT_ENDED);
     if (connection->current)
         luaL_error(L, "the connection is busy with another operation");
     if (connection->pg && !fits)

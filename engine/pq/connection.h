@@ -16,9 +16,9 @@
 #ifndef DRLUA_PQ_CONNECTION_H
 #define DRLUA_PQ_CONNECTION_H
 
-#include "buffer.h"
-#include "host.h"
-#include "worker.h"
+#include "base/buffer.h"
+#include "loop/host.h"
+#include "loop/worker.h"
 
 #include <libpq-fe.h>
 

@@ -1,7 +1,7 @@
 /* The data of a COPY. Rows that have come are handed out together, up to about 64
  * KiB; written data is done when the kernel has taken it. */
-#include "connection.h"
-#include "argument.h"
+#include "base/argument.h"
+#include "pq/connection.h"
 
 #include <lauxlib.h>
 #include <string.h>
@@ -35,6 +35,11 @@ static bool end(struct copying *copying)
     if (PQstatus(copying->connection->pg) == CONNECTION_BAD)
         connection_lose(copying->connection);
     return true;
+}
+
+static bool has_ended(struct copying *copying)
+{
+    return result_collect(copying->connection->pg, &copying->result, &copying->none);
 }
 
 /* The whole COPY has ended, with its last result. */
@@ -76,7 +81,7 @@ static bool read_step(struct op *op, struct turn *turn)
         if (size == 0)
             return false;
     }
-    return result_collect(connection->pg, &copying->result, &copying->none) ? end_copy(copying) : false;
+    return has_ended(copying) ? end_copy(copying) : false;
 }
 
 static int push_end(lua_State *L, struct copying *copying)
@@ -155,7 +160,7 @@ static bool end_step(struct op *op, struct turn *turn)
             return end(copying);
     }
     flush(copying);
-    return copying->put && result_collect(pg, &copying->result, &copying->none) ? end_copy(copying) : false;
+    return copying->put && has_ended(copying) ? end_copy(copying) : false;
 }
 
 static int end_push(lua_State *L, struct op *op)
@@ -181,13 +186,21 @@ static void copying_drop(struct op *op)
     rows_free(&copying->none);
 }
 
-static const struct op_kind read_kind = {.name = "pq copy_read", .ask = copying_ask,
-                                         .step = read_step, .push = read_push, .drop = copying_drop};
-static const struct op_kind write_kind = {.name = "pq copy_write", .ask = copying_ask,
-                                          .step = write_step, .push = write_push,
+static const struct op_kind read_kind = {.name = "pq copy_read",
+                                         .ask = copying_ask,
+                                         .step = read_step,
+                                         .push = read_push,
+                                         .drop = copying_drop};
+static const struct op_kind write_kind = {.name = "pq copy_write",
+                                          .ask = copying_ask,
+                                          .step = write_step,
+                                          .push = write_push,
                                           .drop = copying_drop};
-static const struct op_kind end_kind = {.name = "pq copy_end", .ask = copying_ask,
-                                        .step = end_step, .push = end_push, .drop = copying_drop};
+static const struct op_kind end_kind = {.name = "pq copy_end",
+                                        .ask = copying_ask,
+                                        .step = end_step,
+                                        .push = end_push,
+                                        .drop = copying_drop};
 
 /* Keeps the connection (argument 1) and the text (argument 2). */
 static int start(lua_State *L, const struct op_kind *kind, struct connection *connection,

@@ -1,5 +1,5 @@
 /* native.pq: PostgreSQL by libpq, never blocking. See connection.h. */
-#include "connection.h"
+#include "pq/connection.h"
 
 #include <lauxlib.h>
 #include <string.h>

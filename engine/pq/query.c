@@ -1,9 +1,9 @@
 /* Statements: sent at once when the connection is free of old business, else by
  * the first step after the drain. The texts belong to a Lua table that the
  * operation keeps; the arrays of parameters lie behind the operation. */
-#include "connection.h"
-#include "argument.h"
-#include "option.h"
+#include "base/argument.h"
+#include "base/option.h"
+#include "pq/connection.h"
 
 #include <float.h>
 #include <lauxlib.h>
@@ -180,7 +180,8 @@ static bool is_abandoned(const struct query *query)
 {
     ExecStatusType status = PQresultStatus(query->result);
     return query->sent && !query->taken &&
-           (!query->ended || query->rows.over || status == PGRES_COPY_IN || status == PGRES_COPY_OUT);
+           (!query->ended || query->rows.over || status == PGRES_COPY_IN ||
+            status == PGRES_COPY_OUT);
 }
 
 static void query_drop(struct op *op)
@@ -197,8 +198,11 @@ static void query_drop(struct op *op)
     rows_free(&query->rows);
 }
 
-static const struct op_kind query_kind = {
-    .name = "pq query", .ask = query_ask, .step = query_step, .push = query_push, .drop = query_drop};
+static const struct op_kind query_kind = {.name = "pq query",
+                                          .ask = query_ask,
+                                          .step = query_step,
+                                          .push = query_push,
+                                          .drop = query_drop};
 
 /* Writes the value on top of the stack as text, kept in the table at `keep`. */
 static void set_parameter(lua_State *L, struct query *query, int i, int keep)

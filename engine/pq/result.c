@@ -1,5 +1,5 @@
 /* Results and errors of PostgreSQL as Lua values. */
-#include "connection.h"
+#include "pq/connection.h"
 
 #include <ctype.h>
 #include <lauxlib.h>

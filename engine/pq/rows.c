@@ -1,6 +1,6 @@
 /* The rows of a result, as they come: PostgreSQL is read row by row, so that a limit ends
  * a result that would not fit, and libpq keeps none of it. */
-#include "connection.h"
+#include "pq/connection.h"
 
 #include <lauxlib.h>
 #include <stdint.h>

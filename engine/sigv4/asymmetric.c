@@ -6,8 +6,8 @@
  * the number lies in the curve's order, plus one. Deriving includes a scalar
  * multiplication, so the last pairs are kept.
  */
-#include "encoding.h"
-#include "state.h"
+#include "crypto/encoding.h"
+#include "sigv4/state.h"
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>

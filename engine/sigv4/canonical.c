@@ -4,7 +4,7 @@
  * first of them, so the spans that point into them stay true while they are
  * sorted. There are few headers, mostly in order: insertion sort.
  */
-#include "state.h"
+#include "sigv4/state.h"
 
 #include <stdlib.h>
 

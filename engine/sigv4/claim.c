@@ -1,6 +1,6 @@
 /* Reading what a request says of its own signature, from the Authorization
  * header or from a presigned query, and judging its time. */
-#include "state.h"
+#include "sigv4/state.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -64,7 +64,8 @@ static bool parse_credential(struct sigv4 *s, struct span text, struct sigv4_cla
                      c->asymmetric ? 4 : 5, (int)(text.size < 200 ? text.size : 200), text.data);
     if (!span_is(rest, SPAN("aws4_request")))
         return fault(s, f, "SignatureDoesNotMatch",
-                     "Credential should be scoped with a valid terminator: 'aws4_request', not '%.*s'",
+                     "Credential should be scoped with a valid terminator: 'aws4_request', "
+                     "not '%.*s'",
                      (int)(rest.size < 200 ? rest.size : 200), rest.data);
     return true;
 }

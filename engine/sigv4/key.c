@@ -2,7 +2,7 @@
  * cached: deriving costs four HMACs, more than the signature itself. The cache
  * is 16 sets of 4, so that a process that talks to many services in many
  * regions, or answers for many accounts, keeps its keys warm. */
-#include "state.h"
+#include "sigv4/state.h"
 
 #include <openssl/crypto.h>
 

@@ -12,7 +12,7 @@
  * table meanwhile, since nothing here writes to it before the signature is made.
  * The state with its key cache is a userdata shared by the functions.
  */
-#include "state.h"
+#include "sigv4/state.h"
 
 #include <lauxlib.h>
 #include <openssl/core_names.h>

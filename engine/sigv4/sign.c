@@ -1,7 +1,7 @@
 /* Signing: from a request to its canonical form, the string to sign, the
  * signature, and the headers or the URI that carry it. */
-#include "encoding.h"
-#include "state.h"
+#include "crypto/encoding.h"
+#include "sigv4/state.h"
 
 #include <openssl/crypto.h>
 #include <stdlib.h>

@@ -13,7 +13,7 @@
 #ifndef DRLUA_SIGV4_H
 #define DRLUA_SIGV4_H
 
-#include "buffer.h"
+#include "base/buffer.h"
 
 #include <stdint.h>
 

@@ -2,8 +2,8 @@
 #ifndef DRLUA_SIGV4_STATE_H
 #define DRLUA_SIGV4_STATE_H
 
-#include "digest.h"
-#include "sigv4.h"
+#include "crypto/digest.h"
+#include "sigv4/sigv4.h"
 
 #include <openssl/evp.h>
 

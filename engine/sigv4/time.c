@@ -1,5 +1,5 @@
 /* The time format of signing, ISO 8601 basic in UTC: 20150830T123600Z. */
-#include "sigv4.h"
+#include "sigv4/sigv4.h"
 
 /* Days since 1970-01-01 of a date of the Gregorian calendar; years begin in
  * March here, so that the leap day is a year's last. */

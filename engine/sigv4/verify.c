@@ -1,6 +1,6 @@
 /* Recomputing a signature that a request claims, and comparing. */
-#include "encoding.h"
-#include "state.h"
+#include "crypto/encoding.h"
+#include "sigv4/state.h"
 
 #include <openssl/crypto.h>
 
@@ -110,10 +110,12 @@ bool sigv4_check(struct sigv4 *s, const struct sigv4_request *request,
         return mismatch(f);
     if (!claimed_hash(s, &r, c, &hash))
         return refuse(f, "XAmzContentSHA256Mismatch",
-                      "The provided 'x-amz-content-sha256' header does not match what was computed.");
+                      "The provided 'x-amz-content-sha256' header does not match what was "
+                      "computed.");
     if (!canonical_query_begin(s, query, 0, 0))
         return refuse(f, "ServiceUnavailable", "out of memory");
-    canonical_query_split(s, query, c->presigned ? SPAN("X-Amz-Signature") : (struct span){NULL, 0});
+    struct span left_out = c->presigned ? SPAN("X-Amz-Signature") : (struct span){NULL, 0};
+    canonical_query_split(s, query, left_out);
     canonical_write(s, &r, hash);
     write_string_to_sign(s, &r);
     if (s->canonical.failed || s->to_sign.failed)

@@ -132,7 +132,9 @@ local function signer_objects()
   for _, path in ipairs(fs.glob("build/engine/sigv4/*.o")) do
     if not path:find("lua.o", 1, true) then table.insert(list, path) end
   end
-  for _, name in ipairs { "buffer", "digest", "encoding" } do table.insert(list, "build/engine/" .. name .. ".o") end
+  for _, name in ipairs { "base/buffer", "crypto/digest", "crypto/encoding" } do
+    table.insert(list, "build/engine/" .. name .. ".o")
+  end
   table.insert(list, "-lcrypto")
   return list
 end

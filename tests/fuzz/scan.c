@@ -1,6 +1,6 @@
 /* The quick scanner of XML must accept less than expat and see the same: whatever
  * it takes, expat must take too, into the same nodes. */
-#include "model/codec.h"
+#include "model/wire/xml.h"
 
 #include <stdio.h>
 #include <stdlib.h>

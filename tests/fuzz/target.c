@@ -2,7 +2,8 @@
  * given the bytes. It may raise errors of the stdlib's kinds; what must not happen
  * is seen by the sanitizers, or raised by the target itself as a text that begins
  * with "FUZZ". The target's name comes in FUZZ_TARGET. */
-#include "host.h"
+#include "loop/host.h"
+#include "modules.h"
 
 #include <lauxlib.h>
 #include <stdint.h>
@@ -28,7 +29,7 @@ static void die(const char *what)
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     const char *name = getenv("FUZZ_TARGET");
-    fuzz.L = host_open(&fuzz.host, *argc, *argv);
+    fuzz.L = host_open(&fuzz.host, *argc, *argv, modules_preload);
     if (fuzz.L == NULL || name == NULL)
         abort();
     lua_getglobal(fuzz.L, "package");
