@@ -5,7 +5,7 @@
  * the coroutine that runs (lua_sethook may be called from a handler, as lua.c does); the
  * hook then calls a Lua function at the next instruction, and takes itself away. */
 #define _GNU_SOURCE
-#include "host.h"
+#include "loop/host.h"
 
 #include <errno.h>
 #include <lauxlib.h>
