@@ -169,16 +169,16 @@ local function kill_at(self, moment)
   if self.kill.moment == moment and self.kill.write == self.writes then sys.kill(sys.pid(), "KILL") end
 end
 
--- Ends the ownership of this process, for good.
-local function lose(self, text)
-  self.lost = text
-  control.raise("journal", text, { fenced = true })
+-- Ends the ownership of this process, for good. how: "taken over" or "stopped".
+local function lose(self, how, text)
+  self.lost = { how = how, text = text }
+  control.raise("journal", text, { fenced = how })
 end
 
 local function taken_over(self)
   local ok, owner = pcall(value.decode, self.meta_text.process or "")
   owner = ok and type(owner) == "table" and owner or {}
-  lose(self, ("the run was taken over: process %s on %s works on it%s. This one has stopped, and sends nothing more"):format(
+  lose(self, "taken over", ("the run was taken over: process %s on %s works on it%s. This one has stopped, and sends nothing more"):format(
     tostring(owner.pid or "?"), tostring(owner.host or "?"),
     owner.since and " since " .. clock.format(owner.since, "rfc3339") or ""))
 end
@@ -203,16 +203,17 @@ local function follow(self)
   end
 end
 
--- Before anything is written under the owner's epoch.
+-- Before anything is written under the owner's epoch. A lock that is gone may be in the
+-- hands of the run's next owner, who then stands in the journal.
 local function check_owner(self)
   if not self.epoch then return end
-  if self.lost then lose(self, self.lost) end
+  if self.lost then lose(self, self.lost.how, self.lost.text) end
   local gone = self.held and self.held()
-  if gone then
-    lose(self, ("the lock %s was removed or replaced while this process held it, so another run may work on the same "
-      .. "resources. This one has stopped, and sends nothing more. See what `drlua runs` lists before it is resumed")
-      :format(gone))
-  end
+  if not gone then return end
+  follow(self)
+  lose(self, "stopped", ("the lock %s was removed or replaced while this process held it, so another run may work "
+    .. "on the same resources. This one has stopped, and sends nothing more. See what `drlua runs` lists before it "
+    .. "is resumed"):format(gone))
 end
 
 local function append(self, kind, path, text, at)
@@ -376,7 +377,8 @@ function journal:guard()
   follow(self)
 end
 
---- The sentence of why this process is no longer the run's owner, or nil.
+--- Why this process is no longer the run's owner: { how = "taken over" or "stopped", text },
+-- or nil.
 function journal:lost_to() return self.lost end
 
 function journal:close()

@@ -229,7 +229,7 @@ local function verdict(s, ok, e)
   if ok and s.rolled_back and #s.left_by_hand > 0 then return "partly rolled back", 1, "run_failed" end
   if ok then return s.rolled_back and "rolled back" or "succeeded", 0, "run_succeeded" end
   local word = control.of(e)
-  if e.fenced then return "taken over", 1, "run_failed" end
+  if e.fenced then return e.fenced, 1, "run_failed" end
   if s.stopping == "interrupt" and (word or e.kind == "cancelled") then return "interrupted", 130, "run_paused" end
   if word == "pause" or (s.stopping == "pause" and (word or e.kind == "cancelled")) then
     return "paused", 4, "run_paused"
@@ -287,12 +287,12 @@ end
 --- Concludes a session: writes the end down, makes the report, gives the locks back.
 -- ok, e: whether its body ended well, and the error if not. Returns { outcome, code,
 -- message, rto (nil before the service serves again), elapsed, facts, left, report }.
--- A process that is no longer the run's owner ("taken over") writes nothing down.
+-- A process that is no longer the run's owner ("taken over" or "stopped") writes nothing down.
 function life.conclude(s, ok, e)
   if ok then e = nil end -- what `run` returns is its own
   local lost = s.journal:lost_to()
   if lost then
-    ok, e = false, errors.new { kind = "control", control = "journal", message = lost, fenced = true }
+    ok, e = false, errors.new { kind = "control", control = "journal", message = lost.text, fenced = lost.how }
   end
   local outcome, code, event = verdict(s, ok, e)
   local result = { outcome = outcome, code = code, message = e and s.secrets:mask(sentence(e)) or nil, error = e,
