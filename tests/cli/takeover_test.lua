@@ -4,7 +4,6 @@ local t = require "harness"
 local fs = require "native.fs"
 local journal = require "run.journal"
 local program = require "program"
-local sys = require "native.sys"
 local task = require "task"
 
 -- A step that ends once world.go is there, and before it and after it a change.

@@ -12,7 +12,7 @@ local runs = {
   paused = { status = "paused", before = 1, after = { "opaque promote" },
     typed = { { 4, "resume", "last" }, { 0, "approve", "last", "Promote" }, { 0, "resume", "last" } } },
   parallel = { status = "stopped", before = 3, after = { "opaque after" },
-    typed = { { 4, "resume", "last" }, { 0, "resume", "last", "--settle", "done" } } },
+    typed = { { 4, "resume", "last" }, { 0, "resume", "last", "--settle", "parallel.1/Left again/process=done" } } },
 }
 
 local function lines_of(text)
