@@ -10,7 +10,7 @@ local errors = require "errors"
 local nearest = require "nearest"
 local playbook = require "run.playbook"
 local scope = require "run.scope"
-local sys = require "native.sys"
+local secrets = require "run.secrets"
 local task = require "task"
 local unknown = require "unknown"
 
@@ -248,18 +248,10 @@ function dr.run()
     targets = playbook.targets(s.playbook, s.environment) }
 end
 
-local telling = { "KEY", "PASS", "SECRET", "TOKEN", "WEBHOOK" }
-
 --- A variable of the process's environment, or nil. One whose name says that it is a
 -- secret is masked from here on.
 function dr.env(name)
-  local value = sys.getenv(name)
-  local current = scope.current()
-  if not value or not current or not current.session.secrets then return value end
-  for _, word in ipairs(telling) do
-    if name:upper():find(word, 1, true) then current.session.secrets:add(name, value) end
-  end
-  return value
+  return secrets.variable(name, scope.current() and scope.current().session.secrets)
 end
 
 --- Seconds of a duration ("30m").

@@ -7,6 +7,8 @@
 -- An answer is { status =, headers = {lower-case name = value}, body =, seconds = }
 -- with the method json(). A status that is not expected, and every failure on the
 -- way, raises an error: kind, message, retryable; for a status also status, body.
+local confidential = require "confidential"
+local crypto = require "native.crypto"
 local duration = require "duration"
 local effect = require "effect"
 local errors = require "errors"
@@ -40,7 +42,7 @@ function Answer:json()
   local value, e = errors.try(json.decode, self.body)
   if e then
     errors.raise { kind = "invalid", cause = e, body = self.body,
-      message = ("the answer is no JSON (%s): %s"):format(e.message, text.shorten(text.trim(self.body), 80)) }
+      message = ("the answer is no JSON (%s): %s"):format(e.message, text.excerpt(self.body, 80)) }
   end
   return value
 end
@@ -85,6 +87,49 @@ local function headers_of(call)
   end
   table.sort(headers, function(a, b) return a[1] < b[1] end)
   return headers
+end
+
+-- "Bearer x": what follows the scheme; of "Basic" also the password in it.
+local function register_authorization(value)
+  local scheme, rest = value:match("^%s*([%w-]+)%s+(.-)%s*$")
+  if not scheme then return confidential.register("http_authorization", value) end
+  for part in (scheme:lower() == "digest" and "" or rest):gmatch("%S+") do
+    confidential.register("http_authorization", part)
+  end
+  local login = scheme:lower() == "basic" and crypto.unbase64(rest)
+  if login then confidential.register("http_password", login:match("^[^:]*:(.*)$")) end
+end
+
+local function unescape(value)
+  return (value:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+end
+
+local function register_url(url)
+  local login = url:match("^%a[%w+.-]*://([^/?#]*)@")
+  local password = login and login:match("^[^:]*:(.*)$")
+  if password then
+    confidential.register("http_password", unescape(password))
+    confidential.register("http_password", password)
+  end
+  for name, value in (url:match("%?([^#]*)") or ""):gmatch("([^=&]+)=([^&]*)") do
+    if confidential.likely(name, value) then confidential.register("http_token", unescape(value)) end
+  end
+end
+
+-- The credentials among the parts of a call, wherever they came from.
+local function register_credentials(call)
+  if type(call.url) == "string" then register_url(call.url) end
+  for name, value in pairs(type(call.headers) == "table" and call.headers or {}) do
+    if type(name) == "number" and type(value) == "table" then name, value = value[1], value[2] end
+    if type(value) == "string" and tostring(name):lower():find("authorization$") then
+      register_authorization(value)
+    elseif confidential.likely(name, value) then
+      confidential.register("http_token", value)
+    end
+  end
+  for name, value in pairs(type(call.query) == "table" and call.query or {}) do
+    if confidential.likely(name, value) then confidential.register("http_token", value) end
+  end
 end
 
 -- The body and its type, of whichever option gives one.
@@ -134,7 +179,7 @@ end
 
 -- The url's path may hold a secret (a webhook's), so the sentence names the host.
 local function refuse(method, call, answer)
-  local words = text.shorten(text.trim(answer.body:gsub("%s+", " ")), 200)
+  local words = text.excerpt(answer.body, 200)
   if words:find("^<") then words = "" end
   errors.raise { kind = kind_of(answer.status), status = answer.status, body = answer.body,
     retryable = answer.status == 429 or answer.status == 503
@@ -230,6 +275,7 @@ function http.request(call)
   if type(call) ~= "table" then errors.misuse(2, "http.request: a table expected, got %s", type(call)) end
   if unknown.is(call) then return unknown.new(unknown.origin(call)) end
   call = plain(call)
+  register_credentials(call)
   local method = (call.method or "GET"):upper()
   local keeps = call.save_to and not files.is_temporary(call.save_to)
   local read = not keeps and (method == "GET" or method == "HEAD")

@@ -5,6 +5,7 @@
 --
 -- Secrets go by `env` or `stdin`; arguments can be seen by everybody on the machine.
 local clock = require "native.clock"
+local confidential = require "confidential"
 local duration = require "duration"
 local effect = require "effect"
 local errors = require "errors"
@@ -164,10 +165,7 @@ end
 
 -- The last words of a program, for the sentence of its failure.
 local function last_words(result)
-  local lines = text.lines(text.trim(result.stderr ~= "" and result.stderr or result.stdout))
-  local last = {}
-  for i = math.max(1, #lines - 2), #lines do table.insert(last, text.trim(lines[i])) end
-  return text.shorten(table.concat(last, "; "), 400)
+  return text.last_lines(result.stderr ~= "" and result.stderr or result.stdout, 3, 400)
 end
 
 local function check(call, result)
@@ -190,7 +188,10 @@ local function input_of(call)
     input.env = call.env
   elseif call.env then
     input.env = {}
-    for name, value in pairs(call.env) do input.env[name] = unknown.within(value) or true end
+    for name, value in pairs(call.env) do
+      if confidential.likely(name, value) then confidential.register("variable", value) end
+      input.env[name] = unknown.within(value) or true
+    end
   end
   return input
 end

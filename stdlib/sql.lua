@@ -9,6 +9,7 @@
 -- query, row, value and each read: they run in a READ ONLY transaction, also under
 -- plan. exec, transaction and copy_in are effects. Integers, floats and booleans come
 -- as such, numeric and every other type as text, bytea as bytes, NULL as nil.
+local confidential = require "confidential"
 local duration = require "duration"
 local effect = require "effect"
 local errors = require "errors"
@@ -104,8 +105,17 @@ local function open(call)
   return (check(task.await(native.connect(options))))
 end
 
+-- A password that is also a name is no secret, and would mask the name.
+local function register_password(call)
+  for _, name in ipairs { "user", "dbname", "host" } do
+    if call[name] == call.password then return end
+  end
+  confidential.register("sql_password", call.password)
+end
+
 -- What the journal keeps: never the password.
 local function input_of(call)
+  register_password(call)
   return { host = call.host, port = call.port, dbname = call.dbname, user = call.user,
     password = unknown.within(call.password) }
 end
@@ -269,7 +279,7 @@ local function rows_of(result)
 end
 
 local function title(self, statement)
-  return ("%s: %s"):format(self.place, text.shorten(text.trim(tostring(statement):gsub("%s+", " ")), 80))
+  return ("%s: %s"):format(self.place, text.excerpt(tostring(statement), 80))
 end
 
 -- A statement inside a transaction: whoever let the transaction pass may look at it.

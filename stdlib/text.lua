@@ -1,4 +1,6 @@
---- Text: trimming, splitting, filling in, laying out; sizes in bytes.
+--- Text: trimming, splitting, filling in, laying out, making foreign text fit to be
+-- shown; sizes in bytes.
+local confidential = require "confidential"
 local errors = require "errors"
 
 local text = {}
@@ -72,14 +74,108 @@ function text.indent(s, prefix)
   return ((prefix or "  ") .. s:gsub("\n([^\n])", "\n" .. (prefix or "  "):gsub("%%", "%%%%") .. "%1"))
 end
 
---- s cut to `width` characters, with "…" where something was left out.
+--- s cut to `width` characters, with "…" where something was left out. Secrets are masked
+-- first, so that none is cut in two.
 function text.shorten(s, width)
+  s = confidential.mask(s)
   local length = utf8.len(s)
   if not length then
     return #s <= width and s or s:sub(1, math.max(width - 3, 0)) .. "..."
   end
   if length <= width then return s end
   return s:sub(1, utf8.offset(s, math.max(width, 1)) - 1) .. "…"
+end
+
+--- The beginning of a foreign text of any length in one line of at most `width`
+-- characters, for a message: masked before it is touched.
+function text.excerpt(s, width)
+  return text.shorten(text.trim(confidential.head(s):gsub("%s+", " ")), width)
+end
+
+--- The last `count` lines of a foreign text in one line, likewise.
+function text.last_lines(s, count, width)
+  local lines, last = text.lines(text.trim(confidential.tail(s))), {}
+  for i = math.max(1, #lines - count + 1), #lines do table.insert(last, text.trim(lines[i])) end
+  return text.shorten(table.concat(last, "; "), width)
+end
+
+-- Characters that move, hide or turn what stands around them: C1 controls, joiners and
+-- other marks of no width, line separators, controls of the direction, tags.
+local hidden = { { 0x80, 0x9F }, { 0xAD, 0xAD }, { 0x61C, 0x61C }, { 0x180E, 0x180E }, { 0x200B, 0x200F },
+  { 0x2028, 0x202E }, { 0x2060, 0x206F }, { 0xFEFF, 0xFEFF }, { 0xFFF9, 0xFFFB }, { 0xE0000, 0xE007F } }
+
+local function is_hidden(code)
+  for _, range in ipairs(hidden) do
+    if code >= range[1] and code <= range[2] then return true end
+  end
+  return false
+end
+
+-- Calls byte(c) for control characters and for bytes that are no UTF-8, and wide(code)
+-- for hidden characters; puts in what they return.
+local function replace_unprintable(s, byte, wide)
+  local out, at = {}, 1
+  while at <= #s do
+    local good, bad = utf8.len(s, at)
+    local stop = good and #s or bad - 1
+    table.insert(out, (s:sub(at, stop):gsub("[%c\127]", byte):gsub("[\xC2-\xF4][\x80-\xBF]+", function(c)
+      local code = utf8.codepoint(c)
+      return is_hidden(code) and wide(code) or nil
+    end)))
+    if not good then table.insert(out, byte(s:sub(bad, bad))) end
+    at = stop + (good and 1 or 2)
+  end
+  return table.concat(out)
+end
+
+local function escaped_byte(c)
+  if c ~= "\n" and c ~= "\t" then return ("\\x%02x"):format(c:byte()) end
+  return c
+end
+
+--- Foreign text as a terminal or a report may have it: control characters but \n and \t,
+-- and bytes that are no UTF-8, are written \x1b; characters that hide, or turn the
+-- direction of writing, U+202E.
+function text.printable(s)
+  s = tostring(s)
+  if not s:find("[%c\127-\255]") then return s end
+  return replace_unprintable(s, escaped_byte, function(code) return ("<U+%04X>"):format(code) end)
+end
+
+--- The same in one line.
+function text.printable_line(s)
+  return text.printable(text.trim(tostring(s):gsub("%s*[\r\n]+%s*", " "):gsub("\t", " ")))
+end
+
+local function json_number(code)
+  if code < 0x10000 then return ("\\u%04x"):format(code) end
+  return ("\\u%04x\\u%04x"):format(0xD800 + (code - 0x10000 >> 10), 0xDC00 + (code - 0x10000 & 0x3FF))
+end
+
+--- A text of JSON in which hidden characters are written by their numbers: the same
+-- JSON, fit for a terminal.
+function text.printable_json(s)
+  if not s:find("[\128-\255]") then return s end
+  return (s:gsub("[\xC2-\xF4][\x80-\xBF]+", function(c)
+    local code = utf8.len(c) == 1 and utf8.codepoint(c)
+    return code and is_hidden(code) and json_number(code) or nil
+  end))
+end
+
+local markdown = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;" }
+
+-- Inside a word an underscore is no markup.
+local function outer_underscores(word)
+  if not (" " .. word .. " "):find("_%W") and not (" " .. word):find("%W_") then return nil end
+  return (word:gsub("_", "\\_"))
+end
+
+--- Foreign text as one line of Markdown that shows it as it is: no markup of Markdown or
+-- HTML in it, no line end.
+function text.markdown(s)
+  return (text.printable_line(s):gsub("[&<>]", markdown):gsub("[\\`*|%[%]~]", "\\%0")
+    :gsub("%S+", outer_underscores):gsub("^([#+%-=])", "\\%1")
+    :gsub("^(%d+)([.)])%f[%s]", "%1\\%2"))
 end
 
 local function width_of(s)

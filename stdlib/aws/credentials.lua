@@ -11,6 +11,7 @@
 --
 -- Source: AWS SDKs and Tools Reference Guide, "Standardized credential providers";
 -- the order is that of the AWS CLI.
+local confidential = require "confidential"
 local config = require "aws.config"
 local errors = require "errors"
 local instants = require "aws.instants"
@@ -120,9 +121,9 @@ end
 
 local function resolve(options)
   local context = new_context(options)
-  local set = search(context)
+  local set = confidential.keys(search(context))
   if not options.role then return set end
-  return require("aws.credentials.role").assume(context, options.role, set)
+  return confidential.keys(require("aws.credentials.role").assume(context, options.role, set))
 end
 
 --- Finds a set of credentials. Options: profile (then the environment's keys are

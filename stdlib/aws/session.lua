@@ -2,6 +2,7 @@
 -- credentials, endpoint, retry mode. Files are read once, and credentials are shared
 -- by the clients that ask for the same ones.
 local caller = require "aws.caller"
+local confidential = require "confidential"
 local config = require "aws.config"
 local credentials = require "aws.credentials"
 local instants = require "aws.instants"
@@ -94,6 +95,7 @@ local function fixed(set)
   if not (set.access_key_id and set.secret_access_key) then
     caller.misuse(nil, "credentials: access_key_id and secret_access_key are needed")
   end
+  confidential.keys(set)
   return { get = function() return set end, renew = function() return false end }, "fixed:" .. set.access_key_id
 end
 
@@ -146,9 +148,9 @@ end
 function Parts.bearer_token(self)
   local name = "AWS_BEARER_TOKEN_" .. self.signing_name:upper():gsub("[^%w]", "_")
   local given = config.environment[name]
-  if given and given ~= "" then return given end
+  if given and given ~= "" then return confidential.token(given) end
   local found = credentials.token(self.token_source)
-  if found then return found.token end
+  if found then return confidential.token(found.token) end
   caller.misuse(nil, "aws.%s takes a token of IAM Identity Center: name an sso_session in the profile, or set %s",
     self.service, name)
 end

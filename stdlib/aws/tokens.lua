@@ -4,6 +4,7 @@
 -- Sources: RDS User Guide, "Connecting to your DB instance using IAM authentication";
 -- aws-iam-authenticator, "API Authorization from Outside a Cluster".
 local caller = require "aws.caller"
+local confidential = require "confidential"
 local crypto = require "native.crypto"
 local instants = require "aws.instants"
 local json = require "native.json"
@@ -25,8 +26,8 @@ end
 local function presign(self, service, host, uri, headers, expires)
   local list = { { "Host", host } }
   for _, pair in ipairs(headers) do table.insert(list, pair) end
-  return sigv4.apply { method = "GET", uri = uri, headers = list, body = "", region = self.region, service = service,
-    credentials = self:credentials_for(), time = instants.of(self.clock), expires = expires }.uri
+  return confidential.token(sigv4.apply { method = "GET", uri = uri, headers = list, body = "", region = self.region,
+    service = service, credentials = self:credentials_for(), time = instants.of(self.clock), expires = expires }.uri)
 end
 
 --- A password for PostgreSQL or MySQL on RDS by IAM: valid 15 minutes for starting a

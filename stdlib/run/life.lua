@@ -5,6 +5,7 @@
 -- session ended, writes it down, and makes the report.
 local clock = require "native.clock"
 local answers = require "run.answers"
+local confidential = require "confidential"
 local control = require "run.control"
 local crypto = require "native.crypto"
 local duration = require "duration"
@@ -33,15 +34,17 @@ local function keep_sources(j, loaded)
   for path, text in pairs(loaded.sources) do j:keep_source(absolute(path), text) end
 end
 
---- The registry of secrets for a set of values; AWS's own keys are in it.
-function life.secrets(loaded, values)
-  local registry = secrets.new()
+--- The registry of secrets for a set of values, installed for the whole process; AWS's
+-- own keys are in it. options.plain_marks: see secrets.new.
+function life.secrets(loaded, values, options)
+  local registry = secrets.new(options)
   params.register_secrets(loaded.definition.params, values, registry)
   for _, name in ipairs { "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN" } do
     local key = sys.getenv(name)
     -- AWS's are long; a simulator's may be a common word.
     if key and #key >= 16 then registry:add(name, key) end
   end
+  confidential.install(registry)
   return registry
 end
 

@@ -13,8 +13,8 @@ local globals = require "run.globals"
 local nearest = require "nearest"
 local routines = require "run.routines"
 local scope = require "run.scope"
+local secrets = require "run.secrets"
 local strict = require "strict"
-local sys = require "native.sys"
 
 local sandbox = {}
 sandbox.__index = sandbox
@@ -55,8 +55,13 @@ local function now()
   return here and here.session.time and here.session:time() or clock.now()
 end
 
+local function variable(name)
+  local here = scope.current()
+  return secrets.variable(name, here and here.session.secrets)
+end
+
 local function quiet_os()
-  local room = { clock = os.clock, difftime = os.difftime, getenv = sys.getenv }
+  local room = { clock = os.clock, difftime = os.difftime, getenv = variable }
   -- By the run's clock: the same again on a replay.
   function room.time(t) return t and os.time(t) or math.floor(now()) end
   function room.date(format, t) return os.date(format or "!%Y-%m-%dT%H:%M:%SZ", math.floor(t or now())) end

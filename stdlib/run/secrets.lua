@@ -3,8 +3,16 @@
 --
 -- Two forms. `mask` puts *** in place of a secret, for eyes. `conceal` names the
 -- secret instead, for the journal: a step that hands back a connection string finds
--- its password again after a resume, though the journal never held it.
-local crypto = require "native.crypto"
+-- its password again after a resume, though the journal never held it. A text that
+-- holds such a mark by itself (***{) keeps it as text: conceal writes ***{} for it.
+--
+-- Declared secrets come again from where they came. A secret that was only observed (a
+-- token of AWS, a password that a response held) has nowhere to come from: its value is
+-- handed to the journal sealed (run/seal.lua) when the journal first names it.
+local confidential = require "confidential"
+local errors = require "errors"
+local forms = require "run.forms"
+local sys = require "native.sys"
 
 local secrets = {}
 secrets.__index = secrets
@@ -13,70 +21,35 @@ local MASK = "***"
 local SHORTEST = 4 -- a shorter value would mask half of every text
 local SHORTEST_LINE = 8
 
-function secrets.new()
-  return setmetatable({ values = {}, order = {}, numbers = {} }, secrets)
+--- Makes a registry. options.plain_marks: that of a journal whose texts were written
+-- without escaping the marks they held.
+function secrets.new(options)
+  return setmetatable({ values = {}, order = {}, numbers = {}, by_name = {}, heads = {}, observed = {}, counts = {},
+    sealed = {}, pending = {}, lost = {}, argument = {}, escapes = not (options and options.plain_marks) }, secrets)
 end
 
-local function percent(s, kept)
-  return (s:gsub("[^%w%-_.~" .. (kept or "") .. "]", function(c) return ("%%%02X"):format(c:byte()) end))
-end
-
-local function lower(s) return (s:gsub("%%%x%x", string.lower)) end
-
-local short = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\b"] = "\\b",
-  ["\f"] = "\\f" }
-
--- As it stands inside a JSON string.
-local function json(s)
-  return (s:gsub('[%c"\\]', function(c) return short[c] or ("\\u%04x"):format(c:byte()) end))
-end
-
--- The same by an encoder that leaves nothing but ASCII.
-local function ascii_json(s)
-  if not utf8.len(s) then return json(s) end
-  return (json(s):gsub(utf8.charpattern, function(c)
-    local code = utf8.codepoint(c)
-    if code < 128 then return c end
-    if code < 0x10000 then return ("\\u%04x"):format(code) end
-    return ("\\u%04x\\u%04x"):format(0xD800 + (code - 0x10000 >> 10), 0xDC00 + (code - 0x10000 & 0x3FF))
-  end))
-end
-
-local entities = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&apos;" }
-
--- What the value comes to inside a base64 text, after `before` other bytes (modulo 3):
--- without the letters that share bits with its neighbours.
-local function base64(s, before)
-  local text = crypto.base64(("\0"):rep(before) .. s):gsub("=", "")
-  local whole = (#s + before) % 3 == 0 and #text or #text - 1
-  return text:sub(({ [0] = 1, 3, 4 })[before], whole)
-end
-
--- Every form of a value, each with the mark that its name gets in a journal.
-local function forms(s)
-  local list = { { "", s }, { "%", percent(s) }, { "+", (percent(s):gsub("%%20", "+")) }, { '"', json(s) },
-    { '""', json(json(s)) } }
-  for before = 0, 2 do
-    local form = base64(s, before)
-    table.insert(list, { "=" .. before, form })
-    table.insert(list, { "-" .. before, (form:gsub("%+", "-"):gsub("/", "_")) })
+local function insert(self, form)
+  local low, high = 1, #self.order + 1
+  while low < high do
+    local middle = (low + high) // 2
+    local other = self.order[middle]
+    if #other > #form or (#other == #form and other < form) then low = middle + 1 else high = middle end
   end
-  local uri = percent(s, "!'()*")
-  for i, form in ipairs {
-    lower(percent(s)), percent(s, "/"), lower(percent(s, "/")), uri, lower(uri), (uri:gsub("%%20", "+")),
-    (json(s):gsub("/", "\\/")), ascii_json(s), (ascii_json(s):gsub("/", "\\/")),
-    (s:gsub("[&<>\"']", entities)), (s:gsub("[&<>]", entities)), (s:gsub('[&<>"]', entities)),
-    (s:gsub("'", "''")), (s:gsub("[\\']", "%0%0")), (s:gsub("'", "'\\''")), (s:gsub("'", "'\"'\"'")),
-    ("%q"):format(s):sub(2, -2), crypto.hex(s), crypto.hex(s):upper(),
-  } do table.insert(list, { "/" .. i, form }) end
-  return list
+  table.insert(self.order, low, form)
 end
 
 local function register(self, name, value)
-  for _, form in ipairs(forms(value)) do
-    if #form[2] >= SHORTEST and not self.values[form[2]] then
-      self.values[form[2]] = name .. form[1]
-      table.insert(self.order, form[2])
+  for _, each in ipairs(forms.of(value)) do
+    local mark, form = name .. each[1], each[2]
+    if #form >= SHORTEST then
+      if not self.by_name[mark] then self.by_name[mark] = form end
+      if not self.values[form] then
+        self.values[form] = mark
+        insert(self, form)
+        local head = form:sub(1, SHORTEST)
+        self.heads[head] = self.heads[head] or {}
+        table.insert(self.heads[head], form)
+      end
     end
   end
 end
@@ -85,15 +58,18 @@ end
 function secrets.too_short(value) return #tostring(value) < SHORTEST end
 
 --- Registers the value of the secret `name`, and its forms inside a URL, a form, texts
--- of JSON (also one inside another), XML, SQL, Lua and the shell, hex and base64; of a
--- value of several lines also each line. A list is registered by its elements.
+-- of JSON (also one inside another), XML, SQL, languages and the shell, hex and base64;
+-- of a value of several lines also each line. A list is registered by its elements.
 function secrets:add(name, value)
   if type(value) == "table" then
     for i, one in ipairs(value) do self:add(name .. "," .. i, one) end
     return
   end
   if math.type(value) then
-    if not secrets.too_short(value) then self.numbers[value] = name end
+    if not secrets.too_short(value) then
+      self.numbers[value] = name
+      self.by_name[name .. "#"] = value
+    end
     value = tostring(value)
   end
   if type(value) ~= "string" then return end
@@ -108,22 +84,96 @@ function secrets:add(name, value)
       register(self, ("%s|%d"):format(name, n), line)
     end
   end
-  table.sort(self.order, function(a, b)
+end
+
+--- Registers a value that came up while the run went on; kind: what it is
+-- ("sql_password"). options.plain: a program may have it as an argument. Known values
+-- keep their names.
+function secrets:observe(kind, value, options)
+  if self.values[value] then return end
+  kind = kind:gsub("[^%w_]", "_")
+  local name
+  repeat
+    self.counts[kind] = (self.counts[kind] or 0) + 1
+    name = ("%s.%d"):format(kind, self.counts[kind])
+  until not self.observed[name] and not self.lost[name]
+  self.observed[name] = value
+  self.argument[name] = options and options.plain or nil
+  self:add(name, value)
+end
+
+--- Takes in what an earlier process sealed: the value of an observed secret, or nil where
+-- it cannot be opened.
+function secrets:restore(name, value)
+  self.sealed[name] = true
+  if value == nil then
+    self.lost[name] = true
+    return
+  end
+  self.observed[name] = value
+  self:add(name, value)
+end
+
+--- The observed secrets that were named since it was asked last, { name, value } each:
+-- the journal has to have them sealed before what names them.
+function secrets:unsealed()
+  local list = self.pending
+  self.pending = {}
+  return list
+end
+
+-- The forms that may be in a text, longest first: looked for one by one, or, where there
+-- are more forms than places in the text, by what begins at each place.
+local function candidates(self, text)
+  local found = {}
+  if #self.order <= #text then
+    for _, form in ipairs(self.order) do
+      if text:find(form, 1, true) then table.insert(found, form) end
+    end
+    return found
+  end
+  for at = 1, #text - SHORTEST + 1 do
+    for _, form in ipairs(self.heads[text:sub(at, at + SHORTEST - 1)] or found) do
+      if text:sub(at, at + #form - 1) == form then table.insert(found, form) end
+    end
+  end
+  table.sort(found, function(a, b)
     if #a == #b then return a < b end
     return #a > #b
   end)
+  return found
 end
 
-local function replace(self, text, with)
-  for _, form in ipairs(self.order) do
-    local from = text:find(form, 1, true)
-    while from do
-      local mark = with(self.values[form])
-      text = text:sub(1, from - 1) .. mark .. text:sub(from + #form)
-      from = text:find(form, from + #mark, true)
+-- Puts marks in place of a form in those pieces of a text that are clear.
+local function split(pieces, form, mark)
+  local list = {}
+  for _, piece in ipairs(pieces) do
+    local text, from = piece.clear, 1
+    local at = text and text:find(form, 1, true)
+    while at do
+      if at > from then table.insert(list, { clear = text:sub(from, at - 1) }) end
+      table.insert(list, { mark = mark })
+      from = at + #form
+      at = text:find(form, from, true)
+    end
+    if not text or from == 1 then
+      table.insert(list, piece)
+    elseif from <= #text then
+      table.insert(list, { clear = text:sub(from) })
     end
   end
-  return text
+  return list
+end
+
+local function replace(self, text, with, clear)
+  local found = candidates(self, text)
+  if #found == 0 then return clear(text) end
+  local pieces = { { clear = text } }
+  for i, form in ipairs(found) do
+    if form ~= found[i - 1] then pieces = split(pieces, form, with(self.values[form])) end
+  end
+  for i, piece in ipairs(pieces) do pieces[i] = piece.mark or clear(piece.clear) end
+  return table.concat(pieces)
 end
 
 local function each_leaf(data, fn, seen)
@@ -138,42 +188,91 @@ local function each_leaf(data, fn, seen)
   return copy
 end
 
---- The name of a secret that the text holds, or nil.
+--- The name of a secret that the text holds, or nil. Not of one that may be a program's
+-- argument.
 function secrets:within(text)
-  for _, form in ipairs(self.order) do
-    if text:find(form, 1, true) then return self.values[form]:match("^[%w_]*") end
+  for _, form in ipairs(candidates(self, text)) do
+    local name = self.values[form]:match("^[%w_]+%.?%d*")
+    if not self.argument[name] then return name:match("^[%w_]*") end
   end
 end
 
-local function conceal(self, data, mark)
-  if #self.order == 0 then return data end
+local function conceal(self, data, mark, clear)
   return each_leaf(data, function(leaf)
-    if type(leaf) == "string" then return replace(self, leaf, mark) end
+    if type(leaf) == "string" then return replace(self, leaf, mark, clear) end
     local name = self.numbers[leaf]
     return name and mark(name .. "#") or leaf
   end, {})
 end
 
+local function same(text) return text end
+
 --- The text, or a copy of the table, with *** for every secret.
 function secrets:mask(data)
-  return conceal(self, data, function() return MASK end)
+  if #self.order == 0 then return data end
+  return conceal(self, data, function() return MASK end, same)
+end
+
+local function escape(text)
+  return (text:gsub("%*%*%*{", "***{}"))
 end
 
 --- The same with the secret's name in its place, for reveal.
 function secrets:conceal(data)
-  return conceal(self, data, function(name) return MASK .. "{" .. name .. "}" end)
+  if #self.order == 0 and not self.escapes then return data end
+  return conceal(self, data, function(name)
+    local base = name:match("^[%w_]+%.%d+")
+    if base and self.observed[base] and not self.sealed[base] then
+      self.sealed[base] = true
+      table.insert(self.pending, { name = base, value = self.observed[base] })
+    end
+    return MASK .. "{" .. name .. "}"
+  end, self.escapes and escape or same)
 end
 
---- Undoes conceal, as far as the values are known.
+local function value_of(self, name)
+  local value = self.by_name[name]
+  if value ~= nil then return value end
+  if name == "" and self.escapes then return "***{" end
+  local base = name:match("^[%w_]+%.%d+")
+  if base and self.lost[base] then
+    errors.raise { kind = "state", message = ("the secret %s that an earlier process of this run came to know is "
+      .. "sealed in the journal, and the key to it (the file `key` beside the journal) is missing or another run's: "
+      .. "bring the key back, or do the step that gave it again with --from"):format(base) }
+  end
+end
+
+--- Undoes conceal, as far as the values are known. Raises kind "state" for one whose seal
+-- cannot be opened.
 function secrets:reveal(data)
-  if #self.order == 0 then return data end
-  local by_name, numbers = {}, {}
-  for form, name in pairs(self.values) do by_name[name] = form end
-  for number, name in pairs(self.numbers) do numbers[name .. "#"] = number end
+  if #self.order == 0 and not self.escapes then return data end
   return each_leaf(data, function(leaf)
     if type(leaf) ~= "string" then return leaf end
-    return numbers[leaf:match("^%*%*%*{([^}]*)}$")] or (leaf:gsub("%*%*%*{([^}]*)}", by_name))
+    local name = leaf:match("^%*%*%*{([^}]*)}$")
+    local number = name and value_of(self, name)
+    if math.type(number) then return number end
+    return (leaf:gsub("%*%*%*{([^}]*)}", function(each) return value_of(self, each) end))
   end, {})
+end
+
+--- A variable of the process's environment, or nil. One whose name says that it is a
+-- secret is registered by its name, so that a resume finds it again; in a file that is
+-- loaded there is no registry yet, and it is registered for whichever comes.
+function secrets.variable(name, registry)
+  local value = sys.getenv(name)
+  if not value or not confidential.telling(name) then return value end
+  if registry then
+    registry:add(name, value)
+  elseif confidential.likely(name, value) then
+    confidential.register("variable", value)
+  end
+  return value
+end
+
+--- A text of a journal as eyes see it, without any registry: *** for the marks that
+-- conceal made, and the text's own as they were.
+function secrets.shown(text)
+  return (text:gsub("%*%*%*{([^}]*)}", function(name) return name == "" and "***{" or MASK end))
 end
 
 return secrets

@@ -2,6 +2,7 @@
 -- client: a client needs credentials first. Through the same models, endpoint
 -- rules, settings and signer; three attempts.
 local clock = require "native.clock"
+local confidential = require "confidential"
 local endpoint = require "aws.endpoint"
 local errors = require "errors"
 local instants = require "aws.instants"
@@ -91,7 +92,7 @@ function call.perform(context, spec)
   local m, resolved, set = prepare(spec.service, spec.operation, spec.region, context)
   local request = build(m, spec.operation, spec.input, resolved, spec.headers and spec.headers(resolved.url))
   request.region, request.service = resolved.signing_region, resolved.signing_name
-  request.credentials = spec.credentials
+  request.credentials = confidential.keys(spec.credentials)
   local failure, set_right
   local n = 1
   while true do

@@ -5,8 +5,10 @@
 -- machine itself or the agents' addresses, since it is sent a token that AWS_
 -- CONTAINER_AUTHORIZATION_TOKEN_FILE (read anew each time) or ..._TOKEN gives.
 local call = require "aws.credentials.call"
+local confidential = require "confidential"
 local errors = require "errors"
 local json = require "native.json"
+local text = require "text"
 
 local container = {}
 
@@ -15,8 +17,8 @@ local AGENT = "http://169.254.170.2"
 local allowed = { ["169.254.170.2"] = true, ["169.254.170.23"] = true, ["[fd00:ec2::23]"] = true,
   localhost = true, ["[::1]"] = true }
 
-local function fault(text, ...)
-  errors.raise { kind = "credentials", message = text:format(...) }
+local function fault(form, ...)
+  errors.raise { kind = "credentials", message = form:format(...) }
 end
 
 local function url_of(env)
@@ -41,7 +43,7 @@ local function authorization(context)
   end
   if (token or "") == "" then return nil end
   if token:find("[\r\n]") then fault("the container's authorization token has more than one line") end
-  return token
+  return confidential.token(token)
 end
 
 local function get(context, url)
@@ -53,7 +55,7 @@ local function get(context, url)
     local answer, message = call.send(context,
       { method = "GET", url = url, headers = headers, connect_timeout = TIMEOUT, timeout = TIMEOUT })
     if answer and answer.status == 200 then return answer.body end
-    why = answer and ("status %d: %s"):format(answer.status, answer.body:sub(1, 200)) or message
+    why = answer and ("status %d: %s"):format(answer.status, text.excerpt(answer.body, 200)) or message
     if answer and answer.status < 500 and answer.status ~= 429 then break end
     if n < ATTEMPTS then call.back_off(n) end
   end
@@ -71,7 +73,7 @@ function container.get(context)
     fault("the container's credentials endpoint %s answered without keys: %s", url,
       problem or type(given) == "table" and given.Message or "no AccessKeyId")
   end
-  return {
+  return confidential.keys {
     access_key_id = given.AccessKeyId, secret_access_key = given.SecretAccessKey, session_token = given.Token,
     expires = call.time(given.Expiration), account_id = given.AccountId,
     source = "the container's credentials endpoint " .. url,

@@ -5,6 +5,7 @@
 -- do not run on EC2: silence is believed after one attempt of one second. A service that
 -- has answered is there, and gets four. Settings can say otherwise.
 local call = require "aws.credentials.call"
+local confidential = require "confidential"
 local errors = require "errors"
 local json = require "native.json"
 local settings = require "aws.settings"
@@ -72,7 +73,7 @@ local function read_credentials(context, way, name, header)
     fault("the instance metadata service gave no credentials of the role %s: %s", name,
       type(given) == "table" and (given.Message or given.Code) or "status " .. answer.status)
   end
-  return {
+  return confidential.keys {
     access_key_id = given.AccessKeyId, secret_access_key = given.SecretAccessKey, session_token = given.Token,
     expires = call.time(given.Expiration), account_id = given.AccountId,
     source = ("the role %s of this EC2 instance"):format(name), outlives = true,
@@ -92,7 +93,7 @@ function instance.get(context)
   if answer.status ~= 200 then
     return nil, ("the instance metadata service refuses a token: status %d"):format(answer.status)
   end
-  local header = { "X-aws-ec2-metadata-token", answer.body }
+  local header = { "X-aws-ec2-metadata-token", confidential.token(answer.body) }
   answer, why = send(context, way, "GET", ROLES, header)
   if not answer then return nil, why end
   local name = answer.status == 200 and answer.body:match("^[^\r\n]+")

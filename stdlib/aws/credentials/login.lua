@@ -9,6 +9,7 @@
 -- credentials"; the form of the file is the CLI's.
 local call = require "aws.credentials.call"
 local clock = require "native.clock"
+local confidential = require "confidential"
 local config = require "aws.config"
 local crypto = require "native.crypto"
 local errors = require "errors"
@@ -42,6 +43,7 @@ local function load(context, wanted)
   if type(keys) ~= "table" or not keys.accessKeyId or not call.time(keys.expiresAt) then
     fault("the login session in %s is damaged; %s", path, hint(wanted.profile))
   end
+  for _, name in ipairs { "refreshToken", "dpopKey" } do confidential.token(token[name]) end
   return token, path
 end
 
@@ -86,7 +88,7 @@ local function refresh(context, token)
   local given = answer.tokenOutput
   local fresh = {}
   for name, value in pairs(token) do fresh[name] = value end
-  fresh.refreshToken = given.refreshToken
+  fresh.refreshToken = confidential.token(given.refreshToken)
   fresh.accessToken = {
     accessKeyId = given.accessToken.accessKeyId, secretAccessKey = given.accessToken.secretAccessKey,
     sessionToken = given.accessToken.sessionToken, accountId = token.accessToken.accountId,
@@ -117,7 +119,7 @@ function login.credentials(context, wanted)
     end
   end
   local keys = token.accessToken
-  return {
+  return confidential.keys {
     access_key_id = keys.accessKeyId, secret_access_key = keys.secretAccessKey, session_token = keys.sessionToken,
     expires = call.time(keys.expiresAt), account_id = keys.accountId,
     source = ("the login session of profile %q"):format(wanted.profile),

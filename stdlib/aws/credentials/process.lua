@@ -3,17 +3,19 @@
 -- The command is run by /bin/sh, since it is written as one is typed. Its standard
 -- error is part of the message when it fails; its output never is.
 local call = require "aws.credentials.call"
+local confidential = require "confidential"
 local errors = require "errors"
 local json = require "native.json"
 local task = require "task"
+local text = require "text"
 
 local process = {}
 
 local TIMEOUT = 60 -- seconds; such programs may ask a browser or a device
 local OUTPUT_LIMIT = 65536
 
-local function fault(text, ...)
-  errors.raise { kind = "credentials", message = text:format(...) }
+local function fault(form, ...)
+  errors.raise { kind = "credentials", message = form:format(...) }
 end
 
 local function read_all(child, stream)
@@ -51,7 +53,7 @@ function process.get(command, account_id)
   if type(ended) ~= "table" or ended.code ~= 0 then
     fault("credential_process exited with %s%s", ended and (ended.signal and "signal " .. ended.signal
       or "code " .. tostring(ended.code)) or "an unknown state",
-      complaint ~= "" and ": " .. complaint:sub(1, 500):gsub("%s+$", "") or "")
+      complaint ~= "" and ": " .. text.excerpt(complaint, 500) or "")
   end
   local given = json.decode(output)
   if type(given) ~= "table" then fault("credential_process printed something that is not JSON") end
@@ -61,7 +63,7 @@ function process.get(command, account_id)
   if not given.AccessKeyId or not given.SecretAccessKey then
     fault("credential_process printed no AccessKeyId or no SecretAccessKey")
   end
-  return {
+  return confidential.keys {
     access_key_id = given.AccessKeyId, secret_access_key = given.SecretAccessKey,
     session_token = given.SessionToken, expires = call.time(given.Expiration),
     account_id = given.AccountId or account_id, source = "credential_process",

@@ -2,6 +2,7 @@
 -- web identity (IAM roles for service accounts and other OpenID Connect providers).
 local call = require "aws.credentials.call"
 local clock = require "native.clock"
+local confidential = require "confidential"
 local errors = require "errors"
 local sys = require "native.sys"
 
@@ -21,7 +22,7 @@ end
 local function set_from(output, source)
   local given = output.Credentials
   local arn = output.AssumedRoleUser and output.AssumedRoleUser.Arn
-  return {
+  return confidential.keys {
     access_key_id = given.AccessKeyId,
     secret_access_key = given.SecretAccessKey,
     session_token = given.SessionToken,
@@ -63,7 +64,7 @@ end
 
 local function read_token(context, path)
   local token, message = context.config.read(path)
-  if token then return (token:gsub("%s+$", "")) end
+  if token then return confidential.token((token:gsub("%s+$", ""))) end
   errors.raise { kind = "credentials", message = "cannot read the web identity token " .. tostring(message or path) }
 end
 

@@ -6,6 +6,7 @@
 -- file, so that the AWS CLI goes on with it.
 local call = require "aws.credentials.call"
 local clock = require "native.clock"
+local confidential = require "confidential"
 local crypto = require "native.crypto"
 local errors = require "errors"
 local json = require "native.json"
@@ -36,6 +37,7 @@ local function load_token(context, wanted)
   if type(token) ~= "table" or type(token.accessToken) ~= "string" or not call.time(token.expiresAt) then
     fault("the SSO token in %s is damaged (%s); %s", path, problem or "no accessToken or expiresAt", login_hint(wanted))
   end
+  for _, name in ipairs { "accessToken", "refreshToken", "clientSecret" } do confidential.token(token[name]) end
   return token, path
 end
 
@@ -65,8 +67,8 @@ local function refresh(context, wanted, token, path)
   local fresh = {}
   for name, value in pairs(token) do fresh[name] = value end
   fresh.startUrl, fresh.region = wanted.start_url, wanted.region
-  fresh.accessToken = answer.accessToken
-  fresh.refreshToken = answer.refreshToken or token.refreshToken
+  fresh.accessToken = confidential.token(answer.accessToken)
+  fresh.refreshToken = confidential.token(answer.refreshToken) or token.refreshToken
   fresh.expiresAt = clock.format(now + (answer.expiresIn or 0), "rfc3339")
   save(context, path, fresh)
   return fresh
@@ -141,7 +143,7 @@ function sso.credentials(context, wanted)
     error(output, 0)
   end
   local given = output.roleCredentials
-  return {
+  return confidential.keys {
     access_key_id = given.accessKeyId, secret_access_key = given.secretAccessKey, session_token = given.sessionToken,
     expires = given.expiration and given.expiration // 1000, account_id = wanted.account_id,
     source = ("SSO, role %s in account %s"):format(wanted.role_name, wanted.account_id),
