@@ -155,8 +155,8 @@ end
 --- A text of JSON in which hidden characters are written by their numbers: the same
 -- JSON, fit for a terminal.
 function text.printable_json(s)
-  if not s:find("[\128-\255]") then return s end
-  return (s:gsub("[\xC2-\xF4][\x80-\xBF]+", function(c)
+  if not s:find("[\127-\255]") then return s end
+  return (s:gsub("\127", "\\u007f"):gsub("[\xC2-\xF4][\x80-\xBF]+", function(c)
     local code = utf8.len(c) == 1 and utf8.codepoint(c)
     return code and is_hidden(code) and json_number(code) or nil
   end))

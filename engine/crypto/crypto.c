@@ -13,6 +13,7 @@
 #include "crypto/digest.h"
 #include "crypto/ecdsa.h"
 #include "crypto/encoding.h"
+#include "crypto/seal.h"
 #include "loop/op.h"
 
 #include <errno.h>
@@ -432,6 +433,8 @@ static const luaL_Reg functions[] = {
     {"uuid", crypto_uuid},
     {"equal", crypto_equal},
     {"es256", crypto_es256},
+    {"seal", seal_close},
+    {"open", seal_open},
     {NULL, NULL},
 };
 

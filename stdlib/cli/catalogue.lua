@@ -6,6 +6,7 @@ local library = require "cli.library"
 local options = require "cli.options"
 local value = require "run.value"
 local version = require "version"
+local write = require "cli.write"
 
 local catalogue = {}
 
@@ -17,17 +18,17 @@ function catalogue.list(parsed)
       local loaded, e = errors.try(library.load, path)
       found = found + 1
       if parsed.output == "json" then
-        io.stdout:write(value.encode { path = path, title = loaded and loaded.definition.title,
-          summary = loaded and loaded.definition.summary, error = e and tostring(e) }, "\n")
+        write.json { path = path, title = loaded and loaded.definition.title,
+          summary = loaded and loaded.definition.summary, error = e and tostring(e) }
       elseif loaded then
-        io.stdout:write(("%-44s %s\n"):format(path, loaded.definition.summary or loaded.definition.title))
+        write.out(("%-44s %s\n"):format(path, loaded.definition.summary or loaded.definition.title))
       else
-        io.stdout:write(("%-44s cannot be loaded: %s\n"):format(path, tostring(e)))
+        write.out(("%-44s cannot be loaded: %s\n"):format(path, tostring(e)))
       end
     end
   end
   if found == 0 and parsed.output ~= "json" then
-    io.stdout:write("no playbooks in ", table.concat(library.directories(), " or "), "\n")
+    write.out("no playbooks in ", table.concat(library.directories(), " or "), "\n")
   end
   return 0
 end
@@ -98,18 +99,18 @@ end
 
 local function describe(loaded)
   local d = loaded.definition
-  io.stdout:write(d.title, "\n")
-  if d.summary then io.stdout:write("  ", d.summary, "\n") end
-  if d.description then io.stdout:write("\n", d.description, "\n") end
+  write.out(d.title, "\n")
+  if d.summary then write.out("  ", d.summary, "\n") end
+  if d.description then write.out("\n", d.description, "\n") end
   if d.targets then
     local parts = {}
     for name, v in pairs(d.targets) do
       if type(v) ~= "table" then table.insert(parts, name:upper() .. " " .. tostring(v)) end
     end
     table.sort(parts)
-    io.stdout:write("  targets: ", table.concat(parts, ", "), "\n")
+    write.out("  targets: ", table.concat(parts, ", "), "\n")
   end
-  io.stdout:write("\nParameters:\n")
+  write.out("\nParameters:\n")
   for _, p in ipairs(d.params) do
     local facts = {}
     if p.required then table.insert(facts, "required") end
@@ -121,7 +122,7 @@ local function describe(loaded)
     end
     if p.secret then table.insert(facts, "secret") end
     if p.env then table.insert(facts, "from $" .. p.env) end
-    io.stdout:write(("  --%-20s %-9s %s%s\n"):format(p.name:gsub("_", "-"), p.type, p.help or "",
+    write.out(("  --%-20s %-9s %s%s\n"):format(p.name:gsub("_", "-"), p.type, p.help or "",
       #facts > 0 and " (" .. table.concat(facts, "; ") .. ")" or ""))
   end
 end
@@ -130,9 +131,9 @@ end
 function catalogue.help(parsed)
   local topic = parsed.words and parsed.words[1]
   if not topic then
-    io.stdout:write("drlua ", version, "\n\n", GENERAL)
+    write.out("drlua ", version, "\n\n", GENERAL)
   elseif VERBS[topic] then
-    io.stdout:write(VERBS[topic])
+    write.out(VERBS[topic])
   else
     describe(library.load(library.find(topic)))
   end
@@ -140,7 +141,7 @@ function catalogue.help(parsed)
 end
 
 function catalogue.version()
-  io.stdout:write("drlua ", version, "\n")
+  write.out("drlua ", version, "\n")
   return 0
 end
 
@@ -190,11 +191,11 @@ return {
 }
 ]]
 
-local function write(path, text)
+local function save(path, text)
   local directory = path:match("^(.*)/")
   if not fs.stat(directory) then errors.check("make " .. directory, fs.mkdir(directory, 493)) end -- 0755
   errors.check("write " .. path, fs.write(path, text, { mode = 420 })) -- 0644
-  io.stdout:write(path, "\n")
+  write.out(path, "\n")
 end
 
 --- drlua new NAME: a playbook and its rehearsal.
@@ -210,8 +211,8 @@ function catalogue.new(parsed)
     if fs.stat(one) then options.usage("%s exists already", one) end
   end
   local title = stem:gsub("_", " "):gsub("^%l", string.upper)
-  write(path, TEMPLATE:format(title, stem, stem, title))
-  write(rehearsal, REHEARSAL:format(stem, stem))
+  save(path, TEMPLATE:format(title, stem, stem, title))
+  save(rehearsal, REHEARSAL:format(stem, stem))
   return 0
 end
 

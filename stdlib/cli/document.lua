@@ -1,7 +1,7 @@
 --- drlua doc: AWS's services and operations, as the models describe them.
 local docs = require "aws.docs"
 local options = require "cli.options"
-local value = require "run.value"
+local write = require "cli.write"
 
 local document = {}
 
@@ -13,10 +13,9 @@ function document.doc(parsed)
   if words[2] then operation = words[2] end
   local text = docs.text(service, operation ~= "" and operation or nil)
   if parsed.output == "json" then
-    io.stdout:write(value.encode { service = service, operation = operation ~= "" and operation or nil, text = text },
-      "\n")
+    write.json { service = service, operation = operation ~= "" and operation or nil, text = text }
   else
-    io.stdout:write(text)
+    write.out(text)
   end
   return 0
 end

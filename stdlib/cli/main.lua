@@ -1,10 +1,15 @@
 --- The command line: finds the verb and returns the exit code.
+local confidential = require "confidential"
 local errors = require "errors"
 local strict = require "strict"
 local sys = require "native.sys"
 local task = require "task"
 
 local verbs = {}
+
+local function complaint(...)
+  require("cli.write").err(...)
+end
 
 -- A verb's module is loaded when it is used: a cold start reads little.
 local function from(module, name)
@@ -28,12 +33,12 @@ verbs.doc = from("cli.document", "doc")
 local function script(args)
   local file = table.remove(args, 1)
   if not file then
-    io.stderr:write("drlua script: name a Lua file to run\n")
+    complaint("drlua script: name a Lua file to run\n")
     return 2
   end
   local chunk, message = loadfile(file, "t")
   if not chunk then
-    io.stderr:write("drlua script: ", message, "\n")
+    complaint("drlua script: ", message, "\n")
     return 1
   end
   args[0] = file
@@ -44,7 +49,7 @@ local function script(args)
   local ok, e = pcall(task.run, chunk, table.unpack(args))
   if ok then return 0 end
   e = errors.from(e)
-  io.stderr:write("drlua script: ", e.traceback or tostring(e), "\n")
+  complaint("drlua script: ", e.traceback or tostring(e), "\n")
   return 1
 end
 
@@ -56,16 +61,16 @@ end
 
 local function complain(e, trace, json)
   local place = e.where or e.at
-  local text = place and ("%s: %s"):format(place, e.message) or e.message
+  local text = confidential.mask(place and ("%s: %s"):format(place, e.message) or e.message)
   if json then
     local value = require "run.value"
     local clock = require "native.clock"
     local event = { time = clock.format(clock.now(), "rfc3339"), event = "run_failed", run = value.null,
       error = text }
-    io.stdout:write(value.encode(event), "\n")
+    require("cli.write").json(event)
   end
-  io.stderr:write("drlua: ", text, "\n")
-  if trace and e.traceback then io.stderr:write(e.traceback, "\n") end
+  complaint("drlua: ", text, "\n")
+  if trace and e.traceback then complaint(confidential.mask(e.traceback), "\n") end
 end
 
 -- Verbs that are for nothing but what they print.
@@ -76,7 +81,7 @@ local tells = { plan = true, check = true, runs = true, show = true, report = tr
 local function delivered(verb, code)
   local ok, message = sys.flush()
   if ok then return code end
-  io.stderr:write("drlua: ", message, "\n")
+  complaint("drlua: ", message, "\n")
   return tells[verb] and code == 0 and 1 or code
 end
 

@@ -14,6 +14,7 @@ local start = require "cli.start"
 local store = require "run.store"
 local sys = require "native.sys"
 local value = require "run.value"
+local write = require "cli.write"
 
 local preview = {}
 
@@ -102,7 +103,7 @@ local function account_line(plan)
 end
 
 local function print_plan(loaded, plan, targets)
-  local function out(text) io.stdout:write(text, "\n") end
+  local function out(text) write.out(text, "\n") end
   out(("Plan of %s (%s%s). Nothing was changed."):format(loaded.definition.title, loaded.path,
     loaded.environment_name and ", environment " .. loaded.environment_name or ""))
   local whose = account_line(plan)
@@ -169,13 +170,13 @@ end
 
 local function print_policy(parsed, loaded, plan)
   local seen = rehearsed(parsed, loaded)
-  io.stdout:write(iam.json(iam.policy(iam.together(plan.actions, seen and seen.actions))), "\n")
+  write.out(iam.json(iam.policy(iam.together(plan.actions, seen and seen.actions))), "\n")
   if not plan.partial or seen and not seen.edited then return end
   local from = "this policy comes from the plan alone"
   if seen then
     from = ("this policy comes from the plan, and from a rehearsal before %s was edited"):format(seen.edited)
   end
-  io.stderr:write(("drlua plan: %s; actions of calls that hang on values known only after the run may be missing. "
+  write.err(("drlua plan: %s; actions of calls that hang on values known only after the run may be missing. "
     .. "`drlua rehearse %s%s` first, until it passes, and they are in it\n"):format(from, loaded.path,
     parsed.state and " --state " .. parsed.state or ""))
 end
@@ -189,9 +190,9 @@ function preview.plan(parsed)
   local s = planner.new(fields(loaded, values, function(e) view:event(e) end))
   local plan, e = s:plan()
   if not plan then
-    if parsed.trace and e.traceback then io.stderr:write(e.traceback, "\n") end
+    if parsed.trace and e.traceback then write.err(e.traceback, "\n") end
     if view.json then s:emit("run_failed", { error = life.sentence(e) }) end
-    io.stderr:write("drlua plan: ", s.secrets:mask(life.sentence(e)), "\n")
+    write.err("drlua plan: ", s.secrets:mask(life.sentence(e)), "\n")
     return 1
   end
   local targets = playbook.targets(loaded.definition, loaded.environment)
@@ -223,12 +224,12 @@ function preview.check(parsed)
     s:emit(ready and "run_succeeded" or "run_failed", { result = { ready = ready, checks = checks }, error = why })
   else
     for _, check in ipairs(s.secrets:mask(checks)) do
-      io.stdout:write(("%s  %s%s\n"):format(mark(check), check.name, check.detail and ": " .. check.detail or ""))
+      write.out(("%s  %s%s\n"):format(mark(check), check.name, check.detail and ": " .. check.detail or ""))
     end
-    if why then io.stdout:write("FAIL  ", why, "\n") end
-    io.stdout:write(("%s: %s\n"):format(loaded.definition.title, ready and "ready" or "not ready"))
+    if why then write.out("FAIL  ", why, "\n") end
+    write.out(("%s: %s\n"):format(loaded.definition.title, ready and "ready" or "not ready"))
   end
-  if parsed.trace and e and e.traceback then io.stderr:write(e.traceback, "\n") end
+  if parsed.trace and e and e.traceback then write.err(e.traceback, "\n") end
   return ready and 0 or 3
 end
 

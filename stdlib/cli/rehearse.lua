@@ -10,6 +10,7 @@ local stage = require "cli.stage"
 local store = require "run.store"
 local task = require "task"
 local value = require "run.value"
+local write = require "cli.write"
 
 local rehearse = {}
 
@@ -68,7 +69,7 @@ function rehearse.prepare(parsed)
 end
 
 local function say(text, ...)
-  io.stderr:write(text:format(...), "\n")
+  write.err(text:format(...), "\n")
 end
 
 -- Ctrl-C reaches the child only through us: it has a process group of its own.
@@ -88,21 +89,21 @@ local function print_verdict(parsed, run, expectations, report_path, seed, speed
   local good = true
   for _, e in ipairs(expectations) do good = good and e.passed end
   if parsed.output == "json" then
-    io.stdout:write(value.encode { time = clock.format(clock.now(), "rfc3339"), run = run.id,
+    write.json { time = clock.format(clock.now(), "rfc3339"), run = run.id,
       event = good and "run_succeeded" or "run_failed", result = { rehearsal = expectations, seed = seed },
-      report = report_path }, "\n")
+      report = report_path }
     return good
   end
-  io.stdout:write("\n")
+  write.out("\n")
   for _, e in ipairs(expectations) do
-    io.stdout:write(("%s  %s%s\n"):format(e.passed and "ok  " or "FAIL", e.name, e.detail and ": " .. e.detail or ""))
+    write.out(("%s  %s%s\n"):format(e.passed and "ok  " or "FAIL", e.name, e.detail and ": " .. e.detail or ""))
   end
-  io.stdout:write(("Rehearsal %s. Seed %d.\n"):format(good and "passed" or "failed", seed))
+  write.out(("Rehearsal %s. Seed %d.\n"):format(good and "passed" or "failed", seed))
   if speed ~= 1 then
-    io.stdout:write(("What takes AWS a minute took %s here: the RTO above is no forecast.\n"):format(
+    write.out(("What takes AWS a minute took %s here: the RTO above is no forecast.\n"):format(
       duration.format(60 / speed)))
   end
-  io.stdout:write(("Report: %s\n"):format(report_path))
+  write.out(("Report: %s\n"):format(report_path))
   return good
 end
 
@@ -140,7 +141,7 @@ function rehearse.rehearse(parsed)
   end)
   s:strike()
   if not ok then
-    if parsed.trace then io.stderr:write(e.traceback, "\n") end
+    if parsed.trace then write.err(e.traceback, "\n") end
     say("drlua rehearse: %s (seed %d)", tostring(e), settings.seed)
     return e.exit_code or 1
   end

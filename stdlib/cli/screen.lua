@@ -8,6 +8,7 @@ local clock = require "native.clock"
 local duration = require "duration"
 local sys = require "native.sys"
 local task = require "task"
+local texts = require "text"
 local value = require "run.value"
 
 local screen = {}
@@ -35,7 +36,7 @@ local function json_line(event)
     e.result = tostring(e.result)
     ok, text = pcall(value.encode, e)
   end
-  io.stdout:write(ok and text or "{}", "\n")
+  io.stdout:write(ok and texts.printable_json(text) or "{}", "\n")
   io.stdout:flush()
 end
 
@@ -46,7 +47,7 @@ function screen:paint(word, text)
 end
 
 local function clip(text, width)
-  text = text:gsub("[\r\n\t]+", " ")
+  text = texts.printable((text:gsub("[\r\n\t]+", " ")))
   if utf8.len(text) and utf8.len(text) > width then
     return text:sub(1, utf8.offset(text, width) - 1) .. "…"
   end
@@ -56,7 +57,7 @@ end
 --- Shows a question below everything else, until `asking` is taken away.
 function screen:ask(text)
   self.asking = text
-  io.stderr:write(text, " ")
+  io.stderr:write(texts.printable(text), " ")
   io.stderr:flush()
 end
 
@@ -121,17 +122,17 @@ function screen:line(at, word, text)
   self:erase()
   local head = clock.format(math.floor(at), "rfc3339"):sub(12)
   local width = self.tty and math.max((sys.winsize(2) or 80) - MARGIN, 30) or math.huge
-  for _, piece in ipairs(wrapped(text, width)) do
+  for _, piece in ipairs(wrapped(texts.printable(text), width)) do
     io.stderr:write(("%s %s %s\n"):format(head, self:paint(word, ("%-5s"):format(word)), piece))
     head, word = (" "):rep(9), ""
   end
   self:draw()
 end
 
---- A sentence that belongs to no moment.
+--- A sentence that belongs to no moment; its further lines are indented.
 function screen:say(text)
   self:erase()
-  io.stderr:write(text, "\n")
+  io.stderr:write((texts.printable(text):gsub("\n", "\n  ")), "\n")
   self:draw()
 end
 

@@ -13,7 +13,7 @@ local report = require "run.report"
 local store = require "run.store"
 local summary = require "cli.summary"
 local sys = require "native.sys"
-local value = require "run.value"
+local write = require "cli.write"
 
 local show = {}
 
@@ -22,7 +22,7 @@ local function at(t) return clock.format(math.floor(t), "rfc3339") end
 local json_array = native_json.array
 
 local function json(data)
-  io.stdout:write(value.encode(data), "\n")
+  write.json(data)
 end
 
 local function open(parsed, readonly)
@@ -37,7 +37,7 @@ local function look(parsed)
   local j, id, kept = open(parsed, true)
   local fault = j:proof().fault
   if fault then
-    io.stderr:write(("drlua: warning: the journal of run %s is damaged: %s\n"):format(id, fault.text))
+    write.err(("drlua: warning: the journal of run %s is damaged: %s\n"):format(id, fault.text))
     j:salvage()
   end
   if not j:meta("run") then
@@ -71,9 +71,9 @@ function show.runs(parsed)
     for _, row in ipairs(rows) do json(row) end
     return 0
   end
-  if #rows == 0 then io.stdout:write("no runs in ", kept.path, "\n") end
+  if #rows == 0 then write.out("no runs in ", kept.path, "\n") end
   for _, row in ipairs(rows) do
-    io.stdout:write(("%-24s %-12s %-20s %-8s %s%s\n"):format(row.run, row.status, row.started,
+    write.line(("%-24s %-12s %-20s %-8s %s%s"):format(row.run, row.status, row.started,
       row.seconds and duration.format(row.seconds) or "", row.title,
       (row.environment and " (" .. row.environment .. ")" or "") .. (row.rehearsal and " · rehearsal" or "")))
   end
@@ -82,13 +82,13 @@ end
 
 local function step_line(s)
   local took = s.started and s.ended and duration.format(s.ended - s.started) or ""
-  return ("  %-10s %-8s %s%s\n"):format(s.outcome or "", took, s.path, s.reason and ": " .. s.reason or "")
+  return ("  %-10s %-8s %s%s"):format(s.outcome or "", took, s.path, s.reason and ": " .. s.reason or "")
 end
 
 local function approval_line(asked)
   local names = {}
   for _, given in ipairs(asked.given) do table.insert(names, given.by) end
-  return ("  waits for approval: %s (%d of %d given%s): %s\n"):format(asked.path, identity.count(asked.given),
+  return ("  waits for approval: %s (%d of %d given%s): %s"):format(asked.path, identity.count(asked.given),
     asked.people or 1, #names > 0 and ", by " .. table.concat(names, ", ") or "", asked.text)
 end
 
@@ -122,14 +122,14 @@ function show.show(parsed)
     return 0
   end
   local h = facts.head
-  io.stdout:write(("%s · %s · %s\n"):format(id, h.title, status))
-  io.stdout:write(("  playbook %s%s, begun %s by %s on %s\n"):format(h.path,
+  write.line(("%s · %s · %s"):format(id, h.title, status))
+  write.line(("  playbook %s%s, begun %s by %s on %s"):format(h.path,
     h.environment and ", environment " .. h.environment or "", at(h.started), h.user, h.host))
-  if facts.message then io.stdout:write("  ", facts.message, "\n") end
-  for _, s in ipairs(facts.steps) do if s.name then io.stdout:write(step_line(s)) end end
-  for _, asked in ipairs(ending.pending(facts)) do io.stdout:write(approval_line(asked)) end
-  for _, line in ipairs(ending.lines(ending.left(facts))) do io.stdout:write("  ", line, "\n") end
-  for _, line in ipairs(summary.commands(facts, status, parsed)) do io.stdout:write(line, "\n") end
+  if facts.message then write.line("  " .. facts.message) end
+  for _, s in ipairs(facts.steps) do if s.name then write.line(step_line(s)) end end
+  for _, asked in ipairs(ending.pending(facts)) do write.line(approval_line(asked)) end
+  for _, line in ipairs(ending.lines(ending.left(facts))) do write.line("  " .. line) end
+  for _, line in ipairs(summary.commands(facts, status, parsed)) do write.line(line) end
   return 0
 end
 
@@ -141,7 +141,7 @@ function show.report(parsed)
   if parsed.output == "json" then
     json { run = id, report = text }
   else
-    io.stdout:write(text)
+    write.out(text)
   end
   fs.write(kept:run(id) .. "/report.md", text, { mode = 384, atomic = true })
   return 0
@@ -191,14 +191,14 @@ local function given_so_far(facts, path)
 end
 
 local function print_answer(answer, parsed, facts, status)
-  io.stdout:write(("%s \"%s\" of run %s: %s\n"):format(answer.approved and "approved" or "refused", answer.step,
+  write.out(("%s \"%s\" of run %s: %s\n"):format(answer.approved and "approved" or "refused", answer.step,
     answer.run, answer.text))
   if answer.people > 1 then
-    io.stdout:write(("%d of %d people have agreed; each needs an account of their own\n"):format(answer.given,
+    write.out(("%d of %d people have agreed; each needs an account of their own\n"):format(answer.given,
       answer.people))
   end
   if status == "running" then return end
-  for _, line in ipairs(summary.commands(facts, status, parsed)) do io.stdout:write(line, "\n") end
+  for _, line in ipairs(summary.commands(facts, status, parsed)) do write.line(line) end
 end
 
 --- drlua approve RUN [STEP] [--no] [--as NAME]
@@ -224,7 +224,7 @@ function show.pause(parsed)
   if life.status(j) ~= "running" then options.usage("run %s is not running", id) end
   j:add("pause_asked", "", who(nil))
   j:close()
-  io.stdout:write(("run %s pauses before its next step. To continue: drlua resume %s%s\n"):format(id, id,
+  write.out(("run %s pauses before its next step. To continue: drlua resume %s%s\n"):format(id, id,
     summary.where(parsed)))
   return 0
 end

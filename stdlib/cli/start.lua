@@ -14,6 +14,7 @@ local store = require "run.store"
 local summary = require "cli.summary"
 local task = require "task"
 local undo = require "run.undo"
+local write = require "cli.write"
 
 local start = {}
 
@@ -68,7 +69,7 @@ local function drive(s, view, parsed, body)
   local ok, e = s:execute(body)
   for _, watcher in ipairs(watchers) do watcher:cancel() end
   stop_drawing()
-  if not ok and parsed.trace and e.traceback then io.stderr:write(s.secrets:mask(e.traceback), "\n") end
+  if not ok and parsed.trace and e.traceback then write.err((s.secrets:mask(e.traceback):gsub("\n", "\n  ")), "\n") end
   local result = life.conclude(s, ok, e)
   if not view.json then summary.print(s, result, parsed) end
   return result.code
@@ -76,11 +77,11 @@ end
 
 local function warn_exposed(exposed, unmasked)
   for _, name in ipairs(exposed) do
-    io.stderr:write(("drlua: the secret %s was given on the command line, where every user of this machine can read "
+    write.err(("drlua: the secret %s was given on the command line, where every user of this machine can read "
       .. "it; give it by its environment variable\n"):format(name))
   end
   for _, name in ipairs(unmasked) do
-    io.stderr:write(("drlua: the secret %s is too short to be masked; take one of 4 characters or more\n"):format(name))
+    write.err(("drlua: the secret %s is too short to be masked; take one of 4 characters or more\n"):format(name))
   end
 end
 

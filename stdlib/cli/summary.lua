@@ -3,6 +3,7 @@
 local duration = require "duration"
 local ending = require "run.ending"
 local sys = require "native.sys"
+local write = require "cli.write"
 
 local summary = {}
 
@@ -77,7 +78,7 @@ end
 
 --- Prints the end of a run.
 function summary.print(s, result, parsed)
-  io.stdout:write(table.concat(summary.lines(s, result, parsed), "\n"), "\n")
+  for _, line in ipairs(summary.lines(s, result, parsed)) do write.line(line) end
 end
 
 return summary

@@ -13,6 +13,7 @@ local store = require "run.store"
 local sys = require "native.sys"
 local task = require "task"
 local value = require "run.value"
+local write = require "cli.write"
 
 local sweep = {}
 
@@ -247,10 +248,10 @@ end
 
 local function tell(self, point, outcome, why)
   if self.parsed.output == "json" then
-    io.stdout:write(value.encode { event = "note", point = point.what, outcome = outcome, text = why, kept = point.kept,
-      time = clock.format(clock.now(), "rfc3339"), run = "sweep" }, "\n")
+    write.json { event = "note", point = point.what, outcome = outcome, text = why, kept = point.kept,
+      time = clock.format(clock.now(), "rfc3339"), run = "sweep" }
   elseif outcome ~= "recovered" then
-    io.stderr:write(("%-9s %s: %s%s\n"):format(outcome, point.what, why or "",
+    write.err(("%-9s %s: %s%s\n"):format(outcome, point.what, why or "",
       point.kept and " [" .. point.kept .. "]" or ""))
   end
 end
@@ -262,7 +263,7 @@ function sweep.run(parsed, loaded, plan, settings)
   undisturbed(self)
   local all = points_of(self)
   local points = sample(all, tonumber(parsed.limit), settings.seed)
-  io.stderr:write(("sweep of %s: %d journal writes, %d AWS calls; %d of %d points, seed %d\n"):format(
+  write.err(("sweep of %s: %d journal writes, %d AWS calls; %d of %d points, seed %d\n"):format(
     loaded.definition.title, self.writes, #self.calls, #points, #all, settings.seed))
   local counts = { recovered = 0, stopped = 0, wrong = 0 }
   local jobs = {}
@@ -274,9 +275,9 @@ function sweep.run(parsed, loaded, plan, settings)
     end
   end
   task.all(jobs, { limit = tonumber(parsed.jobs) or sys.cpus() })
-  io.stdout:write(("points tried    %d\nrecovered       %d\nstopped safely  %d\nwrong           %d\n"):format(#points,
+  write.out(("points tried    %d\nrecovered       %d\nstopped safely  %d\nwrong           %d\n"):format(#points,
     counts.recovered, counts.stopped, counts.wrong))
-  io.stdout:write(("seed %d, %s\n"):format(settings.seed, duration.format(clock.monotonic() - began)))
+  write.out(("seed %d, %s\n"):format(settings.seed, duration.format(clock.monotonic() - began)))
   return counts.wrong == 0 and 0 or 1
 end
 

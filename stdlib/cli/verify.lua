@@ -1,7 +1,7 @@
 --- drlua verify RUN: proves a whole journal, entry by entry.
 local options = require "cli.options"
 local store = require "run.store"
-local value = require "run.value"
+local write = require "cli.write"
 
 local verify = {}
 
@@ -26,11 +26,11 @@ function verify.verify(parsed)
   local id = kept:find(parsed.words[1] or options.usage("name a run; `drlua runs` lists them"))
   local proof = prove(kept, id)
   if parsed.output == "json" then
-    io.stdout:write(value.encode(proof), "\n")
+    write.json(proof)
   elseif proof.ok then
-    io.stdout:write(("run %s: %d entries, whole. The newest is %s\n"):format(id, proof.entries, proof.hash))
+    write.out(("run %s: %d entries, whole. The newest is %s\n"):format(id, proof.entries, proof.hash))
   else
-    io.stdout:write(("run %s is not proved: %s\n"):format(id, proof.error))
+    write.out(("run %s is not proved: %s\n"):format(id, proof.error))
   end
   return proof.ok and 0 or 1
 end

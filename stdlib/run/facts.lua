@@ -3,6 +3,7 @@
 -- One pass over the events. The report, the summary at the end of a run, `drlua show` and
 -- a rehearsal's expectations all read from it, so that they agree. It takes every journal
 -- that a run ever wrote: a value of the wrong type is left out, never an error.
+local secrets = require "run.secrets"
 local value = require "run.value"
 
 local facts = {}
@@ -179,12 +180,12 @@ end
 -- checks, approvals, accepted (what people agreed to, by step), notes, failures, measures,
 -- undos, rto (seconds, nil before the service serves again), and the like.
 function facts.read(journal)
-  local f = { head = journal:meta("run"), status = journal:meta("status"), steps = {}, by_path = {}, calls = {},
+  local f = { head = secrets.shown(journal:meta("run")), status = journal:meta("status"), steps = {}, by_path = {}, calls = {},
     calls_by_key = {}, checks = {}, checks_by_path = {}, approvals = {}, asked = {}, accepted = {}, notes = {},
     failures = {}, resumes = {}, measures = {}, lessons = {} }
   for _, event in ipairs(journal:events()) do
     local fn = read[event.kind]
-    if fn then fn(f, event, value.decode(event.data)) end
+    if fn then fn(f, event, secrets.shown(value.decode(event.data))) end
   end
   f.undos, f.rto = undos(f), recovery_time(f)
   return f

@@ -74,6 +74,7 @@ local function careful_json(s, list)
   table.insert(list, numbered(json(s), "[&<>']", "%04x"))
   for _, digits in ipairs { "%04x", "%04X" } do
     table.insert(list, numbered(bare, "[&<>'\"]", digits))
+    table.insert(list, numbered(bare, "[&<>'\"+`]", digits))
     table.insert(list, ascii(numbered(bare, "[&<>'\"+`]", digits), digits))
   end
 end

@@ -19,9 +19,11 @@ local lock = require "run.lock"
 local params = require "run.params"
 local playbook = require "run.playbook"
 local report = require "run.report"
+local seal = require "run.seal"
 local secrets = require "run.secrets"
 local session = require "run.session"
 local sys = require "native.sys"
+local value = require "run.value"
 local version = require "version"
 
 local life = {}
@@ -35,7 +37,8 @@ local function keep_sources(j, loaded)
 end
 
 --- The registry of secrets for a set of values, installed for the whole process; AWS's
--- own keys are in it. options.plain_marks: see secrets.new.
+-- own keys are in it. options.plain_marks: see secrets.new; options.restore: function(registry)
+-- that takes in what is known of before, whose names come first.
 function life.secrets(loaded, values, options)
   local registry = secrets.new(options)
   params.register_secrets(loaded.definition.params, values, registry)
@@ -44,6 +47,7 @@ function life.secrets(loaded, values, options)
     -- AWS's are long; a simulator's may be a common word.
     if key and #key >= 16 then registry:add(name, key) end
   end
+  if options and options.restore then options.restore(registry) end
   confidential.install(registry)
   return registry
 end
@@ -58,13 +62,27 @@ local function fields_of(loaded, values, options)
   }
 end
 
+-- The form of the marks in a journal's texts; the first one did not escape those that a
+-- text had by itself.
+local MARKS = 2
+
+local function keep_observed(s)
+  seal.keep(s.secrets, s.directory, s.id, function(kind, path, data) s:record(kind, path, data) end)
+end
+
+local function restore_observed(registry, j, directory, id)
+  local rows = {}
+  for i, event in ipairs(j:of_kind("secret")) do rows[i] = value.decode(event.data) end
+  seal.restore(registry, directory, id, rows)
+end
+
 -- The paths stay as they are: the run is found again by them.
 local function head_of(s, loaded, values)
   local head = s.secrets:conceal {
     id = s.id, nonce = s.nonce, title = loaded.definition.title, environment = loaded.environment_name,
     params = params.without_secrets(loaded.definition.params, values), started = s.started, user = s.user,
     host = s.host, version = version, targets = playbook.targets(loaded.definition, loaded.environment),
-    rehearsal = sys.getenv("DRLUA_REHEARSAL"), escaped_names = true,
+    rehearsal = sys.getenv("DRLUA_REHEARSAL"), escaped_names = true, marks = MARKS,
   }
   head.path, head.absolute_path = loaded.path, absolute(loaded.path)
   return head
@@ -113,6 +131,7 @@ function life.begin(store, loaded, values, options)
   fields.journal = j
   local s = session.new(fields)
   s.locks, s.directory, s.targets = locks, store:run(id), playbook.targets(loaded.definition, loaded.environment)
+  keep_observed(s)
   s.journal:together(function()
     own(s.journal, locks)
     s.journal:meta("run", head_of(s, loaded, values))
@@ -187,9 +206,10 @@ end
 -- accept_changes, settle (see answers.lua), rolling_back, takeover (from an owner whose
 -- life cannot be seen from here), journal (where it was opened for writing).
 function life.reopen(store, id, loaded, values, options)
-  options.secrets = life.secrets(loaded, values)
   local j = options.journal or store:open_run(id)
   local head = j:meta("run")
+  options.secrets = life.secrets(loaded, values, { plain_marks = head.marks ~= MARKS,
+    restore = function(registry) restore_observed(registry, j, store:run(id), id) end })
   if not options.accept_changes then refuse_edited(j, loaded, id) end
   local so_far = history.read(j)
   local settled = answers.read(so_far, options.settle, id)
@@ -205,6 +225,7 @@ function life.reopen(store, id, loaded, values, options)
   fields.rolling_back = options.rolling_back
   local s = session.new(fields)
   s.locks, s.directory, s.targets = locks, store:run(id), head.targets or {}
+  keep_observed(s)
   s.approvals_seen = { approved = s.history.last, refused = s.history.last }
   s.journal:meta("status", options.rolling_back and "rolling back" or "running")
   if options.accept_changes then

@@ -3,12 +3,17 @@ local clock = require "native.clock"
 local duration = require "duration"
 local ending = require "run.ending"
 local facts_of = require "run.facts"
+local text = require "text"
 
 local report = {}
 
 local function at(t) return clock.format(math.floor(t), "rfc3339") end
 local function short(t) return at(t):sub(12, 19) .. "Z" end
-local function cell(text) return (tostring(text):gsub("|", "\\|"):gsub("%s*\n%s*", " ")) end
+local cell = text.markdown
+
+local function code(words)
+  return ("`%s`"):format(text.printable_line(words):gsub("`", "'"):gsub("|", "\\|"))
+end
 
 local function number(n) return n == math.floor(n) and ("%d"):format(n) or tostring(n) end
 
@@ -21,14 +26,14 @@ end
 
 local function head(facts, out)
   local h = facts.head
-  out("# %s: %s", h.title, facts.outcome or facts.status)
+  out("# %s: %s", cell(h.title), facts.outcome or facts.status)
   out("")
   out("| | |")
   out("|---|---|")
   out("| Run | `%s` |", h.id)
-  out("| Playbook | `%s` |", h.path)
-  if h.environment then out("| Environment | %s |", h.environment) end
-  out("| Started | %s by %s on %s |", at(h.started), h.user, h.host)
+  out("| Playbook | %s |", code(h.path))
+  if h.environment then out("| Environment | %s |", cell(h.environment)) end
+  out("| Started | %s by %s on %s |", at(h.started), cell(h.user), cell(h.host))
   if facts.incident then out("| Incident began | %s |", at(facts.incident)) end
   if facts.recovered then out("| Recovered | %s |", at(facts.recovered)) end
   if facts.ended then out("| Ended | %s (%s) |", at(facts.ended), facts.outcome) end
@@ -58,7 +63,7 @@ local function targets(facts, out)
   table.sort(names)
   for _, name in ipairs(names) do
     local m = facts.measures[name]
-    out("%s: %s", name, cell(m.seconds and duration.format(m.seconds) or m.value or m.rows and number(m.rows)
+    out("%s: %s", cell(name), cell(m.seconds and duration.format(m.seconds) or m.value or m.rows and number(m.rows)
       or m.detail))
     out("")
   end
@@ -68,16 +73,15 @@ end
 local function left(facts, out)
   local lines = ending.lines(ending.left(facts))
   local status = facts.status == "running" and facts.outcome or facts.status
-  for _, next_one in ipairs(ending.commands(facts, status)) do
-    table.insert(lines, ("Next, %s: `%s`"):format(next_one.why, next_one.command))
-  end
-  if #lines == 0 then return end
+  local commands = ending.commands(facts, status)
+  if #lines == 0 and #commands == 0 then return end
   out("## Left at the end")
   out("")
   for _, line in ipairs(lines) do
     local indented = line:match("^  (.*)$")
     out("%s- %s", indented and "  " or "", cell(indented or line))
   end
+  for _, each in ipairs(commands) do out("- Next, %s: %s", cell(each.why), code(each.command)) end
   out("")
 end
 
@@ -141,7 +145,7 @@ end
 local function critical(facts, out)
   local chain, names = report.critical_path(facts), {}
   for _, s in ipairs(chain) do
-    table.insert(names, ("%s (%s)"):format(s.name or s.path, duration.format(s.ended - s.started)))
+    table.insert(names, ("%s (%s)"):format(cell(s.name or s.path), duration.format(s.ended - s.started)))
   end
   if #names > 1 then
     out("Critical path: %s%s.", #names > 50 and "… → " or "", table.concat(names, " → ", math.max(1, #names - 49)))
@@ -162,7 +166,7 @@ local function checks(facts, out)
   out("## Checks")
   out("")
   for _, c in ipairs(facts.checks) do
-    out("- [%s] %s%s%s", c.outcome == "passed" and "x" or " ", c.name,
+    out("- [%s] %s%s%s", c.outcome == "passed" and "x" or " ", cell(c.name),
       c.outcome ~= "passed" and " — " .. c.outcome or "", c.detail and ": " .. cell(c.detail) or "")
   end
   out("")
@@ -203,11 +207,11 @@ local function rehearsal(facts, out)
   out("## Rehearsal")
   out("")
   if r.world then
-    out("World: %s. Disaster: %s. Seed %s.", tostring(r.world), tostring(r.disaster or "none"), tostring(r.seed))
+    out("World: %s. Disaster: %s. Seed %s.", cell(r.world), cell(r.disaster or "none"), cell(r.seed))
     out("")
   end
   for _, e in ipairs(r.expectations or {}) do
-    out("- [%s] %s%s", e.passed and "x" or " ", e.name, e.detail and ": " .. cell(e.detail) or "")
+    out("- [%s] %s%s", e.passed and "x" or " ", cell(e.name), e.detail and ": " .. cell(e.detail) or "")
   end
   out("")
 end
@@ -239,8 +243,8 @@ report.facts = facts_of.read
 --- The report as Markdown.
 function report.markdown(facts)
   local lines = {}
-  local function out(text, ...)
-    table.insert(lines, select("#", ...) > 0 and text:format(...) or text)
+  local function out(form, ...)
+    table.insert(lines, select("#", ...) > 0 and form:format(...) or form)
   end
   head(facts, out)
   targets(facts, out)

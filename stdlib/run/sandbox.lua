@@ -5,6 +5,7 @@
 -- library. Reading an undefined global is an error with file and line. Files of a
 -- playbook are read once and remembered, so that the journal can keep them.
 local clock = require "native.clock"
+local confidential = require "confidential"
 local control = require "run.control"
 local errors = require "errors"
 local facade = require "run.facade"
@@ -14,6 +15,7 @@ local nearest = require "nearest"
 local routines = require "run.routines"
 local scope = require "run.scope"
 local secrets = require "run.secrets"
+local printable = require("text").printable
 local strict = require "strict"
 
 local sandbox = {}
@@ -198,7 +200,8 @@ function sandbox.new(options)
   local self = setmetatable({ sources = {}, loaded = {}, environment = environment }, sandbox)
   self.print = function(text)
     local here = scope.current()
-    if here and here.session.note then here.session:note(text) else io.stderr:write(text, "\n") end
+    if here and here.session.note then return here.session:note(text) end
+    io.stderr:write(printable(confidential.mask(text)), "\n")
   end
   self.env = base(self)
   strict.guard(self.env)

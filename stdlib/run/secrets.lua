@@ -114,12 +114,23 @@ function secrets:restore(name, value)
   self:add(name, value)
 end
 
---- The observed secrets that were named since it was asked last, { name, value } each:
--- the journal has to have them sealed before what names them.
-function secrets:unsealed()
-  local list = self.pending
+--- From here on keep(name, value) is called once for every observed secret that conceal
+-- names, before conceal returns: the journal has it sealed before what names it.
+function secrets:keep(keep)
+  self.keeper = keep
+  for _, name in ipairs(self.pending) do keep(name, self.observed[name]) end
   self.pending = {}
-  return list
+end
+
+-- An observed secret is named for the first time.
+local function named(self, name)
+  if not name or not self.observed[name] or self.sealed[name] then return end
+  self.sealed[name] = true
+  if not self.keeper then return table.insert(self.pending, name) end
+  local ok, e = pcall(self.keeper, name, self.observed[name])
+  if ok then return end
+  self.sealed[name] = nil
+  error(e, 0)
 end
 
 -- The forms that may be in a text, longest first: looked for one by one, or, where there
@@ -166,7 +177,7 @@ local function split(pieces, form, mark)
 end
 
 local function replace(self, text, with, clear)
-  local found = candidates(self, text)
+  local found = #self.order > 0 and candidates(self, text) or self.order
   if #found == 0 then return clear(text) end
   local pieces = { { clear = text } }
   for i, form in ipairs(found) do
@@ -214,6 +225,7 @@ function secrets:mask(data)
 end
 
 local function escape(text)
+  if not text:find("***{", 1, true) then return text end
   return (text:gsub("%*%*%*{", "***{}"))
 end
 
@@ -221,11 +233,7 @@ end
 function secrets:conceal(data)
   if #self.order == 0 and not self.escapes then return data end
   return conceal(self, data, function(name)
-    local base = name:match("^[%w_]+%.%d+")
-    if base and self.observed[base] and not self.sealed[base] then
-      self.sealed[base] = true
-      table.insert(self.pending, { name = base, value = self.observed[base] })
-    end
+    named(self, name:match("^[%w_]+%.%d+"))
     return MASK .. "{" .. name .. "}"
   end, self.escapes and escape or same)
 end
@@ -247,7 +255,7 @@ end
 function secrets:reveal(data)
   if #self.order == 0 and not self.escapes then return data end
   return each_leaf(data, function(leaf)
-    if type(leaf) ~= "string" then return leaf end
+    if type(leaf) ~= "string" or not leaf:find("***{", 1, true) then return leaf end
     local name = leaf:match("^%*%*%*{([^}]*)}$")
     local number = name and value_of(self, name)
     if math.type(number) then return number end
@@ -269,10 +277,13 @@ function secrets.variable(name, registry)
   return value
 end
 
---- A text of a journal as eyes see it, without any registry: *** for the marks that
--- conceal made, and the text's own as they were.
-function secrets.shown(text)
-  return (text:gsub("%*%*%*{([^}]*)}", function(name) return name == "" and "***{" or MASK end))
+--- Data of a journal as eyes see it, without any registry: *** for the marks that conceal
+-- made, and those that a text had by itself as they were.
+function secrets.shown(data)
+  return each_leaf(data, function(leaf)
+    if type(leaf) ~= "string" then return leaf end
+    return (leaf:gsub("%*%*%*{([^}]*)}", function(name) return name == "" and "***{" or MASK end))
+  end, {})
 end
 
 return secrets

@@ -132,7 +132,7 @@ end
 --- Writes a line for the person who runs the simulator.
 function Sim:log(text)
   if self.write_log then return self.write_log(text) end
-  io.stderr:write("sim: ", text, "\n")
+  io.stderr:write("sim: ", require("text").printable(text), "\n")
 end
 
 --- Runs fn as a task that ends with the simulator; its failure is logged.

@@ -4,6 +4,44 @@ local crypto = require "native.crypto"
 
 local function hex(s) return crypto.hex(s) end
 
+t.test("AES-256-GCM: cases 13 to 16 of the GCM specification", function()
+  local key = crypto.unhex "feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308"
+  local text = crypto.unhex("d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
+    .. "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b391aafd255")
+  local zero, nonce = ("\0"):rep(32), crypto.unhex "cafebabefacedbaddecaf888"
+  local bound = crypto.unhex "feedfacedeadbeeffeedfacedeadbeefabaddad2"
+  local sealed = "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa"
+    .. "8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662"
+  t.equal(hex(crypto.seal(zero, ("\0"):rep(12), "")), "530f8afbc74536b9a963b4f1c4cb738b")
+  t.equal(hex(crypto.seal(zero, ("\0"):rep(12), ("\0"):rep(16))),
+    "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919")
+  t.equal(hex(crypto.seal(key, nonce, text)), sealed .. "898015ad" .. "b094dac5d93471bdec1a502270e3cc6c")
+  t.equal(hex(crypto.seal(key, nonce, text:sub(1, 60), bound)), sealed .. "76fc6ece0f4e1768cddf8853bb2d551b")
+end)
+
+t.test("what was sealed opens with the same key, nonce and bound text alone", function()
+  local key, nonce = crypto.random(32), crypto.random(12)
+  for _, text in ipairs { "", "x", crypto.random(15), crypto.random(16), crypto.random(70000) } do
+    t.equal(crypto.open(key, nonce, crypto.seal(key, nonce, text, "to"), "to"), text)
+  end
+  local sealed = crypto.seal(key, nonce, "hunter2000", "to")
+  t.ok(not sealed:find("hunter2000", 1, true))
+  for at = 1, #sealed do
+    local flipped = sealed:sub(1, at - 1) .. string.char(sealed:byte(at) ~ 1) .. sealed:sub(at + 1)
+    t.equal((crypto.open(key, nonce, flipped, "to")), nil, "byte " .. at)
+  end
+  for _, case in ipairs { { crypto.random(32), nonce, sealed, "to" }, { key, crypto.random(12), sealed, "to" },
+    { key, nonce, sealed, "other" }, { key, nonce, sealed }, { key, nonce, sealed:sub(1, -2), "to" },
+    { key, nonce, "", "to" }, { key, nonce, "short", "to" } } do
+    local text, message, kind = crypto.open(case[1], case[2], case[3], case[4])
+    t.equal(text, nil)
+    t.contains(message, "the seal does not fit")
+    t.equal(kind, "invalid")
+  end
+  t.raises("a key of 32 bytes expected", crypto.seal, "short", nonce, "x")
+  t.raises("a nonce of 12 bytes expected", crypto.open, key, "short", sealed)
+end)
+
 t.test("SHA digests of FIPS 180-4's examples", function()
   t.equal(hex(crypto.sha256("abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
   t.equal(hex(crypto.sha256("")), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")

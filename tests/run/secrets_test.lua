@@ -70,3 +70,130 @@ t.test("of four characters, of several lines, of a list, and a number", function
   t.equal(s:within("xx second-one"), "all")
   t.ok(secrets.too_short "abc" and not secrets.too_short "abcd")
 end)
+
+-- Forms by other programs' rules, and what they come to for one value.
+local function others(value)
+  local function numbers(form, class)
+    return (value:gsub(class or "[&<>\"'\\]", function(c) return form:format(c:byte()) end))
+  end
+  local function by(form)
+    return function(c) return form:format(c:byte()) end
+  end
+  local function percent(text)
+    return (text:gsub("[^%w%-_.~]", function(c) return ("%%%02X"):format(c:byte()) end))
+  end
+  local json = require "native.json"
+  return {
+    go = (json.encode(value):gsub("[&<>]", function(c) return ("\\u%04x"):format(c:byte()) end)),
+    net = (value:gsub("[&<>\"'+`]", function(c) return ("\\u%04X"):format(c:byte()) end):gsub("\\([^u])", "\\\\%1")),
+    decimal = numbers("&#%d;", "[&<>\"']"), hexadecimal = numbers("&#x%x;", "[&<>\"']"),
+    python = value:gsub("&", "&amp;"):gsub("<", "&lt;"):gsub(">", "&gt;"):gsub('"', "&quot;"):gsub("'", "&#x27;"),
+    go_html = value:gsub("&", "&amp;"):gsub("<", "&lt;"):gsub(">", "&gt;"):gsub('"', "&#34;"):gsub("'", "&#39;"),
+    repr = "'" .. value:gsub("[\\']", "\\%0") .. "'", c = '"' .. value:gsub('[\\"]', "\\%0") .. '"',
+    bytes = "b'" .. value:gsub("[\\']", "\\%0"):gsub("[\x80-\xff]", by("\\x%02x")) .. "'",
+    octal = value:gsub("[\\\"]", "\\%0"):gsub("[\x80-\xff]", by("\\%03o")),
+    twice = percent(percent(value)), twice_lower = percent((percent(value):gsub("%%%x%x", string.lower))),
+    shell = (value:gsub("[^%w_%-./:=+@,%%\x80-\xff]", "\\%0")),
+  }
+end
+
+t.test("forms by other programs: Go and .NET's JSON, entities by number, repr, C, percent twice", function()
+  for _, value in ipairs { "p'w&<\"q\\x>/ y+`é", "a&b<c>d e", "quote'only1", 'quote"only1', "back\\slash1",
+    "ünï-cödé" } do
+    local s = secrets.new()
+    s:add("pw", value)
+    for name, form in pairs(others(value)) do
+      local masked = s:mask("[" .. form .. "]")
+      t.ok(masked:find("***", 1, true), ("%s of %s is not masked: %s"):format(name, value, form))
+      t.ok(#masked <= #"[b'***']", ("%s of %s: left %s"):format(name, value, masked))
+      t.equal(s:reveal(s:conceal(form)), form)
+    end
+  end
+end)
+
+t.test("marks that a text held by itself stay text, whatever it is made of", function()
+  local s = secrets.new()
+  s:add("pw", "hunter2000")
+  s:add("mark", "pw}{pw")
+  for _, text in ipairs { "hello ***{pw}", "***{}", "***{}pw}", "****{pw}", "***{***{pw}}",
+    "*** hunter2000 ***{pw}hunter2000", "***hunter2000{pw}", "***{hunter2000}", "hunter2000***{",
+    "***{pw#}", "***{pw", "{pw}", "***{pw}{pw}" } do
+    local kept = s:conceal(text)
+    t.ok(not kept:find("hunter2000", 1, true), kept)
+    t.equal(s:reveal(kept), text)
+    t.equal(s:reveal(s:reveal(s:conceal(kept))), text, "concealed twice: " .. text)
+    t.ok(not secrets.shown(kept):find("hunter2000", 1, true))
+  end
+  t.equal(secrets.shown(s:conceal "is hunter2000, ***{pw}"), "is ***, ***{pw}")
+  -- Also where there is no secret yet.
+  local empty = secrets.new()
+  t.equal(s:reveal(empty:conceal "***{pw}"), "***{pw}")
+  -- Keys of tables too, and a mark is never looked for in another mark.
+  t.equal(s:reveal(s:conceal { ["***{pw}"] = "hunter2000" }), { ["***{pw}"] = "hunter2000" })
+  local named = secrets.new()
+  named:add("password", "s3cret-value")
+  named:add("other", "password")
+  t.equal(named:conceal "s3cret-value password", "***{password} ***{other}")
+  t.equal(named:reveal "***{password} ***{other}", "s3cret-value password")
+end)
+
+t.test("a journal from before marks were escaped is revealed as it was written", function()
+  local s = secrets.new { plain_marks = true }
+  s:add("pw", "hunter2000")
+  t.equal(s:reveal "x ***{pw} ***{}", "x hunter2000 ***{}")
+  t.equal(s:conceal "***{x}", "***{x}")
+end)
+
+t.test("observed secrets are handed over once, before what names them, and come back", function()
+  local s, kept = secrets.new(), {}
+  s:observe("sql password", "hunter2000")
+  t.equal(s:mask "with hunter2000", "with ***")
+  t.equal(kept, {})
+  t.equal(s:conceal "early hunter2000", "early ***{sql_password.1}")
+  s:keep(function(name, value) table.insert(kept, { name, value }) end)
+  t.equal(kept, { { "sql_password.1", "hunter2000" } })
+  s:observe("sql password", "hunter2000")
+  s:observe("sql password", "second-one")
+  s:mask "second-one"
+  t.equal(#kept, 1)
+  t.equal(s:conceal { "second-one", "hunter2000", "second-one" },
+    { "***{sql_password.2}", "***{sql_password.1}", "***{sql_password.2}" })
+  t.equal(kept[2], { "sql_password.2", "second-one" })
+  t.equal(#kept, 2)
+  -- Another process: what was sealed comes first, then what it observes itself.
+  local again = secrets.new()
+  again:restore("sql_password.1", "hunter2000")
+  again:restore("sql_password.2", nil)
+  again:observe("sql password", "third-one")
+  t.equal(again:conceal "third-one", "***{sql_password.3}")
+  t.equal(again:reveal "***{sql_password.1}", "hunter2000")
+  local e = t.raises("sealed in the journal", again.reveal, again, { x = "in ***{sql_password.2}" })
+  t.equal(e.kind, "state")
+end)
+
+t.test("one that cannot be kept is not named", function()
+  local s = secrets.new()
+  s:observe("token", "hunter2000")
+  s:keep(function() error("the disk is full") end)
+  t.raises("the disk is full", s.conceal, s, "hunter2000")
+  s:keep(function() end)
+  t.equal(s:conceal "hunter2000", "***{token.1}")
+end)
+
+t.test("however many there are, a short text and a long one are masked alike", function()
+  local s = secrets.new()
+  for i = 1, 500 do s:add("n" .. i, ("value-%04d/x"):format(i)) end
+  local short = "a value-0007/x b value-0499/x"
+  t.equal(s:mask(short), "a *** b ***")
+  t.equal(s:mask(short .. (" filler"):rep(20000)), "a *** b ***" .. (" filler"):rep(20000))
+  t.equal(s:reveal(s:conceal(short)), short)
+end)
+
+t.test("what may be an argument is masked all the same", function()
+  local s = secrets.new()
+  s:observe("setting", "ami-0123456789", { plain = true })
+  s:observe("password", "pass-word1")
+  t.equal(s:mask "ami-0123456789", "***")
+  t.equal(s:within "--image=ami-0123456789", nil)
+  t.equal(s:within "--x=pass-word1", "password")
+end)

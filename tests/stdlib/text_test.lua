@@ -1,4 +1,5 @@
 local t = require "harness"
+local confidential = require "confidential"
 local text = require "text"
 
 t.test("trim, split, lines, starts, ends", function()
@@ -34,6 +35,54 @@ t.test("count, indent, shorten", function()
   t.equal(text.indent("a\nb", "% "), "% a\n% b")
   t.equal(text.shorten("häßlich", 4), "häß…")
   t.equal(text.shorten("abc", 3), "abc")
+end)
+
+t.test("foreign text is made printable: controls, hidden and turning characters, bytes that are no text", function()
+  for given, shown in pairs {
+    ["plain é € 😀\n\ttext"] = "plain é € 😀\n\ttext", ["\27[2J\27[1;1H"] = "\\x1b[2J\\x1b[1;1H",
+    ["a\rb\0c\127"] = "a\\x0db\\x00c\\x7f", ["\u{9b}31m"] = "<U+009B>31m", ["\u{202e}fdp.exe"] = "<U+202E>fdp.exe",
+    ["\u{2066}\u{2069}\u{200b}\u{feff}\u{2028}"] = "<U+2066><U+2069><U+200B><U+FEFF><U+2028>",
+    ["\xff\xfeé\xc3"] = "\\xff\\xfeé\\xc3", ["\u{e0041}"] = "<U+E0041>",
+    ["\xed\xa0\x80"] = "\\xed\\xa0\\x80", [""] = "",
+  } do t.equal(text.printable(given), shown) end
+  t.equal(text.printable_line " a \r\n\tb\27 ", "a b\\x1b")
+  t.equal(text.printable(5), "5")
+end)
+
+t.test("JSON stays the same JSON", function()
+  local json = require "json"
+  for _, given in ipairs { "\u{202e}x\u{85}é😀", "\u{e0041}", "plain", "\27\127" } do
+    local encoded = json.encode { given }
+    local shown = text.printable_json(encoded)
+    t.equal(json.decode(shown), { given })
+    t.equal(text.printable(shown), shown)
+  end
+end)
+
+t.test("Markdown shows foreign text as it is", function()
+  for given, shown in pairs {
+    ["[a](http://x) | `c` *b*"] = "\\[a\\](http://x) \\| \\`c\\` \\*b\\*", ["<img src=x onerror=y> &amp;"] =
+    "&lt;img src=x onerror=y&gt; &amp;amp;", ["# head\n- list"] = "\\# head - list", ["a_b _c_"] = "a_b \\_c\\_",
+    ["1. x"] = "1\\. x", ["12.5 s"] = "12.5 s", ["\\"] = "\\\\",
+  } do t.equal(text.markdown(given), shown) end
+end)
+
+t.test("what is shortened is masked first: a secret at the edge leaves no part", function()
+  local secrets = require "run.secrets"
+  local registry = secrets.new()
+  registry:add("pw", "hunter 2000 secret")
+  local former = confidential.install(registry)
+  t.cleanup(function() confidential.install(former) end)
+  for before = 0, 30 do
+    local given = ("x"):rep(before) .. " hunter 2000 secret" .. ("y"):rep(40)
+    for _, shown in ipairs { text.shorten(given, 20), text.excerpt(given, 20), text.last_lines("a\n" .. given, 1, 20),
+      text.excerpt(given .. ("z"):rep(300000), 20), text.last_lines(("z\n"):rep(200000) .. given, 1, 20) } do
+      t.ok(not shown:find("hunt", 1, true), shown)
+      t.ok(utf8.len(shown) <= 20, shown)
+    end
+  end
+  t.equal(text.excerpt("a  b\n\nc", 20), "a b c")
+  t.equal(text.last_lines("one\n two \r\nthree\n\n", 2, 20), "two; three")
 end)
 
 t.test("sizes", function()

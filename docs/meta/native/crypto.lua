@@ -116,4 +116,22 @@ function crypto.equal(a, b) end
 ---@return string y
 function crypto.es256(pem, text) end
 
+--- Seals a text with AES-256-GCM. A nonce may be used once with a key.
+---@param key string 32 bytes
+---@param nonce string 12 bytes
+---@param text string
+---@param bound? string text that is authenticated with it
+---@return string sealed
+function crypto.seal(key, nonce, text, bound) end
+
+--- Its reverse; "invalid" when key, nonce, sealed text or bound text is another.
+---@param key string
+---@param nonce string
+---@param sealed string
+---@param bound? string
+---@return string?
+---@return string? message
+---@return string? kind
+function crypto.open(key, nonce, sealed, bound) end
+
 return crypto
