@@ -180,7 +180,8 @@ end
 -- checks, approvals, accepted (what people agreed to, by step), notes, failures, measures,
 -- undos, rto (seconds, nil before the service serves again), and the like.
 function facts.read(journal)
-  local f = { head = secrets.shown(journal:meta("run")), status = journal:meta("status"), steps = {}, by_path = {}, calls = {},
+  local f = { head = secrets.shown(journal:meta("run")), status = journal:meta("status"),
+    steps = {}, by_path = {}, calls = {},
     calls_by_key = {}, checks = {}, checks_by_path = {}, approvals = {}, asked = {}, accepted = {}, notes = {},
     failures = {}, resumes = {}, measures = {}, lessons = {} }
   for _, event in ipairs(journal:events()) do

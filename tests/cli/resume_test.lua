@@ -65,7 +65,7 @@ t.test("a message in doubt is sent again under one key, which its receiver knows
     dr.step("Tell", function() return notify.send(channels, "it has begun") end)
     dr.step("Tell of the end", function() return notify.send(channels,
       "it is over") end)]]):format(s:sink_url("chat"))) }
-  t.equal(w.run({ "a.lua" }, { env = { DRLUA_REHEARSAL = s.url, DRLUA_KILL_WRITE = "before:4" } }).signal, "KILL")
+  t.equal(w.run({ "a.lua" }, { env = { DRLUA_REHEARSAL = s.url, DRLUA_KILL_WRITE = "before:5" } }).signal, "KILL")
   t.equal(#s.sinks.chat, 1)
   t.contains(w.run({ "show", "last" }).out, "in doubt: POST to 127.0.0.1")
   local r = w.run { "resume", "last" }
