@@ -82,8 +82,8 @@ function operator:wait_for_others(q)
     ending.quoted(q.path)))
 end
 
--- Ends the run. No playbook can catch it: "stop" means that nothing more is done.
-local function stop(st, e)
+--- Ends the run. No playbook can catch it: "stop" means that nothing more is done.
+function operator.stop(_, st, e)
   control.raise("stop", ("step \"%s\" failed: %s; stopped by the operator"):format(st.name, e.message),
     { step = st.name, path = st.path, where = e.where, at = e.at })
 end
@@ -98,7 +98,7 @@ function operator:ask_failure(st, e)
   if answer == false or (answer == "skip" and reason == false) then
     unanswered(st.name, st.path, "operator", "it failed: " .. e.message)
   end
-  if answer == "stop" or (answer == "skip" and reason == "") then stop(st, e) end
+  if answer == "stop" or (answer == "skip" and reason == "") then self:stop(st, e) end
   if answer ~= "skip" then return answer end
   return "skip", "skipped by the operator: " .. reason
 end

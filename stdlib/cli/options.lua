@@ -20,7 +20,7 @@ options.verbs = {
   rehearse = { on = "playbook", own = { fault = true, seed = true, sweep = false, speed = true, only = true,
     limit = true, jobs = true, policy = true } },
   resume = { on = "run", own = { yes = false, ["accept-changes"] = false, from = true, skip = true, because = true,
-    settle = true, set = true, takeover = false } },
+    settle = true, set = true, takeover = false, optional = false } },
   rollback = { on = "run", own = { yes = false, ["accept-changes"] = false, settle = true, set = true,
     takeover = false } },
   approve = { on = "run", words = 2, own = { no = false, as = true } },

@@ -1,6 +1,7 @@
 --- The verbs that run playbooks: run, resume, rollback.
 local account = require "cli.account"
 local fs = require "native.fs"
+local history = require "run.history"
 local library = require "cli.library"
 local life = require "run.life"
 local limits = require "run.limits"
@@ -108,6 +109,41 @@ function start.run(parsed)
   return drive(s, view, parsed, definition.run)
 end
 
+-- The steps around a step have to be gone through once more, for it to be come to.
+local function enter_around(s, path, seen)
+  local around = path:match("^(.*)/[^/]*$")
+  while around do
+    local step = s.history.steps[around]
+    if step and step.name and not seen[around] then
+      s:record("operator", around, { retry = true, by = s.user })
+      seen[around] = true
+    end
+    around = around:match("^(.*)/[^/]*$")
+  end
+end
+
+-- The optional steps that failed, but for escalations: what they told of has passed.
+local function failed_optional(so_far)
+  local failed = {}
+  for _, path in ipairs(so_far:paths()) do
+    local step = so_far.steps[path]
+    if step.status == "failed" and step.optional and not path:find("^escalation/") then
+      table.insert(failed, path)
+    end
+  end
+  return failed
+end
+
+-- --optional: the optional steps that failed are tried once more. What they had done is not
+-- done again, as in any new attempt.
+local function retry_optional(s)
+  local seen = {}
+  for _, path in ipairs(failed_optional(s.history)) do
+    s:record("operator", path, { retry = true, by = s.user })
+    enter_around(s, path, seen)
+  end
+end
+
 local function reopen(parsed, extra)
   local kept = store.look(parsed.state)
   local id = kept:find(parsed.words[1] or options.usage("name a run; `drlua runs` lists them"))
@@ -115,11 +151,14 @@ local function reopen(parsed, extra)
   local head = j:meta("run")
   local status = life.status(j)
   extra.journal = j
-  if status == "succeeded" and not extra.rolling_back then
+  if status == "succeeded" and not extra.rolling_back and not parsed.optional then
     options.usage("run %s has succeeded; there is nothing to resume", id)
   end
   if status == "rolled back" or status == "partly rolled back" and not extra.rolling_back then
     options.usage("run %s was %s; start a new one", id, status)
+  end
+  if parsed.optional and #failed_optional(history.read(j)) == 0 then
+    options.usage("run %s has no optional step that failed", id)
   end
   -- A run in rollback is never continued forward.
   extra.rolling_back = extra.rolling_back or status == "rolling back" or nil
@@ -153,14 +192,9 @@ local function operators_wishes(s, parsed)
     for i, path in ipairs(paths) do
       s:record("operator", path, { again = true, by = s.user, since = i == 1 and first.began or nil })
     end
-    -- The steps around it have to be gone through once more.
-    local around = paths[1]:match("^(.*)/[^/]*$")
-    while around do
-      local step = s.history.steps[around]
-      if step and step.name then s:record("operator", around, { retry = true, by = s.user }) end
-      around = around:match("^(.*)/[^/]*$")
-    end
+    enter_around(s, paths[1], {})
   end
+  if parsed.optional then retry_optional(s) end
 end
 
 -- What a reopened run does: forward, or back.
@@ -173,8 +207,8 @@ end
 function start.resume(parsed)
   local s, view, definition = reopen(parsed, { settle = parsed.lists.settle })
   local ok, e = pcall(function()
-    if s.rolling_back and (parsed.skip or parsed.from) then
-      options.usage("run %s is being rolled back: --skip and --from are for runs that go forward", s.id)
+    if s.rolling_back and (parsed.skip or parsed.from or parsed.optional) then
+      options.usage("run %s is being rolled back: --skip, --from and --optional are for runs that go forward", s.id)
     end
     operators_wishes(s, parsed)
   end)

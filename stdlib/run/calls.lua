@@ -8,6 +8,7 @@ local control = require "run.control"
 local crypto = require "native.crypto"
 local errors = require "errors"
 local kept = require "run.kept"
+local limits = require "run.limits"
 local perform = require "run.perform"
 local reads = require "run.reads"
 local settle = require "run.settle"
@@ -65,6 +66,7 @@ local function write_intent(s, step, e, key, former)
   local redo = former and former.redo or 0
   local intent = intent_of(s, e, key)
   intent.token = former and former.token or token_of(s, step, key, redo)
+  limits.check(s, step, e, intent)
   intent.at, intent.redo = s:now(), redo > 0 and redo or nil
   if former and former.token then
     intent.first, intent.there = former.first or former.at, former.there

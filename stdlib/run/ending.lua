@@ -43,7 +43,7 @@ local function in_doubt(facts)
   local list = {}
   for _, call in ipairs(facts.calls) do
     if call.outcome == "in doubt" then
-      table.insert(list, { step = call.path, call = call.what, token = call.token })
+      table.insert(list, { step = call.path, call = call.what, token = call.token, key = call.key })
     end
   end
   return list
@@ -59,7 +59,7 @@ end
 
 --- Everything that a run leaves. Lists, empty ones left out: accepted { step, text, by },
 -- optional_failed, skipped, checks_failed, checks_skipped { step or check, reason },
--- in_doubt { step, call, token }, undone { step }, by_hand { step, call, why }.
+-- in_doubt { step, call, token, key }, undone { step }, by_hand { step, call, why }.
 function ending.left(facts)
   local left = { accepted = accepted(facts), optional_failed = steps_that(facts, "failed (optional)"),
     skipped = steps_that(facts, "skipped"), checks_failed = checks_that(facts, "failed"),
@@ -172,6 +172,22 @@ function ending.pending(facts)
   return list
 end
 
+-- Escalations are not tried again: what they told of has passed.
+local function can_try_again(optional_failed)
+  for _, s in ipairs(optional_failed or {}) do
+    if not s.step:find("^escalation/") then return true end
+  end
+  return false
+end
+
+local function settle_options(doubts, answer)
+  local words = {}
+  for _, call in ipairs(doubts) do
+    table.insert(words, " --settle " .. ending.quoted(("%s=%s"):format(call.key, answer)))
+  end
+  return table.concat(words)
+end
+
 --- The commands that take the run further, in their order, each with a word on why;
 -- none for one that is over. status: of the run, which may have stopped since; where:
 -- the options that find its state directory again, such as " --state DIR".
@@ -181,7 +197,7 @@ function ending.commands(facts, status, where)
     table.insert(list, { why = why, command = ("drlua " .. text):format(...) .. (where or "") })
   end
   if status == "succeeded" then
-    if ending.left(facts).optional_failed then
+    if can_try_again(ending.left(facts).optional_failed) then
       add("to run the failed optional steps again", "resume %s --optional", id)
     end
     return list
@@ -191,13 +207,14 @@ function ending.commands(facts, status, where)
     add("to approve", "approve %s %s", id, ending.quoted(asked.path))
   end
   if facts.reason == "settle" then
-    local call = facts.call and facts.call .. "=" or ""
-    add("look; if the call took effect", "resume %s --settle %s", id, ending.quoted(call .. "done"))
-    add("if it did not, to send it again", "resume %s --settle %s", id, ending.quoted(call .. "again"))
+    local doubts = in_doubt(facts)
+    local each = #doubts == 1 and "the call" or "each call"
+    add(("look; if %s took effect"):format(each), "resume %s%s", id, settle_options(doubts, "done"))
+    add("where it did not, to send it again", "resume %s%s", id, settle_options(doubts, "again"))
     return list
   end
   if status == "rolling back" or facts.rolling_back then
-    add("to continue the rollback", "rollback %s", id)
+    add("to continue the rollback", "resume %s", id)
   elseif facts.word == "diverged" then
     add("to continue with the edited playbook", "resume %s --accept-changes", id)
   else

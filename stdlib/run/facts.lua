@@ -54,7 +54,7 @@ end
 
 function read.intent(f, event, data)
   local call = { time = event.time, path = event.path, what = data.what or data.name, name = data.name,
-    region = data.region, token = data.token, outcome = "in doubt" }
+    region = data.region, token = data.token, key = data.key, outcome = "in doubt" }
   local former = f.calls_by_key[event.path .. "\0" .. data.key]
   -- The same call again: the doubt about the first time is settled with it.
   if former and former.outcome == "in doubt" and former.token == call.token then former.outcome = "sent again" end
@@ -66,7 +66,9 @@ function read.result(f, event, data)
   local call = f.calls_by_key[event.path .. "\0" .. data.key]
   if not call then return end
   call.seconds = data.seconds
-  call.outcome = data.error and "failed: " .. tostring(data.error.message) or data.settled and "settled" or "done"
+  local failed = data.error and tostring(data.error.message)
+  call.outcome = failed and (data.doubtful and "failed, and may have taken effect: " or "failed: ") .. failed
+    or data.settled and "settled" or "done"
 end
 
 function read.check(f, event, data)
@@ -116,9 +118,10 @@ read.overrun = read.note
 
 function read.operator(f, event, data)
   if data.again then f.asked[event.path] = nil end
-  table.insert(f.notes, { time = event.time, text = ("operator %s chose %s for %s%s"):format(data.by or "?",
-    data.choice or (data.skip and "skip") or (data.again and "do again") or "?", event.path,
-    data.reason and ": " .. data.reason or "") })
+  local what = data.choice or data.settled and ("\"%s\" about %s"):format(data.settled, data.call or "a call")
+    or data.skip and "skip" or data.again and "do again" or data.retry and "try again" or "?"
+  table.insert(f.notes, { time = event.time, text = ("operator %s chose %s for %s%s"):format(data.by or "?", what,
+    event.path, data.reason and ": " .. data.reason or "") })
 end
 -- A number that may have come as text, as numeric comes from PostgreSQL.
 local function number(v)
@@ -140,6 +143,7 @@ end
 
 function read.run_ended(f, event, data)
   f.ended, f.outcome, f.message = event.time, data.outcome, data.message
+  if data.outcome == "succeeded" then f.succeeded = f.succeeded or event.time end
   f.reason, f.word, f.at_step, f.call = data.reason, data.control, data.step, data.call
 end
 
@@ -168,11 +172,11 @@ local function undos(f)
   return list
 end
 
--- The recovery time, once the service serves again: what fails afterwards does not take
--- it back. A run that was rolled back has none.
+-- The recovery time, once the service serves again, or the run has succeeded: what comes
+-- afterwards, well or not, does not change it. A run that is rolled back has none.
 local function recovery_time(f)
-  local till = f.recovered or f.outcome == "succeeded" and f.ended
-  if not till or f.outcome == "rolled back" then return nil end
+  local till = f.recovered or f.succeeded
+  if not till or f.rolling_back then return nil end
   return math.max(0, till - (f.incident or f.head.started))
 end
 

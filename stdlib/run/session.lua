@@ -189,7 +189,7 @@ function session:choose_after_failure(st, e)
   end
   if answer == "undo" then
     undo.now(self, st)
-    return "stop"
+    self.operator:stop(st, e)
   end
   return answer, reason
 end

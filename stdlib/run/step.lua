@@ -273,7 +273,7 @@ local function fail(s, st, e)
     optional = st.options.optional, seconds = s:now() - st.began, at = e.where or e.at, code = e.code })
 end
 
-local never_retried = { misuse = true, lua = true, control = true, cancelled = true }
+local never_retried = { misuse = true, lua = true, control = true, cancelled = true, limit = true }
 
 local function pause_before_retry(s, st, n)
   local every = st.options.retries.every

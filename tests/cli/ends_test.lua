@@ -204,6 +204,9 @@ t.test("end of file at the question about a call in doubt sends nothing", functi
   t.equal(code, 4, text)
   t.equal(#w.effects(), 1)
   t.contains(w.run({ "show", "last" }).out, '"S": call in doubt: run x')
+  -- The last lines are the two answers that there are.
+  t.matches(text, "to send it again: drlua resume %S+ %-%-settle S/process=again%s*$")
+  t.matches(text, "if the call took effect: drlua resume %S+ %-%-settle S/process=done")
   text, code = typed(w, { "resume", "last" }, { { "type done", "done" } })
   t.equal(code, 0, text)
   t.equal(#w.effects(), 1)
@@ -243,4 +246,69 @@ t.test("secrets of the environment file are found again on resume and rollback",
   t.equal(r.code, 1, r.out .. r.err)
   t.contains(r.out, 'To do by hand: "Two": run two 8')
   t.equal(w.effects(), { "opaque one", "opaque two 8", "opaque undo 8" })
+end)
+
+t.test("resume --optional runs the failed optional steps again, and nothing else", function()
+  local w = program.workspace { ["a.lua"] = playbook([[
+    local files = require "files"
+    local function fixed() return files.exists(os.getenv("PROBE_WORLD") .. ".ok") end
+    dr.step("Before", function() probe.opaque("before") end)
+    for i = 1, 3 do
+      dr.step("Tell " .. i, { optional = true }, function()
+        probe.opaque("tell " .. i)
+        if i ~= 2 and not fixed() then dr.fail("refused") end
+      end)
+    end
+    dr.step("Outer", function()
+      probe.opaque("outer")
+      dr.step("Inner", { optional = true }, function()
+        if not fixed() then dr.fail("no") end
+        probe.opaque("inner")
+      end)
+    end)
+    dr.parallel { function()
+      dr.step("Beside", { optional = true }, function()
+        if not fixed() then dr.fail("no") end
+        probe.opaque("beside")
+      end)
+    end }
+    dr.step("After", function() probe.opaque("after") end)]], 'targets = { rto = "1h" },') }
+  local r = w.run { "a.lua" }
+  t.equal(r.code, 0, r.err)
+  t.contains(r.out, "4 optional steps failed")
+  local before = w.effects()
+  t.equal(before, { "opaque before", "opaque tell 1", "opaque tell 2", "opaque tell 3", "opaque outer",
+    "opaque after" })
+  local rto = program.events(w.run({ "show", "last", "--output", "json" }).out)[1].rto
+  -- They may fail once more.
+  r = w.run { "resume", "last", "--optional" }
+  t.equal(r.code, 0, r.out .. r.err)
+  t.contains(r.out, "4 optional steps failed")
+  t.equal(w.effects(), before)
+  fs.write(w.world .. ".ok", "")
+  r = w.run { "resume", "last", "--optional" }
+  t.equal(r.code, 0, r.out .. r.err)
+  t.ok(not r.out:find("optional"), r.out)
+  table.insert(before, "opaque inner")
+  table.insert(before, "opaque beside")
+  t.equal(w.effects(), before)
+  t.equal(program.events(w.run({ "show", "last", "--output", "json" }).out)[1].rto, rto)
+  for _, words in ipairs { { "resume", "last", "--optional" }, { "resume", "last" } } do
+    r = w.run(words)
+    t.equal(r.code, 2)
+    t.contains(r.err, words[3] and "has no optional step that failed" or "has succeeded")
+  end
+  t.contains(w.run({ "runs" }).out, "succeeded")
+end)
+
+t.test("an approval once asked for, and its text, survive resume --optional", function()
+  local w = program.workspace { ["a.lua"] = playbook [[
+    dr.step("Burn", { approve = function() return "at " .. probe.count() end }, function() probe.opaque("burn") end)
+    dr.step("Tell", { optional = true }, function() dr.fail("no") end)]] }
+  t.equal(w.run({ "a.lua", "--yes" }).code, 0)
+  local r = w.run { "resume", "last", "--optional" }
+  t.equal(r.code, 0, r.out .. r.err)
+  t.contains(r.out, 'Accepted at "Burn" by ')
+  t.contains(r.out, ": at 0")
+  t.equal(#w.effects(), 1)
 end)
