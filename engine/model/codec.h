@@ -60,6 +60,7 @@ struct codec {
     int token;   /* of the idempotency token, or 0 */
     enum protocol protocol;
     bool server;
+    enum time_format place; /* of times where the model says nothing: a header, a URI */
     int depth;
     char fault[256];
 };
@@ -140,5 +141,9 @@ long long get_integer(lua_State *L, int at);
 bool write_scalar(struct codec *c, struct buffer *out, const struct slot *slot, struct shape *s,
                   int at, enum time_format otherwise);
 bool read_scalar(struct codec *c, const struct slot *slot, struct shape *s, struct span t);
+/* The same of a request, in the one form that services take (scalar_strict.c). */
+bool strict_scalar(struct codec *c, const struct slot *slot, struct shape *s, struct span t);
+bool strict_number(struct codec *c, const struct slot *slot, const struct shape *s, double n);
+bool strict_string(struct codec *c, const struct slot *slot, const struct shape *s, struct span t);
 
 #endif

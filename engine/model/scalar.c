@@ -159,6 +159,8 @@ bool read_scalar(struct codec *c, const struct slot *slot, struct shape *s, stru
 {
     if (t.data == NULL) /* of an empty buffer */
         t = (struct span){"", 0};
+    if (c->server)
+        return strict_scalar(c, slot, s, t);
     switch (s->type) {
     case STRING:
         push_text(c->L, t);

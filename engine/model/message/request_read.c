@@ -131,6 +131,20 @@ static bool read_query(struct codec *c, struct shape *s, struct span query, int 
     return true;
 }
 
+/* Of rest-xml, the root element: the payload's, else the input's. */
+static bool check_request_root(struct codec *c, struct operation *op)
+{
+    struct slot *payload = op->input.shape->payload;
+    if (c->protocol != REST_XML || c->s->node_count == 0)
+        return true;
+    struct span root = xml_name(c, 0);
+    struct span wanted = payload ? rest_payload_name(payload, slot_shape(c->m, payload))
+                                 : op->input_name;
+    return wanted.size == 0 || text_eq(root, wanted) ||
+           codec_fault(c, "the root element is <%.*s>, not <%.*s>", (int)root.size, root.data,
+                       (int)wanted.size, wanted.data);
+}
+
 static bool read_rest(struct codec *c, struct operation *op, struct shape *s,
                       const struct incoming *in)
 {
@@ -138,9 +152,11 @@ static bool read_rest(struct codec *c, struct operation *op, struct shape *s,
     lua_newtable(c->L);
     int into = lua_gettop(c->L);
     split_target(in->target, &path, &query);
-    return read_labels(c, op, s, path, into) && read_query(c, s, query, into) &&
-           rest_read_headers(c, s, in->headers, in->header_count, 0, into) &&
-           rest_read_body(c, s, in->body, into);
+    c->place = TIME_ISO8601;
+    bool ok = read_labels(c, op, s, path, into) && read_query(c, s, query, into);
+    c->place = TIME_DEFAULT;
+    return ok && rest_read_headers(c, s, in->headers, in->header_count, 0, into) &&
+           rest_read_body(c, s, in->body, into) && check_request_root(c, op);
 }
 
 static bool read_form(struct codec *c, struct operation *op, const struct incoming *in)

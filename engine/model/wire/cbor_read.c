@@ -244,6 +244,8 @@ static bool list(struct codec *c, struct cbor *in, struct shape *s, int info, ui
     lua_newtable(c->L);
     while (more(in, info, &n)) {
         if (is_nothing(in)) {
+            if (c->server && !(s->traits & SHAPE_SPARSE))
+                return bad(c, in, "null in a list without nulls");
             in->p++;
             push_null(c->L);
         } else if (!cbor_read(c, in, &s->slots[0])) {
@@ -261,6 +263,8 @@ static bool map(struct codec *c, struct cbor *in, struct shape *s, int info, uin
         if (!cbor_read(c, in, &s->slots[0]))
             return false;
         if (is_nothing(in)) {
+            if (c->server && !(s->traits & SHAPE_SPARSE))
+                return bad(c, in, "null in a map without nulls");
             in->p++;
             if (s->traits & SHAPE_SPARSE)
                 push_null(c->L);
@@ -305,6 +309,8 @@ static bool number(struct codec *c, const struct slot *slot, struct shape *s, in
     else
         lua_pushnumber(c->L, float_of(info, n));
     double d = lua_tonumber(c->L, -1);
+    if (c->server && !strict_number(c, slot, s, d))
+        return false;
     if (s->type == TIMESTAMP || s->type == INTEGER || s->type == LONG) {
         if (lua_isinteger(c->L, -1))
             return true;
@@ -338,6 +344,8 @@ bool cbor_read(struct codec *c, struct cbor *in, struct slot *slot)
     if (major == BYTES || major == TEXT) {
         if (!string(c, in, info, n, &t))
             return false;
+        if (c->server && s->type != (major == BYTES ? BLOB : STRING))
+            return wrong(c, slot);
         if (s->type == BLOB || s->type == STRING)
             push_text(c->L, t);
         else

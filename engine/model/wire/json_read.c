@@ -129,6 +129,8 @@ static bool list(struct codec *c, struct json *in, struct slot *slot, struct sha
     lua_newtable(c->L);
     if (json_open(in, ']'))
         do {
+            if (c->server && !(s->traits & SHAPE_SPARSE) && json_peek(in) == 'n')
+                return wrong(c, in, slot, "a value and not null");
             if (json_peek(in) == 'n' && json_word(in, "null"))
                 push_null(c->L);
             else if (!json_read(c, in, &s->slots[0], false))
@@ -150,6 +152,8 @@ static bool map(struct codec *c, struct json *in, struct slot *slot, struct shap
             if (!json_key(c, in, &name))
                 return false;
             push_text(c->L, name);
+            if (c->server && !(s->traits & SHAPE_SPARSE) && json_peek(in) == 'n')
+                return wrong(c, in, slot, "a value and not null");
             if (json_peek(in) == 'n' && json_word(in, "null")) {
                 if (s->traits & SHAPE_SPARSE)
                     push_null(c->L);
@@ -173,9 +177,10 @@ static bool scalar(struct codec *c, struct json *in, struct slot *slot, struct s
     double d = 0;
     const char *start = in->p;
     if (*start == '"')
-        return json_string(c, in, &t) && read_scalar(c, slot, s, t);
+        return json_string(c, in, &t) && (!c->server || strict_string(c, slot, s, t)) &&
+               read_scalar(c, slot, s, t);
     if (json_word(in, "true") || json_word(in, "false")) {
-        if (s->type != BOOLEAN && s->type != STRING)
+        if (s->type != BOOLEAN && (s->type != STRING || c->server))
             return wrong(c, in, slot, "another type");
         if (s->type == BOOLEAN)
             lua_pushboolean(c->L, *start == 't');
@@ -184,6 +189,8 @@ static bool scalar(struct codec *c, struct json *in, struct slot *slot, struct s
         return true;
     }
     if (!json_number(c, in, &integral, &n, &d))
+        return false;
+    if (c->server && !strict_number(c, slot, s, integral ? (double)n : d))
         return false;
     if (s->type == STRING)
         lua_pushlstring(c->L, start, (size_t)(in->p - start));

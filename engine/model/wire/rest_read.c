@@ -85,12 +85,14 @@ static bool read_header(struct codec *c, struct slot *slot, struct shape *s, str
 {
     push_name(c, slot);
     bool ok;
+    c->place = TIME_RFC822;
     if (slot->traits & SLOT_JSON_VALUE)
         ok = read_json_header(c, slot, value);
     else if (s->type == LIST)
         ok = read_list(c, s, value);
     else
         ok = read_scalar(c, slot, s, value);
+    c->place = TIME_DEFAULT;
     return ok;
 }
 
@@ -135,7 +137,7 @@ bool rest_read_headers(struct codec *c, struct shape *s, const struct header *he
             int top = lua_gettop(c->L);
             if (read_header(c, slot, inner, h->value))
                 lua_rawset(c->L, into);
-            else if (inner->type == TIMESTAMP)
+            else if (inner->type == TIMESTAMP && !c->server)
                 lua_settop(c->L, top); /* S3's Expires is what the uploader wrote */
             else
                 return false;

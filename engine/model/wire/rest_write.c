@@ -303,7 +303,7 @@ bool rest_write_headers(struct codec *c, struct shape *s, int at)
     return true;
 }
 
-static struct span payload_name(struct slot *slot, struct shape *s)
+struct span rest_payload_name(struct slot *slot, struct shape *s)
 {
     if (slot->traits & (SLOT_WIRE | SLOT_WIRE_LOWER) || s->name.size == 0)
         return slot->wire;
@@ -328,7 +328,7 @@ static bool write_payload(struct codec *c, struct slot *slot, int at, int *value
         return true;
     }
     bool ok =
-        json ? json_write(c, slot, top, false) : xml_write(c, slot, top, payload_name(slot, s));
+        json ? json_write(c, slot, top, false) : xml_write(c, slot, top, rest_payload_name(slot, s));
     lua_pop(c->L, 1);
     return ok;
 }
