@@ -4,6 +4,7 @@
 #include "model/wire/form.h"
 #include "model/wire/json.h"
 #include "model/wire/rest.h"
+#include "model/wire/xml.h"
 
 static bool set_scalar(struct codec *c, struct slot *slot, struct span encoded, bool plus, int into)
 {
