@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "codec.h"
+#include "model/codec.h"
 
 static bool refuse(struct codec *c, const struct slot *slot, struct span t, const char *wanted)
 {

@@ -327,8 +327,8 @@ static bool write_payload(struct codec *c, struct slot *slot, int at, int *value
         *value = top; /* stays on the stack for the caller */
         return true;
     }
-    bool ok =
-        json ? json_write(c, slot, top, false) : xml_write(c, slot, top, rest_payload_name(slot, s));
+    bool ok = json ? json_write(c, slot, top, false)
+                   : xml_write(c, slot, top, rest_payload_name(slot, s));
     lua_pop(c->L, 1);
     return ok;
 }
