@@ -61,7 +61,8 @@ local VERBS = {
     .. "policy that the run needs.\n",
   check = "drlua check PLAYBOOK.lua [...]\n\nRuns the playbook's `ready`, reading only. Exit 0: ready; 3: not ready.\n",
   rehearse = "drlua rehearse PLAYBOOK.lua [--fault KIND:FIELD=VALUE,...] [--policy FILE] [--seed N] [--speed N]\n"
-    .. "drlua rehearse PLAYBOOK.lua --sweep [--only writes|calls] [--limit N] [--jobs N]\n\nRuns the playbook in the "
+    .. "drlua rehearse PLAYBOOK.lua --sweep [--only writes|calls] [--limit N] [--jobs N]\n"
+    .. "       [--rollback] [--pairs N] [--point N]\n\nRuns the playbook in the "
     .. "embedded simulator as its rehearsal file says, then checks the file's expectations.\n--policy: the simulator "
     .. "lets through only what this IAM policy allows (`drlua plan --iam` prints one).\n--sweep runs it again and "
     .. "again, breaking one call or killing drlua at one journal write each time, and compares the ends.\n",

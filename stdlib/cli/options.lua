@@ -18,7 +18,7 @@ options.verbs = {
   plan = { on = "playbook", own = { iam = false } },
   check = { on = "playbook", own = {} },
   rehearse = { on = "playbook", own = { fault = true, seed = true, sweep = false, speed = true, only = true,
-    limit = true, jobs = true, policy = true } },
+    limit = true, jobs = true, policy = true, rollback = false, pairs = true, point = true } },
   resume = { on = "run", own = { yes = false, ["accept-changes"] = false, from = true, skip = true, because = true,
     settle = true, set = true, takeover = false, optional = false } },
   rollback = { on = "run", own = { yes = false, ["accept-changes"] = false, settle = true, set = true,
