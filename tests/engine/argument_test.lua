@@ -236,7 +236,7 @@ local function texts_of(stub)
       add(class .. ".", field, kind)
     end
     local parameter, of = line:match("^%-%-%-@param ([%w_]+)%??%s+(.+)")
-    if parameter then table.insert(params, { parameter, of }) end
+    if parameter and not of:find("^fun%(") then table.insert(params, { parameter, of }) end
     local called = line:match("^function ([%w_.]+)%(")
     if called then
       for _, param in ipairs(params) do add(called .. ".", param[1], param[2]) end
