@@ -1,7 +1,7 @@
-/* native.embed: reads the files compiled into the binary. The standard library
- * travels as source, so that it can be read where it runs and a directory
- * (DRLUA_STDLIB) can override any of it. Beside it, with line numbers and all,
- * goes what Lua compiled of it: parsing it anew would be a fifth of a cold start. */
+/* native.embed: reads the files compiled into the binary. The standard library travels as source,
+ * so that it can be read where it runs and a directory (DRLUA_STDLIB) can override any of it.
+ * Next to it goes its compiled form, with line numbers: parsing the source would be a fifth of a
+ * cold start. */
 #include "embed.h"
 #include "base/argument.h"
 

@@ -32,9 +32,9 @@ static void keep_private(void)
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
-/* A process may be started with standard descriptors closed: then a file opened
- * later would be taken for the output. Writing to such an output fails, as it would
- * have, so that it can be told. */
+/* A process may be started with standard descriptors closed: then a file opened later would be
+ * used as the output. Writing to such an output fails, as it would have, so that it can be
+ * reported. */
 static void fill_standard_descriptors(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
@@ -53,7 +53,7 @@ static int load_chunk(lua_State *L, const struct embedded *file, const char *mod
     return status;
 }
 
-/* What another version of Lua compiled is refused by this one: then the source. */
+/* Code compiled by another version of Lua is refused: then the source is loaded. */
 static int load_embedded(lua_State *L, const char *name)
 {
     const struct embedded *compiled = embed_find_compiled(name), *file = embed_find(name);
@@ -140,7 +140,7 @@ int main(int argc, char **argv)
     keep_private();
     fill_standard_descriptors();
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGCHLD, SIG_DFL); /* whoever started us may have ignored it */
+    signal(SIGCHLD, SIG_DFL); /* our parent may have ignored it */
     lua_State *L = host_open(&host, argc, argv, modules_preload);
     if (!L) {
         fputs("drlua: out of memory at start\n", stderr);

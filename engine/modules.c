@@ -1,5 +1,5 @@
-/* The list of native modules. A new one: its file in engine/, its name here, its row in
- * docs/architecture.md, its stub in docs/meta/native/, its test. */
+/* The list of native modules. A new one needs its file in a folder of engine/, its name here, its
+ * row in docs/architecture.md, its stub in docs/meta/native/, its test. */
 #include "modules.h"
 
 #include <lauxlib.h>

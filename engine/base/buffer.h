@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Bytes that somebody else owns. */
+/* Bytes owned by somebody else. */
 struct span {
     const char *data;
     size_t size;

@@ -8,8 +8,8 @@ struct header {
     struct span name, value;
 };
 
-/* Takes the next header off the front of the block of lines; false: there is none.
- * Lines without a colon are passed over. */
+/* Takes the next header off the front of the block of lines; false: there is none. Lines without
+ * a colon are skipped. */
 bool header_next(struct span *block, struct header *out);
 
 #endif

@@ -7,7 +7,7 @@
 
 enum { REGION_BYTES = 64 << 10 };
 
-/* The sanitized builds shall see each block. */
+/* Sanitizers must see every block. */
 #ifndef __has_feature
 #define __has_feature(name) 0
 #endif
@@ -74,7 +74,7 @@ void *pool_alloc(void *user, void *block, size_t old, size_t size)
 {
     struct pool *pool = user;
     if (!block)
-        old = 0; /* then it tells what the block is for */
+        old = 0; /* then it is the kind of object */
     if (size == 0) {
         give_back(pool, block, old);
         return NULL;
@@ -84,7 +84,7 @@ void *pool_alloc(void *user, void *block, size_t old, size_t size)
     if (old > 0 && is_small(old) && is_small(size) && class_of(old) == class_of(size))
         return block;
     void *fresh = is_small(size) ? take(pool, size) : malloc(size);
-    if (!fresh) /* to make a block smaller must not fail; too large a one does no harm */
+    if (!fresh) /* to make a block smaller must not fail; a larger one does no harm */
         return size <= old ? block : NULL;
     if (old > 0) {
         memcpy(fresh, block, old < size ? old : size);

@@ -1,4 +1,4 @@
-/* See signals.h. The kernel's other signals are never sent nor asked for. */
+/* See signals.h. The kernel's other signals are never sent or waited for. */
 #include "base/signals.h"
 
 #include <signal.h>

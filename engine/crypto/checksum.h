@@ -1,6 +1,6 @@
-/* The checksums of AWS's transfers: CRC-32 (ISO-HDLC), CRC-32C (Castagnoli,
- * RFC 3720 B.4) and CRC-64/NVME. Each continues from an earlier value: 0 to
- * start, the last result to go on, as zlib's crc32 does.
+/* The checksums of AWS's transfers: CRC-32 (ISO-HDLC), CRC-32C (Castagnoli, RFC 3720 B.4) and
+ * CRC-64/NVME. Each continues from an earlier value: 0 to start, the last result to continue, as
+ * zlib's crc32 does.
  */
 #ifndef DRLUA_CHECKSUM_H
 #define DRLUA_CHECKSUM_H

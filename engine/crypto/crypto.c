@@ -1,12 +1,10 @@
 /* native.crypto: digests, HMAC, checksums, encodings, random bytes.
  *
- * Digests run through OpenSSL's EVP interface with algorithms fetched once and
- * kept, with one reusable context, in a userdata that all functions share: a
- * fetch costs more than hashing a kilobyte. A hasher (for streams and files) is
- * a userdata that owns its own context. Digests come back as raw bytes;
- * checksums as integers from the plain functions, and as big-endian bytes from a
- * hasher or hash_file, which is the form that AWS's checksum headers want
- * (base64 of it).
+ * Digests run through OpenSSL's EVP interface with algorithms fetched once and kept, with one
+ * reusable context, in a userdata that all functions share: a fetch costs more than hashing a
+ * kilobyte. A hasher (for streams and files) is a userdata that owns its own context. Digests
+ * come back as raw bytes; checksums as integers from the plain functions, and as big-endian bytes
+ * from a hasher or hash_file, the form that AWS's checksum headers use (base64 of it).
  */
 #include "base/argument.h"
 #include "crypto/checksum.h"
@@ -143,7 +141,7 @@ static int crypto_crc(lua_State *L, int algorithm)
     return 1;
 }
 
-/* crypto.crc32(s [, earlier]) -> integer; `earlier` goes on from a result. */
+/* crypto.crc32(s [, earlier]) -> integer; `earlier` continues from a result. */
 static int crypto_crc32(lua_State *L)
 {
     return crypto_crc(L, OF_CRC32);

@@ -4,9 +4,9 @@
 
 #include <lua.h>
 
-/* crypto.es256(pem, text) -> signature (r and s, 64 bytes), x, y (32 bytes each): a
- * signature as JSON Web Tokens have it (RFC 7518, section 3.4) and the public key's
- * coordinates; or nil, message, "invalid" when the text is no P-256 key. */
+/* crypto.es256(pem, text) -> signature (r and s, 64 bytes), x, y (32 bytes each): a signature as
+ * JSON Web Tokens have it (RFC 7518, section 3.4) and the public key's coordinates; or nil,
+ * message, "invalid" when the text is not a P-256 key. */
 int crypto_es256(lua_State *L);
 
 #endif

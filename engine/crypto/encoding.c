@@ -83,9 +83,8 @@ bool base64_decode(const char *text, size_t size, unsigned char *out, size_t *si
     return digits % 4 != 1;
 }
 
-/* Eight digits of four bytes at once: each nibble is moved to a byte of its own,
- * and those above nine are lifted to the letters. Signatures write three digests a
- * request, so this counts. */
+/* Eight digits of four bytes at once: each nibble is moved to a separate byte, and those above
+ * nine are lifted to the letters. Signatures write three digests a request, so this counts. */
 static void hex_encode_four(const unsigned char *in, char *out)
 {
     uint64_t x = (uint64_t)in[0] << 24 | (uint64_t)in[1] << 16 | (uint64_t)in[2] << 8 | in[3];

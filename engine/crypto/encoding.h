@@ -1,7 +1,7 @@
 /* Base64 (RFC 4648 section 4) and hexadecimal, over plain buffers.
  *
- * The caller owns every buffer; encoders write exactly the size that the
- * *_size macros tell and no terminating zero.
+ * The caller owns every buffer; encoders write exactly the size given by the *_SIZE macros and no
+ * terminating zero.
  */
 #ifndef DRLUA_ENCODING_H
 #define DRLUA_ENCODING_H

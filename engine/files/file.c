@@ -1,6 +1,6 @@
-/* Whole files are read and written here, durably: a write returns when the bytes
- * are on the disk. An atomic write goes to a new file beside the old one, which
- * then takes its name: a reader, or a crash, sees the old contents or the new. */
+/* Whole files are read and written here, durably: a write returns when the bytes are on the disk.
+ * An atomic write goes to a new file in the same directory, which then takes its name: a reader,
+ * or a crash, sees the old contents or the new. */
 #define _GNU_SOURCE
 #include "files/file.h"
 #include "base/argument.h"

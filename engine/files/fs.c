@@ -1,6 +1,6 @@
-/* native.fs: files and directories by path: what they are, making, moving and
- * removing them, and locks. Contents are read and written in file.c. Local disks
- * answer at once, so nothing here is an operation. */
+/* native.fs: files and directories by path: what they are, making, moving and removing them, and
+ * locks. Contents are read and written in file.c. Local disks respond at once, so nothing here is
+ * an operation. */
 #define _GNU_SOURCE
 #include "base/argument.h"
 #include "base/option.h"
@@ -181,8 +181,8 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
     return failed && errno != ENOENT ? errno : 0;
 }
 
-/* remove_tree(path): a directory with all it holds; symbolic links are removed,
- * not followed. Nothing there is no failure. */
+/* remove_tree(path): a directory with all it holds; symbolic links are removed, not followed. A
+ * path that does not exist is not an error. */
 static int fs_remove_tree(lua_State *L)
 {
     const char *path = argument_text(L, 1);
@@ -313,8 +313,8 @@ static bool names_file(const char *path, int fd)
            ours.st_ino == there.st_ino;
 }
 
-/* Opens and locks `path`; a descriptor, or -1 with errno set. A file that was removed
- * or replaced between the two would be locked for nobody: then once more. */
+/* Opens and locks `path`; a descriptor, or -1 with errno set. A file that was removed or replaced
+ * between the two would exclude nobody: then it is tried again. */
 static int lock_file(const char *path)
 {
     for (;;) {
@@ -346,8 +346,8 @@ static int fs_lock(lua_State *L)
     return 1;
 }
 
-/* lock:holds(path) -> true while it is open and `path` names the locked file: one that
- * was removed or replaced keeps nobody out. */
+/* lock:holds(path) -> true while it is open and `path` names the locked file: a file that was
+ * removed or replaced excludes nobody. */
 static int lock_holds(lua_State *L)
 {
     const int *fd = luaL_checkudata(L, 1, LOCK_META);

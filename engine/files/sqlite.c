@@ -1,5 +1,5 @@
-/* native.sqlite: SQLite databases in files of our own (the journal, the state of
- * a simulator). Calls are short and local, so they run at once, not as operations.
+/* native.sqlite: SQLite databases in our own files (the journal, the state of a simulator). Calls
+ * are short and local, so they run at once, not as operations.
  *
  * Statements are prepared once and kept by their text. Strings go in as TEXT and
  * come back byte for byte, zero bytes included; booleans become 0 and 1; nil and
@@ -222,7 +222,7 @@ static void push_column(lua_State *L, sqlite3_stmt *statement, int column)
     }
 }
 
-/* Pushes the names of the columns; they lie from the returned index on. */
+/* Pushes the names of the columns, the first at the returned index. */
 static int push_names(lua_State *L, sqlite3_stmt *statement, int columns)
 {
     luaL_checkstack(L, columns + 4, "too many columns");
@@ -239,7 +239,7 @@ static int db_rows(lua_State *L)
     sqlite3_stmt *statement = prepare(L, db);
     if (!statement)
         return fail(L, db->handle);
-    int code = sqlite3_step(statement); /* may prepare anew when the schema changed */
+    int code = sqlite3_step(statement); /* may prepare it again when the schema has changed */
     int columns = sqlite3_column_count(statement);
     int first = push_names(L, statement, columns);
     lua_newtable(L);
@@ -289,7 +289,7 @@ static int db_keep_wal(lua_State *L)
     return 0;
 }
 
-/* Pushes the URI of a file that nobody writes: then SQLite makes no file beside it. */
+/* Pushes the URI of a file that nobody writes: then SQLite creates no files next to it. */
 static const char *push_immutable_uri(lua_State *L, const char *path)
 {
     luaL_Buffer buffer;

@@ -1,9 +1,9 @@
 /* native.gzip: whole strings to and from gzip (RFC 1952).
  *
- * decompress also takes zlib streams (RFC 1950) and several gzip members in a
- * row, as gunzip does, and never makes more than the limit it is given: a small
- * answer may unpack to gigabytes. The z_stream lives in a userdata, so an error
- * raised while Lua grows the result does not leak it.
+ * decompress also takes zlib streams (RFC 1950) and several gzip members in a row, as gunzip
+ * does, and never makes more than the limit it is given: a small response may unpack to
+ * gigabytes. The z_stream lives in a userdata, so an error raised while Lua grows the result does
+ * not leak it.
  */
 #include "loop/op.h"
 

@@ -1,8 +1,8 @@
 /* native.http: HTTP requests by libcurl, each an operation.
  *
- * The table of options is read once into a pooled transfer; the answer is turned
- * into a table when Lua collects it. libcurl keeps connections for the next
- * request, offers HTTP/2 over TLS, and verifies certificates unless told not to. */
+ * The table of options is read once into a pooled transfer; the response becomes a table when Lua
+ * collects it. libcurl keeps connections for the next request, offers HTTP/2 over TLS, and
+ * verifies certificates unless `verify` is false. */
 #define _GNU_SOURCE
 #include "base/argument.h"
 #include "base/header.h"
@@ -37,7 +37,7 @@ static void push_pair(lua_State *L, const struct header *h)
     lua_rawseti(L, -2, 2);
 }
 
-/* As a list of pairs; or as the text they are, for those who read few of them. */
+/* As a list of pairs; or as one text, for callers that read few of them. */
 static void push_headers(lua_State *L, const struct buffer *head, bool as_text)
 {
     struct span block = buffer_span(head);
@@ -89,7 +89,7 @@ static void exchange_drop(struct op *op)
 static const struct op_kind exchange_kind = {
     .name = "http", .push = exchange_push, .drop = exchange_drop};
 
-/* Names for which libcurl would add a header of its own. */
+/* Names for which libcurl would add its own header. */
 struct given {
     bool content_type, expect;
 };
@@ -178,7 +178,7 @@ static bool is_one_of(const char *name, const char *const names[])
     return false;
 }
 
-/* Sets an option that most requests have not. */
+/* Sets an option that most requests do not have. */
 static void set_special(struct transfer *transfer, CURLoption option, long value)
 {
     transfer->special = true;
@@ -225,7 +225,7 @@ static int read_body(lua_State *L, struct transfer *transfer, const char *method
     if (type != LUA_TNIL && type != LUA_TSTRING)
         luaL_error(L, "option \"body\": a string or {file=, offset=, length=} expected");
     if (type == LUA_TSTRING && lua_rawlen(L, -1) == 0)
-        type = LUA_TNIL; /* a HEAD with a body, be it empty, would wait for one */
+        type = LUA_TNIL; /* a HEAD with a body, even an empty one, would wait for one */
     bool posts = transfer->posts = type == LUA_TSTRING || is_one_of(method, bodied);
     if (posts) {
         size_t size = 0;
@@ -313,7 +313,7 @@ static void read_limits(lua_State *L, struct transfer *transfer)
     if (option_bool(L, 1, "follow", false)) {
         set_special(transfer, CURLOPT_FOLLOWLOCATION, 1);
         set_special(transfer, CURLOPT_MAXREDIRS, 10);
-        transfer->once = false; /* each hop is a send of its own */
+        transfer->once = false; /* each hop is a separate send */
     }
 }
 
@@ -324,7 +324,7 @@ static bool set_url(struct transfer *transfer, const char *url)
            curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK;
 }
 
-/* Nothing waits for the collector to close the files. */
+/* Closes the files now, not at the next collection. */
 static int refuse(lua_State *L, struct exchange *exchange, int error, const char *what)
 {
     exchange_drop(&exchange->op);
@@ -389,8 +389,8 @@ static int http_close_idle(lua_State *L)
     return 1;
 }
 
-/* header(text, name) -> the value of the first header of that name, in any case, in an
- * answer's header_text; or nil. */
+/* header(text, name) -> the value of the first header of that name, in any case, in a response's
+ * header_text; or nil. */
 static int http_header(lua_State *L)
 {
     struct span block, name;

@@ -8,9 +8,8 @@
 
 /* Pushes a new signer: a userdata with its own cache of keys. */
 void signing_push(lua_State *L);
-/* Signs the request whose header lines stand in `transfer` by the table at `index`
- * (see http.c) with the signer at `signer`, and adds the signature's lines. Raises
- * when the table is wrong. */
+/* Signs the request whose header lines are in `transfer` by the table at `index` (see http.c)
+ * with the signer at `signer`, and adds the signature's lines. Raises when the table is wrong. */
 void signing_apply(lua_State *L, int signer, int index, struct transfer *transfer,
                    const char *method, const char *url, const char *body, size_t body_size);
 

@@ -12,7 +12,7 @@
 
 enum { POOL_LIMIT = 64, KEEP_BYTES = 1 << 20, CONNECTIONS_KEPT = 128, KEPT_SECONDS = 118 };
 
-/* Room made by a large answer is not kept for the next. */
+/* Memory taken by a large response is not kept for the next. */
 static void empty(struct buffer *buffer)
 {
     if (buffer->capacity > KEEP_BYTES)
@@ -31,7 +31,7 @@ static void destroy(struct transfer *transfer)
     free(transfer);
 }
 
-/* Our own refusal: counted instead of libcurl's code. */
+/* Our own failure: reported instead of libcurl's code. */
 static size_t refuse(struct transfer *transfer, const char *kind, int error)
 {
     transfer->kind = kind;
@@ -181,8 +181,8 @@ bool transfer_add_line(struct transfer *transfer)
     return true;
 }
 
-/* The buffer of lines has stopped moving: links the list that libcurl reads. It formats
- * each byte of a line, but copies the Content-Type that it gives to a form by itself. */
+/* The buffer of lines has stopped moving: links the list that libcurl reads. libcurl formats
+ * every byte of a line, but copies the Content-Type that it adds to a form itself. */
 static struct curl_slist *link_lines(struct transfer *transfer)
 {
     static const char form[] = "Content-Type: application/x-www-form-urlencoded";
@@ -232,7 +232,7 @@ static size_t on_header(char *data, size_t one, size_t size, void *cls)
     struct transfer *transfer = cls;
     (void)one;
     if (size > 5 && memcmp(data, "HTTP/", 5) == 0)
-        buffer_clear(&transfer->head); /* what came before was not the answer */
+        buffer_clear(&transfer->head); /* what came before was not the response */
     else
         buffer_add(&transfer->head, data, size);
     return transfer->head.failed ? 0 : size;
@@ -289,8 +289,8 @@ static int on_rewind(void *cls, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
-/* When a kept connection turns out to be dead libcurl sends again by itself. What
- * may have been done already must not be done twice without anybody knowing. */
+/* When a kept connection turns out to be dead libcurl sends the request again. What may have
+ * taken effect must not be repeated silently. */
 static int on_send(void *cls, char *ip, char *local_ip, int port, int local_port)
 {
     struct transfer *transfer = cls;
@@ -328,9 +328,9 @@ static void set_upload(struct transfer *transfer)
     curl_easy_setopt(easy, CURLOPT_SEEKDATA, transfer);
 }
 
-/* A connection kept from before the machine slept is dead by now, though nobody may
- * have told us: the other side, or what stands between, has forgotten it. libcurl
- * counts how long one was idle in whole seconds of time awake. */
+/* A connection kept from before the machine slept is dead by now, though we may not have been
+ * notified: the other side, or a device in between, has dropped it. libcurl measures idle time in
+ * whole seconds while awake. */
 static void refuse_old_connections(struct transfer *transfer)
 {
     struct host *host = transfer->host;
@@ -368,7 +368,7 @@ bool transfer_start(struct transfer *transfer, struct op *op)
     return true;
 }
 
-/* What libcurl says beyond the place, without its repetition of it. */
+/* libcurl's message, which does not repeat the place. */
 static const char *detail(const struct transfer *transfer)
 {
     return *transfer->message ? transfer->message : curl_easy_strerror(transfer->code);
@@ -387,7 +387,7 @@ static const char *explain_connect(const struct transfer *t, char *text, size_t 
     return "connect";
 }
 
-/* What is left of a deadline is an odd figure: "4 s" says as much as "3.96098 s". */
+/* The rest of a deadline is an odd number: "4 s" says as much as "3.96098 s". */
 static double shown_seconds(double seconds)
 {
     double steps = seconds < 1 ? 1000 : 10;

@@ -31,11 +31,11 @@ struct transfer {
     int64_t upload_offset, upload_left, upload_size;
     double connect_timeout, timeout;
 
-    /* The answer. */
+    /* The response. */
     struct buffer head, body;
     size_t max_body;
     struct sink sink;
-    const char *kind; /* of our own refusal in a callback */
+    const char *kind; /* of a failure in one of our callbacks */
     int error;        /* its errno */
     CURLcode code;
     long status;
@@ -55,8 +55,8 @@ bool transfer_set_place(struct transfer *transfer, const char *url);
 bool transfer_start(struct transfer *transfer, struct op *op);
 /* Writes why it failed into `text`; returns the kind. */
 const char *transfer_explain(const struct transfer *transfer, char *text, size_t size);
-/* Frees the pool and the multi handle with its kept connections, when no transfer
- * is under way; the next one makes them anew. */
+/* Frees the pool and the multi handle with its kept connections, when no transfer is under way;
+ * the next one creates them again. */
 void transfer_close(struct host *host);
 
 #endif

@@ -29,7 +29,7 @@ static int clock_monotonic(lua_State *L)
     return 1;
 }
 
-/* Monotonic, and goes on while the machine is suspended. */
+/* Monotonic, and advances while the machine is suspended. */
 static int clock_boottime(lua_State *L)
 {
     lua_pushnumber(L, read_clock(CLOCK_BOOTTIME));

@@ -24,7 +24,7 @@ double host_asleep(void)
     return (double)(boot.tv_sec - awake.tv_sec) + (double)(boot.tv_nsec - awake.tv_nsec) / 1e9;
 }
 
-/* Only what fails before main's protected call comes here. */
+/* Only errors before main's protected call arrive here. */
 static int panic(lua_State *L)
 {
     fprintf(stderr, "drlua: cannot start: %s\n", lua_tostring(L, -1));

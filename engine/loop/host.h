@@ -8,7 +8,7 @@
 
 struct host {
     struct op *pending, *ready, *ready_tail;
-    size_t pending_count;  /* operations that Lua can see and has not heard the end of */
+    size_t pending_count;  /* operations visible to Lua whose end was not reported yet */
     struct turn turn;      /* its array is kept between turns */
     CURLM *multi;          /* made by the first transfer */
     size_t transfers;      /* under way in multi */

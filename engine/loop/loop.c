@@ -1,9 +1,8 @@
-/* The event loop: ask every pending operation, wait once, tell those concerned.
+/* The event loop: ask every pending operation, wait once, tell those affected.
  *
- * libcurl brings its own descriptors, so the wait is curl_multi_poll with ours
- * beside them; without a transfer under way it is poll(2). The array of
- * descriptors is built anew each turn: an operation's descriptor may change
- * from turn to turn (libpq's does while it connects). */
+ * libcurl brings its own descriptors, so the wait is curl_multi_poll with ours added; without a
+ * transfer under way it is poll(2). The array of descriptors is rebuilt each turn: an operation's
+ * descriptor may change between turns (libpq's does while it connects). */
 #include "loop/host.h"
 
 #include <errno.h>
@@ -132,8 +131,8 @@ static bool concerned(const struct turn *turn, const struct op *op)
     return false;
 }
 
-/* A step may finish other operations but never frees one. When it moved the one
- * we were to look at next out of the list, start over: `told` marks those done. */
+/* A step may finish other operations but never frees one. When it removed the next one from the
+ * list, start over: `told` marks those done. */
 static void tell(struct host *host)
 {
     unsigned serial = ++host->turn.serial;
@@ -150,8 +149,8 @@ static void tell(struct host *host)
     }
 }
 
-/* Pushes the list of finished operations. Each is reported once: one that Lua
- * leaves untaken must not keep the loop from waiting. */
+/* Pushes the list of finished operations. Each is reported once: one that Lua does not collect
+ * must not keep the loop from waiting. */
 static void report(lua_State *L, struct host *host)
 {
     lua_newtable(L);

@@ -1,5 +1,5 @@
-/* The operation as Lua sees it: done, result, cancel, and its end by the
- * collector. See op.h for who owns what. */
+/* The operation as Lua sees it: done, result, cancel, and its end by the collector. op.h
+ * describes ownership. */
 #include "loop/host.h"
 
 #include <errno.h>

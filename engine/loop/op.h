@@ -1,10 +1,10 @@
 /* Operations: whatever blocks, seen by the event loop.
  *
- * An operation is a Lua userdata whose memory begins with struct op. The loop
- * asks each pending operation what it waits for, waits once for all of them,
- * and tells those concerned. Ownership is simple: Lua owns the memory, the loop
- * only links it in a list; `drop` unlinks and releases what the operation holds,
- * and runs exactly once, whether by result(), cancel(), the collector or exit.
+ * An operation is a Lua userdata whose memory begins with struct op. The loop asks each pending
+ * operation what it waits for, waits once for all of them, and tells those affected. Ownership is
+ * simple: Lua owns the memory, the loop only links it in a list; `drop` unlinks and releases what
+ * the operation holds, and runs exactly once, whether by result(), cancel(), the collector or
+ * exit.
  */
 #ifndef DRLUA_OP_H
 #define DRLUA_OP_H
@@ -51,7 +51,7 @@ struct op {
     struct op *next, *prev; /* in the host's pending or ready list */
     enum op_state state;
     bool linked, dropped, cancelled, internal;
-    unsigned told; /* serial of the turn that looked at it last */
+    unsigned told; /* serial of the turn that stepped it last */
     size_t first_fd, fd_count; /* this turn's share of turn.fds */
     double deadline;           /* this turn's; HUGE_VAL: none */
 };
@@ -64,7 +64,7 @@ void op_start(struct op *);
 /* Marks a pending operation as finished: the loop hands it to Lua. */
 void op_finish(struct op *);
 
-/* Takes a finished operation out of the list of those that Lua has yet to hear of. */
+/* Removes a finished operation from the list of those not yet reported to Lua. */
 void op_reported(struct op *);
 
 /* An operation of the engine itself, not seen by Lua (a listening server, say):
@@ -76,8 +76,8 @@ void op_detach(struct op *);
  * when out of memory. */
 bool turn_fd(struct turn *, struct op *, int fd, short events);
 void turn_deadline(struct turn *, struct op *, double monotonic_seconds);
-/* For step: the events that fired on the n-th descriptor that ask added. A
- * hang-up or an error on it counts as readable. */
+/* For step: the events that fired on the n-th descriptor that ask added. A hang-up or an error
+ * counts as readable. */
 short turn_events(const struct turn *, const struct op *, size_t n);
 
 /* Makes the metatable and the weak table of operations by address. */
@@ -90,7 +90,7 @@ int op_push_cancelled(lua_State *L);
 /* Pushes nil, message, kind: the failure of a native. */
 int push_failure(lua_State *L, const char *kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* The same for an errno, with the word of `kind` chosen from it. */
+/* The same for an errno, which determines the kind. */
 int push_errno(lua_State *L, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

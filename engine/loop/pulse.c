@@ -1,9 +1,9 @@
 /* native.pulse: interrupts Lua code that computes without ever waiting.
  *
- * A timer counts the processor time of the thread, so an idle one is never disturbed and
- * ordinary code pays nothing. When it fires, the signal's handler sets a count hook on
- * the coroutine that runs (lua_sethook may be called from a handler, as lua.c does); the
- * hook then calls a Lua function at the next instruction, and takes itself away. */
+ * A timer counts the processor time of the thread, so an idle one is never disturbed and ordinary
+ * code pays nothing. When it fires, the signal's handler sets a count hook on the coroutine that
+ * runs (lua_sethook may be called from a handler, as lua.c does); the hook then calls a Lua
+ * function at the next instruction, and removes itself. */
 #define _GNU_SOURCE
 #include "loop/host.h"
 
@@ -79,11 +79,10 @@ static int start_timer(double seconds)
     return timer_settime(timer, 0, &every, NULL) < 0 ? errno : 0;
 }
 
-/* start(seconds, fn): fn(source) is called in the coroutine that runs (see running) after
- * each so many seconds of processor time, source being that of the function under way.
- * It answers true, or false to be asked again a little later. It may raise, which ends
- * what computes, but not yield. Only one start counts: a second replaces fn.
- * => true; nil, message, kind. */
+/* start(seconds, fn): fn(source) is called in the coroutine that runs (see running) after each so
+ * many seconds of processor time, source being that of the function under way. It returns true,
+ * or false to be called again a little later. It may raise, which ends the computation, but not
+ * yield. Only one start counts: a second replaces fn. => true; nil, message, kind. */
 static int pulse_start(lua_State *L)
 {
     double seconds = luaL_checknumber(L, 1);

@@ -1,9 +1,9 @@
-/* A blocking call on a thread of its own, for what no library does without
- * blocking (resolving a name, cancelling a PostgreSQL query).
+/* A blocking call on a separate thread, for what no library does without blocking (resolving a
+ * name, cancelling a PostgreSQL query).
  *
- * The worker is shared by its thread and its owner, and freed by whoever lets go
- * last: an owner may give up at any time. The thread touches nothing but the
- * worker. A struct of the caller begins with struct worker. */
+ * The worker is shared by its thread and its owner, and freed by the last to release it: an owner
+ * may give up at any time. The thread touches nothing but the worker. A struct of the caller
+ * begins with struct worker. */
 #ifndef DRLUA_WORKER_H
 #define DRLUA_WORKER_H
 
@@ -23,10 +23,10 @@ struct worker {
  * descriptors. */
 struct worker *worker_new(size_t size, void (*run)(struct worker *),
                           void (*clean)(struct worker *));
-/* Starts the thread; false: the system has none to give. */
+/* Starts the thread; false: the system has none left. */
 bool worker_start(struct worker *worker);
 bool worker_ended(struct worker *worker);
-/* The owner lets go. */
+/* The owner releases it. */
 void worker_release(struct worker *worker);
 
 #endif

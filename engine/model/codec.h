@@ -38,7 +38,7 @@ struct XML_ParserStruct;
 
 struct scratch {
     struct buffer body, text, path, extra, xml_text;
-    const char *xml_source; /* where names and plain texts stand; NULL: in the
+    const char *xml_source; /* where names and plain texts are; NULL: in the
                                text buffer, like all else */
     bool xml_prefixed; /* names may have a namespace's prefix */
     struct xml_node *nodes;

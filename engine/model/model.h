@@ -79,11 +79,11 @@ enum {
     OP_COMPRESSED = 8, /* request compression (gzip) */
     OP_UNSIGNED = 16,  /* unsigned payload */
     OP_DEPRECATED = 32,
-    OP_RESULT_WRAPPER = 64, /* results of query stand in <NameResult> */
+    OP_RESULT_WRAPPER = 64, /* results of query are in <NameResult> */
     OP_HOST_PREFIX = 128,
     OP_INPUT_NAME = 256, /* the XML name and namespace of the input follow */
     OP_EXTRA = 512,      /* a CBOR map of the rest follows */
-    OP_CHECKSUM = 1024,  /* members: the algorithm's, the answer's checking */
+    OP_CHECKSUM = 1024,  /* members: the algorithm's, the response's checking */
 };
 
 struct shape;
@@ -100,7 +100,7 @@ struct slot {
     int ref; /* its name's place in the table of names */
     uint32_t traits;
     uint8_t location, time_format;
-    uint16_t follower; /* the member that last stood after it in a message */
+    uint16_t follower; /* the member that last followed it in a message */
 };
 
 struct shape {
@@ -113,7 +113,7 @@ struct shape {
     struct slot *payload; /* the payload member, or NULL */
     uint16_t *index;      /* hash of wire names -> slot + 1; NULL at first */
     uint32_t mask;
-    uint16_t first; /* the member that last stood first */
+    uint16_t first; /* the member that last came first */
     uint32_t fill;   /* members in the last value read: a size hint */
     uint32_t stream; /* event stream member: 0 not yet looked for, 1 none,
                         else its number + 2 */
@@ -185,8 +185,8 @@ static inline struct shape *slot_shape(struct model *m, struct slot *slot)
     return slot->shape;
 }
 
-/* The member whose name on the wire is `wire`. `before` is the number + 1 of the
- * member that stood before it in the message, 0 at first; it is moved on. */
+/* The member whose name on the wire is `wire`. `before` is the number + 1 of the member before it
+ * in the message, 0 at first; it is advanced. */
 struct slot *shape_wire(struct model *m, struct shape *s, struct span wire, uint32_t *before);
 /* The member of that Lua name, or NULL; also of no shape (NULL). */
 struct slot *shape_member(struct shape *s, struct span name);

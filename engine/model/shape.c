@@ -138,7 +138,7 @@ static void decode_shape(struct model *m, struct pack *r, struct shape *s)
     }
 }
 
-/* Shapes stand in blocks of eight, each with its length before it. */
+/* Shapes are in blocks of eight, each with its length before it. */
 struct shape *model_shape(struct model *m, uint32_t id)
 {
     if (id >= m->shape_count) {
@@ -189,8 +189,8 @@ static bool index_shape(struct model *m, struct shape *s)
     return true;
 }
 
-/* Messages have their members in some order of their own, the same every time: a
- * slot remembers which one followed it. */
+/* Messages have their members in an order of their own, the same every time: a slot remembers
+ * which one followed it. */
 struct slot *shape_wire(struct model *m, struct shape *s, struct span wire, uint32_t *before)
 {
     uint16_t *next = *before ? &s->slots[*before - 1].follower : &s->first;

@@ -18,8 +18,7 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* Words that the rule would take apart; botocore names the operations with them
- * one by one. */
+/* Words that the rule would split; botocore lists the operations that have them. */
 static const struct {
     const char *word, *as;
 } words[] = {

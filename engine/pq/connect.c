@@ -1,7 +1,6 @@
-/* Connecting. libpq would resolve the name itself and block meanwhile, so that is
- * done on a thread, and the addresses are passed beside the name (which is still
- * needed to verify a certificate). The time limit is ours: libpq keeps none when
- * it does not block. */
+/* Connecting. libpq would resolve the name itself and block meanwhile, so a thread does that, and
+ * the addresses are passed along with the name (which is still needed to verify a certificate).
+ * The time limit is ours: libpq has none when it does not block. */
 #define _GNU_SOURCE
 #include "base/option.h"
 #include "pq/connection.h"
@@ -130,7 +129,7 @@ static bool begin(struct connecting *c)
         read_refusal(c);
         return false;
     }
-    PQsetErrorVerbosity(connection->pg, PQERRORS_VERBOSE); /* tells the SQLSTATE */
+    PQsetErrorVerbosity(connection->pg, PQERRORS_VERBOSE); /* includes the SQLSTATE */
     PQsetNoticeProcessor(connection->pg, keep_notice, connection);
     c->polling = PGRES_POLLING_WRITING;
     return true;
@@ -214,7 +213,7 @@ static int connecting_push(lua_State *L, struct op *op)
     PQsetErrorVerbosity(connection->pg, PQERRORS_DEFAULT);
     PQsetnonblocking(connection->pg, 1);
     connection->current = NULL;
-    c->connection = NULL; /* it is Lua's from here on */
+    c->connection = NULL; /* owned by Lua from here on */
     lua_getiuservalue(L, 1, 1);
     lua_rawgeti(L, -1, 1);
     return 1;
@@ -294,7 +293,7 @@ static void read_parameters(lua_State *L, struct connecting *c)
     add(c, "keepalives_idle", "15");
     add(c, "keepalives_interval", "5");
     add(c, "keepalives_count", "3");
-    add(c, "tcp_user_timeout", "30000"); /* the same for what was sent and is not acknowledged */
+    add(c, "tcp_user_timeout", "30000"); /* the same for data sent but not acknowledged */
     snprintf(c->connection->place, sizeof c->connection->place, "%s port %d database %s",
              host ? host : "the local server", (int)port,
              option_string(L, 1, "dbname", option_string(L, 1, "user", "of the user")));

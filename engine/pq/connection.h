@@ -8,11 +8,11 @@
  *   rows.c        the rows of a result, as they come
  *   result.c      results and errors as Lua values
  *
- * One operation at a time uses a connection. An operation that is dropped while
- * its statement runs asks PostgreSQL to cancel it, and leaves the connection
- * `draining`: the next operation first reads away what the statement still sends,
- * and waits for the end of the cancel request, lest that hit its own. A drain that
- * takes too long ends the connection. So it is never wedged. */
+ * One operation at a time uses a connection. An operation that is dropped while its statement
+ * runs asks PostgreSQL to cancel it, and leaves the connection `draining`: the next operation
+ * first reads away what the statement still sends, and waits for the end of the cancel request,
+ * which might hit its own. A drain that takes too long ends the connection. So it is never
+ * wedged. */
 #ifndef DRLUA_PQ_CONNECTION_H
 #define DRLUA_PQ_CONNECTION_H
 
@@ -41,7 +41,7 @@ extern const char CONNECTION_META[];
 
 /* connection.c */
 void connection_close(struct connection *connection);
-/* Closes it and remembers what PostgreSQL said. */
+/* Closes it and keeps PostgreSQL's message. */
 void connection_lose(struct connection *connection);
 /* Sends a cancel request on a thread; false: it could not be started. */
 bool connection_cancel(struct connection *connection);
@@ -49,9 +49,9 @@ bool connection_cancel(struct connection *connection);
 void connection_abandon(struct connection *connection);
 /* Before a statement: a cancel request that is still on its way must not hit it. */
 void connection_settle(struct connection *connection);
-/* For ask: what a drain waits for. True: it can go on at once. */
+/* For ask: what a drain waits for. True: it can continue at once. */
 bool connection_ask_drain(struct connection *connection, struct op *op, struct turn *turn);
-/* For step: goes on draining. True: nothing left to drain, or closed. */
+/* For step: continues draining. True: nothing left to drain, or closed. */
 bool connection_drain(struct connection *connection, double now);
 int connection_push_closed(lua_State *L, const struct connection *connection);
 /* Raises unless an operation may begin; `copy` is the mode it needs. */
@@ -81,7 +81,7 @@ struct rows {
     bool over;                   /* there are more than allowed, or than memory holds */
 };
 
-/* Adds the one row of a PGRES_SINGLE_TUPLE; the first after an end begins anew. */
+/* Adds the one row of a PGRES_SINGLE_TUPLE; the first one after an end starts a new result. */
 void rows_add(struct rows *rows, const PGresult *result);
 /* A statement has ended. */
 void rows_end(struct rows *rows);

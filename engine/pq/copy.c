@@ -76,7 +76,7 @@ static bool read_step(struct op *op, struct turn *turn)
         int size = take_rows(copying);
         if (size < 0)
             connection->copy = COPY_OUT_ENDED;
-        if (copying->rows.size > 0) /* an end is told by the next read */
+        if (copying->rows.size > 0) /* the next read reports an end */
             return copying->ended = true;
         if (size == 0)
             return false;
@@ -112,7 +112,7 @@ static int read_push(lua_State *L, struct op *op)
     return count ? count : push_failure(L, "closed", "end of copy");
 }
 
-/* True when all has left, or cannot. */
+/* True when all is sent, or cannot be. */
 static bool flush(struct copying *copying)
 {
     PGconn *pg = copying->connection->pg;

@@ -39,7 +39,7 @@ static int pq_status(lua_State *L)
     return 1;
 }
 
-/* conn:notices() -> {text...}: those that came since it was asked last. */
+/* conn:notices() -> {text...}: those since the last call. */
 static int pq_notices(lua_State *L)
 {
     struct connection *connection = check(L);

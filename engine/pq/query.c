@@ -1,6 +1,6 @@
-/* Statements: sent at once when the connection is free of old business, else by
- * the first step after the drain. The texts belong to a Lua table that the
- * operation keeps; the arrays of parameters lie behind the operation. */
+/* Statements: sent at once when nothing is left to drain, else by the first step after the drain.
+ * The texts belong to a Lua table that the operation keeps; the arrays of parameters lie behind
+ * the operation. */
 #include "base/argument.h"
 #include "base/option.h"
 #include "pq/connection.h"
@@ -175,7 +175,7 @@ static int query_push(lua_State *L, struct op *op)
     }
 }
 
-/* Given up while it runs, or when it has begun a COPY that nobody was told of. */
+/* Given up while it runs, or when it has begun a COPY that was not reported. */
 static bool is_abandoned(const struct query *query)
 {
     ExecStatusType status = PQresultStatus(query->result);

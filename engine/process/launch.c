@@ -75,7 +75,7 @@ static bool overridden(lua_State *L, int env, const char *entry)
     return found;
 }
 
-/* Appends NAME=VALUE for every entry of the table `env`; false takes a name away. */
+/* Appends NAME=VALUE for every entry of the table `env`; false removes a name. */
 static size_t add_env(lua_State *L, struct launch *launch, int env, char **envp, size_t count)
 {
     lua_pushnil(L);
@@ -251,8 +251,8 @@ static int open_streams(struct launch *launch, struct process *process, int its[
     return 0;
 }
 
-/* Starts it; a failure is told by spawn.step. Without a pidfd (an old kernel, a
- * sandbox that forbids it) its end is looked for now and then. */
+/* Starts it; spawn.step reports a failure. Without a pidfd (an old kernel, a sandbox that forbids
+ * it) its end is polled. */
 static void start_process(struct launch *launch, struct process *process)
 {
     process->pid = spawn_start(&launch->spawn);

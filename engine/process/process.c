@@ -1,10 +1,9 @@
-/* native.process: programs as children, each in a process group of its own.
+/* native.process: programs as children, each in its own process group.
  *
- * Streams are pipes that never block us; the end of a child is seen by a pidfd.
- * Once wait() has told its end the child is reaped, and its number means nothing
- * any more: until then a kill reaches the whole group safely, even after the
- * child itself has ended. Closing or collecting a process that was not reaped
- * kills its group and reaps it. The start itself is in spawn.c. */
+ * Streams are pipes that never block us; the end of a child is seen by a pidfd. Once wait() has
+ * reported its end the child is reaped and its pid is meaningless: until then a kill reaches the
+ * whole group safely, even after the child itself has ended. Closing or collecting a process that
+ * was not reaped kills its group and reaps it. The start itself is in spawn.c. */
 #define _GNU_SOURCE
 #include "process/process.h"
 #include "base/argument.h"
@@ -22,7 +21,7 @@
 #include <unistd.h>
 
 static const char PROCESS_META[] = "drlua.process";
-static const double LOOK_SECONDS = 0.02; /* between looks, without a pidfd */
+static const double LOOK_SECONDS = 0.02; /* between polls, without a pidfd */
 enum { READ_DEFAULT = 65536, READ_LIMIT = 16 << 20, REAP_MS = 2000 };
 
 struct process *process_new(lua_State *L)
@@ -69,7 +68,7 @@ static void reap(struct process *process)
         process->code = got > 0 ? WEXITSTATUS(status) : -1;
 }
 
-/* After a kill: short, but for a child that hangs in the kernel. init gets that. */
+/* After a kill: short, except for a child stuck in the kernel, which is left to init. */
 static void await_end(struct process *process)
 {
     struct pollfd end = {.fd = process->pidfd, .events = POLLIN};

@@ -1,9 +1,9 @@
 /* native.signal: signals as operations, by signalfd.
  *
- * A signal that is asked for is blocked for the process, so that it waits for us
- * instead of ending us. Once one has come it stays blocked until reset(): between
- * this signal and the next `next` there must be no moment in which it kills. An
- * asking that is cancelled, or collected, unblocks what nobody else asks for. */
+ * A signal that is waited for is blocked for the process, so that it stays pending instead of
+ * ending us. Once one has come it stays blocked until reset(): between this signal and the next
+ * `next` there must be no moment in which it kills. A wait that is cancelled, or collected,
+ * unblocks what nobody else waits for. */
 #define _GNU_SOURCE
 #include "base/argument.h"
 #include "base/signals.h"
@@ -22,7 +22,7 @@ struct asking {
     int fd, got; /* got: number of the signal that came, or 0 */
 };
 
-/* Counts askings of a signal in the host, and takes or gives back the mask. */
+/* Counts the waits for a signal in the host, and blocks or unblocks it. */
 static void hold(struct host *host, const sigset_t *set, int change, bool keep)
 {
     sigset_t one;
@@ -50,7 +50,7 @@ static bool asking_step(struct op *op, struct turn *turn)
     struct signalfd_siginfo info;
     (void)turn;
     if (read(asking->fd, &info, sizeof info) != sizeof info)
-        return false; /* another asking was first */
+        return false; /* another wait was first */
     asking->got = (int)info.ssi_signo;
     hold(op->host, &asking->set, 0, true);
     return true;
@@ -110,7 +110,7 @@ static int signal_next(lua_State *L)
     return 1;
 }
 
-/* reset(): signals that came and that nobody asks for any more act as usual again. */
+/* reset(): signals that came and that nobody waits for act as usual again. */
 static int signal_reset(lua_State *L)
 {
     struct host *host = host_of(L);

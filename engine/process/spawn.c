@@ -1,10 +1,10 @@
 /* The start of a program, by vfork.
  *
- * posix_spawn can neither give up root nor ask for a signal when the parent ends.
- * So the child is our own: it shares our memory until it executes the program,
- * hence it calls nothing but the kernel, with all signals blocked, and tells of a
- * failure through a pipe that a successful execution closes. Users are changed by
- * system calls, for glibc's wrappers would change every thread of ours. */
+ * posix_spawn can neither drop root nor request a signal when the parent ends. So the child is
+ * our own: it shares our memory until it executes the program, so it calls nothing but the
+ * kernel, with all signals blocked, and reports a failure through a pipe that a successful
+ * execution closes. Users are changed by system calls, since glibc's wrappers would change all
+ * our threads. */
 #define _GNU_SOURCE
 #include "process/spawn.h"
 
@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* What the child tells: the texts are at the same place in both processes. */
+/* The child's error report: the texts are at the same address in both processes. */
 struct failure {
     const char *step;
     int error;
@@ -41,8 +41,8 @@ static void drop_user(const struct spawn *spawn)
         give_up(spawn, "change to the user");
 }
 
-/* The kernel forgets the death signal when the user changes, hence after that;
- * and a parent that has ended before sends none. */
+/* The kernel clears the death signal when the user changes, so it is set after that; and a parent
+ * that has ended before sends none. */
 static void tie_to_parent(const struct spawn *spawn, pid_t parent)
 {
     if (prctl(PR_SET_PDEATHSIG, spawn->death_signal, 0, 0, 0))
@@ -76,7 +76,7 @@ static _Noreturn void child(const struct spawn *spawn, pid_t parent)
     give_up(spawn, "execute");
 }
 
-/* Apart, so that no variable of the caller is shared with the child. */
+/* A separate function, so that the child shares no variable of the caller. */
 static __attribute__((noinline)) pid_t launch(const struct spawn *spawn, pid_t parent)
 {
     pid_t pid = vfork();
@@ -92,7 +92,7 @@ static pid_t fail(struct spawn *spawn, const char *step, int error)
     return -1;
 }
 
-/* Waits for the execution, or for the news that it failed. */
+/* Waits for the execution, or for the failure report. */
 static pid_t hear(struct spawn *spawn, pid_t pid, int from)
 {
     struct failure failure;

@@ -1,4 +1,4 @@
-/* Starts a program in a process group of its own. */
+/* Starts a program in its own process group. */
 #ifndef DRLUA_SPAWN_H
 #define DRLUA_SPAWN_H
 
@@ -9,7 +9,7 @@ struct spawn {
     const char *path; /* of the program; no search */
     char **argv, **envp;
     const char *cwd;  /* NULL: ours */
-    int fds[3];       /* what becomes its 0, 1 and 2: at least 3, or the same number */
+    int fds[3];       /* become its 0, 1 and 2: at least 3, or the same number */
     int death_signal; /* sent to it when we end; 0: none */
     bool change_user; /* to uid and gid, without any supplementary group */
     uid_t uid;
@@ -17,7 +17,7 @@ struct spawn {
     /* Of a failed start: what could not be done, and its errno. */
     const char *step;
     int error;
-    int report; /* for spawn.c: where the child tells of its failure */
+    int report; /* for spawn.c: where the child reports its failure */
 };
 
 /* Returns the process id, or -1 with step and error set. */

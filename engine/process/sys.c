@@ -25,8 +25,8 @@ static int sys_getenv(lua_State *L)
     return 1;
 }
 
-/* The memory that a process was given its environment in is what /proc shows of it,
- * to the end: a variable that goes is wiped there. */
+/* The memory that a process was given its environment in is what /proc shows of it, to the end: a
+ * variable that is removed is wiped there. */
 static void wipe_variable(const char *name)
 {
     size_t size = strlen(name);
@@ -161,8 +161,8 @@ static int sys_alive(lua_State *L)
     return 1;
 }
 
-/* start_time(pid) -> clock ticks since boot as text, or nil: with the pid it names
- * one process for good, where the pid alone may be used again. */
+/* start_time(pid) -> clock ticks since boot as text, or nil: with the pid it identifies one
+ * process, where the pid alone may be reused. */
 static int sys_start_time(lua_State *L)
 {
     char ticks[32];
@@ -188,7 +188,7 @@ static int sys_isatty(lua_State *L)
     return 1;
 }
 
-/* flush() -> true: all that was printed has left; else nil, message, kind. */
+/* flush() -> true: all that was printed is written; else nil, message, kind. */
 static int sys_flush(lua_State *L)
 {
     if (fflush(stdout))

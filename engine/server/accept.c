@@ -1,6 +1,5 @@
-/* Handing requests to Lua: those that are complete and those who wait for one meet
- * here. A request given to an operation that is then cancelled goes back to the head
- * of the queue. */
+/* Handing requests to Lua: complete requests meet the operations that wait for one. A request
+ * given to an operation that is then cancelled goes back to the head of the queue. */
 #include "loop/host.h"
 #include "server/server.h"
 

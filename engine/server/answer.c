@@ -1,6 +1,6 @@
-/* Answers to a request: whole, streamed in chunks, cut short, or none at all. A
- * response is made complete before the request is marked as answered, so an error
- * in the caller's table leaves the request as it was. */
+/* Responses to a request: whole, streamed in chunks, cut short, or none at all. A response is
+ * complete before the request is marked as answered, so an error in the caller's table leaves the
+ * request unchanged. */
 #include "base/argument.h"
 #include "base/option.h"
 #include "loop/host.h"
@@ -152,9 +152,9 @@ static struct MHD_Response *new_whole(const char *data, size_t size)
     return MHD_create_response_from_buffer(size, (void *)data, MHD_RESPMEM_MUST_COPY);
 }
 
-/* req:respond{status=200, headers={{name, value}...}, body="", cut_after_bytes=}.
- * The body's length is announced by itself; a Content-Length among the headers
- * counts for an answer to HEAD only, which has no body. */
+/* req:respond{status=200, headers={{name, value}...}, body="", cut_after_bytes=}. The body's
+ * length is announced automatically; a Content-Length among the headers counts only in a response
+ * to HEAD, which has no body. */
 int answer_respond(lua_State *L)
 {
     static const char *const known[] = {"status", "headers", "body", "cut_after_bytes", NULL};
@@ -203,7 +203,7 @@ static ssize_t read_stream(void *cls, uint64_t at, char *out, size_t max)
     return (ssize_t)size;
 }
 
-/* req:start{status=200, headers=}: an answer in chunks; then send and finish. */
+/* req:start{status=200, headers=}: a response in chunks; then send and finish. */
 int answer_start(lua_State *L)
 {
     static const char *const known[] = {"status", "headers", NULL};
@@ -246,7 +246,7 @@ int answer_send(lua_State *L)
     return 1;
 }
 
-/* req:finish(): the streamed answer is complete. */
+/* req:finish(): the streamed response is complete. */
 int answer_finish(lua_State *L)
 {
     struct request *request = check_streaming(L);
@@ -266,7 +266,7 @@ void answer_break(struct request *request)
     request_resume(request);
 }
 
-/* req:reset(): the connection is closed without (the rest of) an answer. */
+/* req:reset(): the connection is closed without (the rest of) a response. */
 int answer_reset(lua_State *L)
 {
     struct request *request = request_check(L);

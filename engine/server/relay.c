@@ -1,11 +1,9 @@
-/* native.relay: a TCP relay in the loop, to put a network that can fail between
- * two programs.
+/* native.relay: a TCP relay in the loop, a network between two programs that can fail.
  *
- * Each direction of a connection has one buffer and is read only while there is
- * room in it, so a slow reader slows its writer. While the relay is cut, bytes are
- * read and thrown away, as by a network that is gone without anybody being told; a
- * connection that lost bytes so is reset when the cut ends, for its stream is
- * broken. One internal operation carries a relay and all its connections. */
+ * Each direction of a connection has one buffer and is read only while there is room in it, so a
+ * slow reader slows its writer. While the relay is cut, bytes are read and discarded, like in a
+ * network that fails silently; a connection that lost bytes is reset when the cut ends, since its
+ * stream is broken. One internal operation carries a relay and all its connections. */
 #define _GNU_SOURCE
 #include "base/argument.h"
 #include "base/option.h"
@@ -27,7 +25,7 @@ enum { PIECE = 32768 };
 /* One direction: what was read from `from` and not yet written to `to`. */
 struct flow {
     size_t start, end;
-    bool ended, shut; /* the reader saw the end; the writer was told */
+    bool ended, shut; /* the reader saw the end; the end was passed on */
     char data[PIECE];
 };
 
@@ -93,7 +91,7 @@ static void set_nodelay(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* fails on a Unix socket: no harm */
 }
 
-/* Starts the way to the target. */
+/* Connects to the target. */
 static void connect_link(struct relay *relay, struct link *link)
 {
     if (!relay->has_target) {
@@ -173,7 +171,7 @@ static bool relay_ask(struct op *op, struct turn *turn)
     return false;
 }
 
-/* Reads what side i has sent; while cut, to throw it away. */
+/* Reads what side i has sent; while cut, to discard it. */
 static void pull(const struct relay *relay, struct link *link, int i)
 {
     struct flow *flow = &link->flows[i];
@@ -304,7 +302,7 @@ static int relay_cut(lua_State *L)
         if (link->lost)
             close_link(link, true);
         else if (link->fds[1] < 0)
-            connect_link(relay, link); /* came during the cut, and said nothing yet */
+            connect_link(relay, link); /* came during the cut and has not sent anything */
         forward(link); /* an end that came during the cut */
     }
     sweep(relay);

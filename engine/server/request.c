@@ -1,5 +1,5 @@
-/* A request as Lua sees it. Its text was copied when it arrived; the table of
- * headers is made when it is asked for, and kept. */
+/* A request as Lua sees it. Its text was copied when it arrived; the table of headers is made on
+ * first use, and kept. */
 #include "base/argument.h"
 #include "server/server.h"
 
@@ -170,7 +170,7 @@ static int request_index(lua_State *L)
     return 1;
 }
 
-/* One that Lua forgot must not hang its client. */
+/* A request that Lua forgot must not leave its client waiting. */
 static int request_gc(lua_State *L)
 {
     struct request *request = request_check(L);

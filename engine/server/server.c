@@ -1,10 +1,10 @@
 /* native.server: listening, and libmicrohttpd in our loop.
  *
- * libmicrohttpd runs in epoll mode without threads: one descriptor and a timeout,
- * so it is one internal operation. A connection whose request is complete is
- * suspended while Lua thinks; the answer resumes it. libmicrohttpd does not watch
- * a suspended connection, so we watch those that stream and have nothing to send,
- * to learn that a client left. Callbacks only fill our structs. */
+ * libmicrohttpd runs in epoll mode without threads: one descriptor and a timeout, so it is one
+ * internal operation. A connection whose request is complete is suspended while Lua works on it;
+ * the response resumes it. libmicrohttpd does not watch a suspended connection, so we watch those
+ * that stream and have nothing to send, to learn that a client left. Callbacks only fill our
+ * structs. */
 #define _GNU_SOURCE
 #include "server/server.h"
 #include "base/option.h"
@@ -166,7 +166,7 @@ static void unlink_request(struct server *server, struct request *request)
         request->next->prev = request->prev;
 }
 
-/* libmicrohttpd is done with the request, for good or ill. */
+/* libmicrohttpd is done with the request, successfully or not. */
 static void on_completed(void *cls, struct MHD_Connection *connection, void **context,
                          enum MHD_RequestTerminationCode code)
 {

@@ -5,8 +5,8 @@
  *   request.c  a request as Lua reads it
  *   answer.c   answers: whole, streamed, cut short, or none
  *
- * A request is held by libmicrohttpd until its answer has left or its connection
- * has ended, and by Lua as long as Lua likes; the last to let go frees it. */
+ * A request is held by libmicrohttpd until its response is sent or its connection has ended, and
+ * by Lua as long as it is referenced; the last to release it frees it. */
 #ifndef DRLUA_SERVER_H
 #define DRLUA_SERVER_H
 
@@ -27,7 +27,7 @@ struct peer {
 
 enum request_state {
     REQUEST_READING, /* its body is arriving */
-    REQUEST_OPEN,    /* complete, waits for an answer, connection suspended */
+    REQUEST_OPEN,    /* complete, waits for a response, connection suspended */
     REQUEST_ANSWERED,
 };
 
@@ -53,7 +53,7 @@ struct request {
     struct MHD_Response *response; /* to be queued */
     unsigned status;
 
-    /* A streamed answer. */
+    /* A streamed response. */
     bool streaming, finished, talkative;
     struct buffer stream;
     size_t sent; /* of stream */
@@ -87,18 +87,18 @@ void request_push(lua_State *L, struct request *request);
 struct request *request_check(lua_State *L);
 void request_register(lua_State *L);
 
-/* Lets a suspended connection go on at the next turn. */
+/* Resumes a suspended connection at the next turn. */
 void request_resume(struct request *request);
 
-/* answer.c: the methods of a request that answer it. */
+/* answer.c: the methods of a request that respond to it. */
 int answer_respond(lua_State *L);
 int answer_start(lua_State *L);
 int answer_send(lua_State *L);
 int answer_finish(lua_State *L);
 int answer_reset(lua_State *L);
-/* Answers in plain text, from C; used when Lua does not. */
+/* Responds in plain text, from C; used when Lua does not. */
 void answer_text(struct request *request, unsigned status, const char *text);
-/* The connection is to end without (the rest of) an answer. */
+/* The connection is to end without (the rest of) a response. */
 void answer_break(struct request *request);
 
 #endif

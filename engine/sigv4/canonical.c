@@ -121,8 +121,8 @@ static void pop_segment(struct buffer *b, size_t start)
         ;
 }
 
-/* Without normalisation every segment is written as it stands, between its
- * slashes; with it, empty ones and "." vanish and ".." takes one back. */
+/* Without normalisation every segment is written unchanged, between its slashes; with it, empty
+ * ones and "." vanish and ".." removes one. */
 static void write_path(struct buffer *b, struct span path, bool normalize, bool double_encode)
 {
     size_t start = b->size;

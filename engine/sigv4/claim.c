@@ -1,5 +1,5 @@
-/* Reading what a request says of its own signature, from the Authorization
- * header or from a presigned query, and judging its time. */
+/* Reading what a request claims about its signature, from the Authorization header or from a
+ * presigned query, and judging its time. */
 #include "sigv4/state.h"
 
 #include <stdarg.h>

@@ -1,7 +1,6 @@
-/* The derived signing key (secret -> date -> region -> service -> aws4_request),
- * cached: deriving costs four HMACs, more than the signature itself. The cache
- * is 16 sets of 4, so that a process that talks to many services in many
- * regions, or answers for many accounts, keeps its keys warm. */
+/* The derived signing key (secret -> date -> region -> service -> aws4_request), cached: deriving
+ * costs four HMACs, more than the signature itself. The cache is 16 sets of 4, so that a process
+ * that talks to many services in many regions, or serves many accounts, keeps its keys warm. */
 #include "sigv4/state.h"
 
 #include <openssl/crypto.h>
@@ -70,8 +69,8 @@ static void put(char **at, struct span part)
     *at += part.size + 1;
 }
 
-/* The key, owned by the cache until the next call. What does not fit in an id is
- * derived anew each time, in an entry that no id finds. */
+/* The key, owned by the cache until the next call. What does not fit into an id is derived each
+ * time, in an entry that no id finds. */
 const struct hmac_key *key_derive(struct sigv4 *s, struct span secret, struct span date,
                                   struct span region, struct span service)
 {

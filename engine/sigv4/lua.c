@@ -299,9 +299,9 @@ static int push_fault(lua_State *L, const struct sigv4_fault *f)
     return 3;
 }
 
-/* Calls lookup(access_key_id, session_token), leaves its three results on the
- * stack. The claim's strings live in the request or in the state, which the
- * function cannot reach as long as in_use stands. */
+/* Calls lookup(access_key_id, session_token), leaves its three results on the stack. The claim's
+ * strings live in the request or in the state, which the function cannot reach while in_use is
+ * set. */
 static void call_lookup(lua_State *L, struct signer *g, const struct sigv4_claim *c)
 {
     lua_pushvalue(L, 2);
@@ -317,7 +317,7 @@ static void call_lookup(lua_State *L, struct signer *g, const struct sigv4_claim
         lua_error(L);
 }
 
-/* The answer to a key that lookup does not know: its own message and code. */
+/* The response to a key that lookup does not know: its own message and code. */
 static int push_unknown(lua_State *L)
 {
     struct sigv4_fault f = {"InvalidClientTokenId",

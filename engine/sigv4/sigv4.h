@@ -37,7 +37,7 @@ struct sigv4_request {
     const struct sigv4_header *headers;
     size_t header_count;
     struct span body;
-    struct span payload_hash; /* given: stands for the body's hash (UNSIGNED-PAYLOAD...) */
+    struct span payload_hash; /* given: used as the body's hash (UNSIGNED-PAYLOAD...) */
     struct span region;       /* with asymmetric: the region set, "us-east-1" or "*" */
     struct span service;
     struct sigv4_credentials credentials;
@@ -62,21 +62,21 @@ struct sigv4_result {
 struct sigv4 *sigv4_new(void);
 void sigv4_free(struct sigv4 *);
 
-/* Returns NULL, or what is wrong with the request in words. */
+/* Returns NULL, or a sentence that says what is wrong with the request. */
 const char *sigv4_sign(struct sigv4 *, const struct sigv4_request *, struct sigv4_result *);
 
 /* A header that signing writes itself: one of that name in the request is left
  * out of the signature, and must not be sent. */
 bool sigv4_replaces(struct span header_name);
 
-/* Writes a time (seconds since the epoch) in the form that signing wants. */
+/* Writes a time (seconds since the epoch) in the form that signing uses. */
 void sigv4_format_time(int64_t seconds, char out[SIGV4_TIME_SIZE]);
 /* Whether a text has that form; its numbers may still be of no date. */
 bool sigv4_is_time(struct span text);
 /* Reads it; false when it is no such time. */
 bool sigv4_parse_time(struct span text, int64_t *seconds);
 
-/* What a request says of its signature; sigv4_parse fills it. */
+/* What a request claims about its signature; filled by sigv4_parse. */
 struct sigv4_claim {
     struct span access_key_id, region, service, date, session_token;
     struct span signed_headers, signature, time;

@@ -60,7 +60,7 @@ struct sigv4 {
  * their buffer's `failed`, or by false. */
 bool canonical_is_unsigned(struct span name); /* headers that never are signed */
 bool canonical_headers_begin(struct sigv4 *, size_t count, size_t name_bytes);
-/* false when this is more than canonical_headers_begin was told of. */
+/* false when these are more than canonical_headers_begin reserved. */
 bool canonical_header(struct sigv4 *, struct span name, struct span value);
 void canonical_headers_sort(struct sigv4 *); /* and writes signed_names */
 bool canonical_query_begin(struct sigv4 *, struct span query, size_t extra_pairs,

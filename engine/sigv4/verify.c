@@ -61,8 +61,8 @@ static bool is_digest(struct span text)
     return text.size == 2 * SHA256_SIZE;
 }
 
-/* The hash that the client used: its own word for it, once it is seen to be true
- * or to be one of the words for "not signed" and "signed in chunks". */
+/* The hash that the client used: the one it declares, once that is verified or is one of the
+ * values for "not signed" and "signed in chunks". */
 static bool claimed_hash(struct sigv4 *s, const struct sigv4_request *r,
                          const struct sigv4_claim *c, struct span *hash)
 {

@@ -12,7 +12,7 @@ struct call {
     int scratch; /* its stack index */
 };
 
-/* Answers nil, message, kind. */
+/* Returns nil, message, kind. */
 static int refuse(lua_State *L, const struct call *k, const char *kind)
 {
     scratch_give(L, k->scratch);
@@ -86,7 +86,7 @@ static bool begin(lua_State *L, struct call *k, bool server)
            choose_protocol(L, &k->c, 4);
 }
 
-/* RFC 9562 version 4, for a caller that brings no token of its own. */
+/* RFC 9562 version 4, for a caller that gives no token. */
 static void push_random_token(lua_State *L)
 {
     static const char hex[] = "0123456789abcdef";
@@ -242,7 +242,7 @@ static bool split_headers(struct call *k, struct incoming *in, struct span block
     return true;
 }
 
-/* A number stands for its digits. */
+/* A number counts as its digits. */
 static void digits_of(lua_State *L, int headers)
 {
     lua_pushvalue(L, -1);
@@ -316,7 +316,7 @@ static bool collect(struct call *k, struct incoming *in)
     return true;
 }
 
-/* An answer that cannot be read is a fault of the service or of the way. */
+/* A response that cannot be read is a fault of the service or of the network. */
 static int push_unreadable(lua_State *L, struct call *k, int status)
 {
     scratch_give(L, k->scratch);
@@ -337,7 +337,7 @@ static int push_unreadable(lua_State *L, struct call *k, int status)
     return 2;
 }
 
-/* m:parse(operation, answer) -> output, nil, request id; or nil, error */
+/* m:parse(operation, response) -> output, nil, request id; or nil, error */
 static int m_parse(lua_State *L)
 {
     struct call k;
@@ -379,7 +379,7 @@ static int m_parse_request(lua_State *L)
     return 1;
 }
 
-/* m:serialize_response(operation, output, options) -> answer */
+/* m:serialize_response(operation, output, options) -> response */
 static int m_serialize_response(lua_State *L)
 {
     struct call k;
@@ -394,7 +394,7 @@ static int m_serialize_response(lua_State *L)
     return 1;
 }
 
-/* m:serialize_error(operation, error, options) -> answer */
+/* m:serialize_error(operation, error, options) -> response */
 static int m_serialize_error(lua_State *L)
 {
     struct call k;

@@ -1,4 +1,4 @@
-/* Errors that services answer with, in every form they come in:
+/* Errors that services return, in every form they come in:
  *   <ErrorResponse><Error>..., <Response><Errors><Error>..., <Error>... (S3)
  *   {"__type": "namespace#Code:uri", "message": ...}, code, x-amzn-errortype
  *   CBOR with __type, x-amzn-query-error: "Code;Sender"

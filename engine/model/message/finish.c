@@ -1,6 +1,6 @@
-/* The last touches of a request, and checksums of answers: request compression
- * (gzip), Content-MD5 where the model demands a checksum and names none, and
- * the flexible checksums of S3 and others in x-amz-checksum-* headers. */
+/* The last steps of a request, and checksums of responses: request compression (gzip),
+ * Content-MD5 where the model demands a checksum and names none, and the flexible checksums of S3
+ * and others in x-amz-checksum-* headers. */
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <zlib.h>

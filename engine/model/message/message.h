@@ -1,10 +1,10 @@
-/* Whole messages: requests and answers, both ways. */
+/* Whole messages: requests and responses, both ways. */
 #ifndef DRLUA_MODEL_MESSAGE_H
 #define DRLUA_MODEL_MESSAGE_H
 
 #include "model/codec.h"
 
-/* An answer or request that came in. */
+/* A response or request that was received. */
 struct incoming {
     int status;
     struct span method, target, body;
@@ -19,7 +19,7 @@ bool write_request(struct codec *c, struct operation *op, int input, int options
 /* Leaves output, or nil and an error table, on the stack; *request_id too. */
 bool read_response(struct codec *c, struct operation *op, const struct incoming *in,
                    bool *is_error);
-/* Whether an answer that says 200 is one: its body, before it is read; the root of its XML. */
+/* Whether a response with status 200 is one: its body, before it is read; the root of its XML. */
 bool check_body(struct codec *c, struct operation *op, const struct incoming *in);
 bool check_rpc_root(struct codec *c, struct operation *op, uint32_t result);
 bool check_rest_root(struct codec *c, struct operation *op);
@@ -45,7 +45,7 @@ size_t edit_distance(struct span a, struct span b, size_t limit);
 /* Checksum headers and compression of a finished request; `body` is the stack
  * index of the body. May replace the value there. */
 bool finish_request(struct codec *c, struct operation *op, int input, int body, int options);
-/* Checks x-amz-checksum headers of an answer; false with a fault on mismatch. */
+/* Checks x-amz-checksum headers of a response; false with a fault on mismatch. */
 bool check_answer(struct codec *c, const struct incoming *in);
 
 /* Reads event stream frames into a list of events, left on the stack. `rpc`:

@@ -1,12 +1,11 @@
-/* Whether what came back with a 200 is a response of the service at all.
+/* Whether what came back with status 200 is a response of the service.
  *
- * Proxies, captive portals and half-configured gateways also say 200. What they send has
- * none of the output's members, and read without care it would be an output without any:
- * a change that was never made would count as made. So a web page is refused everywhere, a
- * missing body where the output has members in it, and XML whose elements are another
- * operation's. JSON has no name of its operation; there an empty body is refused unless the
- * response bears AWS's request id and nothing in it is required, since some services leave
- * out an object without members. */
+ * Proxies, captive portals and half-configured gateways also say 200. What they send has none of
+ * the output's members, and read without care it would be an output without any: a change that
+ * was never made would count as made. So a web page is refused everywhere, a missing body where
+ * the output has members in it, and XML whose elements are another operation's. JSON has no name
+ * of its operation; there an empty body is refused unless the response has AWS's request id and
+ * nothing in it is required, since some services leave out an object without members. */
 #include "model/message/message.h"
 #include "model/wire/xml.h"
 

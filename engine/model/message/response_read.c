@@ -1,4 +1,4 @@
-/* Answers, as a client reads them. */
+/* Responses, as a client reads them. */
 #include "model/message/message.h"
 #include "model/wire/cbor.h"
 #include "model/wire/json.h"
@@ -132,7 +132,7 @@ static bool read_output(struct codec *c, struct operation *op, const struct inco
     return c->protocol != REST_XML || c->s->node_count == 0 || check_rest_root(c, op);
 }
 
-/* An error in an answer that says 200: S3 does so when a long copy fails. */
+/* An error in a response with status 200: S3 does so when a long copy fails. */
 static bool hidden_error(struct codec *c, const struct incoming *in)
 {
     if (c->protocol != REST_XML || in->body.size == 0 || in->body.size > 16384)

@@ -1,4 +1,4 @@
-/* Answers and errors, as the simulator writes them. */
+/* Responses and errors, as the simulator writes them. */
 #include "model/message/message.h"
 #include "model/wire/cbor.h"
 #include "model/wire/json.h"

@@ -1,8 +1,8 @@
 /* Which operation a request asks for (the simulator's side).
  *
- * RPC protocols say it by name. REST operations are told apart by method, path,
- * the constant part of the query, and then by the required headers and query
- * members, which is what separates S3's PutObject from its UploadPart. */
+ * RPC protocols name it. REST operations are distinguished by method, path, the constant part of
+ * the query, and then by the required headers and query members, which is what separates S3's
+ * PutObject from its UploadPart. */
 #include "model/message/route.h"
 #include "model/wire/form.h"
 
@@ -140,7 +140,7 @@ static bool query_has(struct span query, struct span name, struct span *value)
     return false;
 }
 
-/* The constant part of the template's query must stand in the request's. */
+/* The constant part of the template's query must be in the request's. */
 static int score_constants(struct span uri, struct span query)
 {
     struct span path, want, name, value, got;

@@ -1,6 +1,6 @@
-/* Checking an input before anything is sent: unknown members (with the nearest
- * known name), missing ones, wrong types, least lengths and values, unions.
- * All faults are told at once, each with its path. */
+/* Checking an input before anything is sent: unknown members (with the nearest known name),
+ * missing ones, wrong types, least lengths and values, unions. All faults are reported at once,
+ * each with its path. */
 #include <math.h>
 
 #include "model/message/message.h"

@@ -176,7 +176,7 @@ bool cbor_read_any(struct codec *c, struct cbor *in)
     return ok;
 }
 
-/* Passes over one item without making it. */
+/* Skips one item without making it. */
 static bool pass(struct codec *c, struct cbor *in)
 {
     int major, info;

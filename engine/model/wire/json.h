@@ -23,7 +23,7 @@ bool json_is_array(lua_State *L, int at);
 extern const char json_array_key;
 
 /* Tokens; `in` moves past what was read. */
-/* Passes over the word (null, true, false); false when it is not there. */
+/* Skips the word (null, true, false); false when it is not there. */
 bool json_word(struct json *in, const char *w);
 /* A number: an exact integer when it is written as one and fits. */
 bool json_number(struct codec *c, struct json *in, bool *integral, long long *n, double *d);

@@ -83,7 +83,7 @@ static bool wrong(struct codec *c, const struct json *in, const struct slot *slo
                        slot->name.data, wanted, (size_t)(in->p - in->start) + 1);
 }
 
-/* Sets one member of the table on top; unknown ones and nulls are passed by. */
+/* Sets one member of the table on top; unknown ones and nulls are skipped. */
 static bool member(struct codec *c, struct json *in, struct shape *s, struct span name,
                    uint32_t *before, bool body)
 {

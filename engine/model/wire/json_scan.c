@@ -1,4 +1,4 @@
-/* The grammar of JSON (RFC 8259), without values: what both readers stand on. */
+/* The grammar of JSON (RFC 8259), without values: what both readers use. */
 #include "model/wire/json.h"
 
 #include <errno.h>
@@ -96,7 +96,7 @@ static bool escape(struct json *in, struct buffer *b)
     return true;
 }
 
-/* The string at `in`, which stands on a quote. Valid until the next one. */
+/* The string at `in`, which is at a quote. Valid until the next one. */
 bool json_string(struct codec *c, struct json *in, struct span *t)
 {
     const char *start = ++in->p;
@@ -137,8 +137,8 @@ static const char *skip_digits(const char *p, const char *end)
     return p;
 }
 
-/* Moves past the number at `in` as RFC 8259 writes it; *whole: neither fraction nor
- * exponent. On a fault `in` stands where it is. */
+/* Moves past the number at `in` as RFC 8259 writes it; *whole: neither fraction nor exponent. On
+ * a fault `in` is at its place. */
 static bool scan_number(struct codec *c, struct json *in, bool *whole)
 {
     const char *first = in->p + (in->p < in->end && *in->p == '-');
@@ -204,8 +204,7 @@ bool json_end(struct codec *c, struct json *in)
     return (json_peek(in) == 0 && in->p == in->end) || json_bad(c, in, "more text after the value");
 }
 
-/* After a value inside `close`: true when another follows; *ok tells whether
- * the text was right. */
+/* After a value inside `close`: true when another follows; *ok: whether the text was right. */
 bool json_more(struct codec *c, struct json *in, char close, bool *ok)
 {
     char next = json_peek(in);

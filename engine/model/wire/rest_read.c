@@ -12,8 +12,8 @@ static const struct header *find_header(const struct header *headers, size_t cou
     return NULL;
 }
 
-/* The next element of a header list: an unquoted run, or a quoted string
- * (RFC 9110 section 5.6.1). HTTP dates hold a comma of their own. */
+/* The next element of a header list: an unquoted run, or a quoted string (RFC 9110 section
+ * 5.6.1). HTTP dates contain a comma. */
 static bool next_item(struct span *rest, struct buffer *item, bool dates)
 {
     *rest = text_trim(*rest);
@@ -177,7 +177,7 @@ static bool read_payload(struct codec *c, struct slot *slot, struct span body, i
     return true;
 }
 
-/* S3's GetBucketLocation answers with the member's element as the root. */
+/* S3's GetBucketLocation returns the member's element as the root. */
 static bool read_unwrapped(struct codec *c, struct shape *s, int into, bool *done)
 {
     struct slot *slot = s->count == 1 ? &s->slots[0] : NULL;

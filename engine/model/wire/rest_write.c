@@ -1,5 +1,5 @@
-/* REST bindings, outgoing: URI labels, query pairs, headers and payloads
- * (rest-json and rest-xml; requests of a client, answers of the simulator). */
+/* REST bindings, outgoing: URI labels, query pairs, headers and payloads (rest-json and rest-xml;
+ * requests of a client, responses of the simulator). */
 #include "model/wire/json.h"
 #include "model/wire/rest.h"
 #include "model/wire/xml.h"

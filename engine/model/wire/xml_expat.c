@@ -1,8 +1,7 @@
-/* Any XML into nodes, by expat: for what the quick scanner (xml_scan.c) leaves.
+/* Any XML into nodes, by expat: for what the quick scanner (xml_scan.c) does not take.
  *
- * expat's callbacks only fill the scratch's buffers. A document type is
- * refused: no AWS answer has one, and entities could be used to exhaust
- * memory. */
+ * expat's callbacks only fill the scratch's buffers. A document type is refused: no AWS response
+ * has one, and entities could be used to exhaust memory. */
 #include <expat.h>
 #include <stdlib.h>
 
@@ -51,7 +50,7 @@ static void on_start(void *data, const char *name, const char **attributes)
     if (x->depth > 0) {
         struct xml_node *parent = &s->nodes[x->open[x->depth - 1]];
         if (parent->kids++ == 0) {
-            s->xml_text.size = parent->text; /* text between children says nothing */
+            s->xml_text.size = parent->text; /* text between children means nothing */
             parent->text_length = 0;
         }
     }

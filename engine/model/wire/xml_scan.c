@@ -1,11 +1,10 @@
-/* XML into nodes, quickly: the plain documents that AWS's services answer with.
+/* XML into nodes, quickly: the plain documents that AWS's services return.
  *
- * expat takes two thirds of the time of reading an answer, so documents that
- * are nothing but UTF-8 elements, attributes, text and the five entities are
- * scanned here, without copying. Whatever is else (comments, CDATA, carriage
- * returns, other encodings, document types), and whatever looks wrong, is left
- * to expat, which reads it all or says what is wrong with it. So this file
- * accepts less than expat does, never more: tests/fuzz compares the two. */
+ * expat takes two thirds of the time of reading a response, so documents that are nothing but
+ * UTF-8 elements, attributes, text and the five entities are scanned here, without copying.
+ * Everything else (comments, CDATA, carriage returns, other encodings, document types), and
+ * whatever looks wrong, is left to expat, which reads it all or says what is wrong with it. So
+ * this file accepts less than expat does, never more: tests/fuzz compares the two. */
 #include <stdlib.h>
 
 #include "model/wire/xml.h"
@@ -206,8 +205,7 @@ static bool no_line_breaks(const struct quick *q, const struct xml_node *node)
                                       memchr(p, '\t', node->text_length) == NULL);
 }
 
-/* Attributes follow their element as nodes. A name given twice is expat's to
- * refuse. */
+/* Attributes follow their element as nodes. A repeated name is left to expat to refuse. */
 static bool scan_attributes(struct quick *q, uint32_t self)
 {
     for (;;) {
@@ -277,8 +275,7 @@ static bool scan_close(struct quick *q)
     return q->p < q->end && *q->p++ == '>';
 }
 
-/* Text goes to the open element while it has no children; what stands around
- * children says nothing. */
+/* Text goes to the open element while it has no children; text around children means nothing. */
 static bool scan_content(struct quick *q)
 {
     struct xml_node *node = &q->s->nodes[q->open[q->depth - 1]];

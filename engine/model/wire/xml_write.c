@@ -1,5 +1,5 @@
-/* Writing XML, by shape: requests of rest-xml, and the simulator's answers of
- * query, ec2 and rest-xml. */
+/* Writing XML, by shape: requests of rest-xml, and the simulator's responses of query, ec2 and
+ * rest-xml. */
 #include "model/wire/xml.h"
 
 void xml_escape(struct buffer *out, struct span t)
