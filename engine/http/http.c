@@ -369,7 +369,7 @@ static int http_request(lua_State *L)
     read_limits(L, transfer);
     error = read_sink(L, transfer);
     if (error)
-        return refuse(L, exchange, error, "open the file for the answer");
+        return refuse(L, exchange, error, "open the file for the response");
     if (!transfer_start(transfer, &exchange->op))
         return luaL_error(L, "out of memory");
     op_start(&exchange->op);

@@ -405,7 +405,7 @@ static const char *explain_timeout(const struct transfer *t, char *text, size_t 
         snprintf(text, size, "no connection to %s within %g s", t->place, shown_seconds(limit));
         return "connect";
     }
-    snprintf(text, size, "%s gave no complete answer within %g s", t->place,
+    snprintf(text, size, "%s sent no complete response within %g s", t->place,
              shown_seconds(t->timeout));
     return "timeout";
 }
@@ -417,14 +417,14 @@ static const char *explain_break(const struct transfer *t, char *text, size_t si
     bool reset = error == ECONNRESET || error == EPIPE || t->code == CURLE_SEND_ERROR;
     bool partial = t->code == CURLE_PARTIAL_FILE || t->status;
     snprintf(text, size, "%s %s the connection %s", t->place, reset ? "reset" : "closed",
-             partial ? "in the middle of its answer" : "without an answer");
+             partial ? "in the middle of its response" : "without a response");
     return reset ? "reset" : "closed";
 }
 
 static const char *explain_own(const struct transfer *t, char *text, size_t size)
 {
     if (strcmp(t->kind, "full") == 0)
-        snprintf(text, size, "the answer of %s is larger than the %zu bytes allowed", t->place,
+        snprintf(text, size, "the response of %s is larger than the %zu bytes allowed", t->place,
                  t->max_body);
     else
         snprintf(text, size, "the file of the exchange with %s: %s", t->place, strerror(t->error));

@@ -181,7 +181,7 @@ static bool connecting_step(struct op *op, struct turn *turn)
         return true;
     if (turn->now >= c->until) {
         char text[64];
-        snprintf(text, sizeof text, "no answer within %g s", c->timeout);
+        snprintf(text, sizeof text, "no response within %g s", c->timeout);
         fail(c, "connect", text);
         return true;
     }

@@ -218,7 +218,7 @@ static int writing_push(lua_State *L, struct op *op)
 {
     const struct writing *writing = (struct writing *)op;
     if (writing->error == EBADF || writing->error == EPIPE)
-        return push_failure(L, "closed", "process %d reads its input no more",
+        return push_failure(L, "closed", "process %d has stopped reading its input",
                             (int)writing->process->pid);
     if (writing->error)
         return push_errno(L, writing->error, "write to process %d", (int)writing->process->pid);

@@ -225,7 +225,7 @@ static struct request *check_streaming(lua_State *L)
 {
     struct request *request = request_check(L);
     if (!request->streaming || request->finished)
-        luaL_error(L, "the answer is not being streamed");
+        luaL_error(L, "the response is not being streamed");
     return request;
 }
 

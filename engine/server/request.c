@@ -175,7 +175,7 @@ static int request_gc(lua_State *L)
 {
     struct request *request = request_check(L);
     if (request->connection && request->state == REQUEST_OPEN)
-        answer_text(request, MHD_HTTP_INTERNAL_SERVER_ERROR, "The request was not answered.\n");
+        answer_text(request, MHD_HTTP_INTERNAL_SERVER_ERROR, "Nobody responded to the request.\n");
     else if (request->connection && request->streaming && !request->finished)
         answer_break(request);
     request_release(request);

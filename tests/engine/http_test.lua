@@ -202,13 +202,13 @@ t.test("failures have a kind and name the place", function()
   end
   fails({ url = ("http://127.0.0.1:%d/"):format(port) }, "refused", ("127.0.0.1:%d refuses connections"):format(port))
   fails({ url = "http://no-such-host.invalid/" }, "resolve", "the name of no-such-host.invalid does not resolve")
-  fails({ url = base .. "/slow", timeout = 0.05 }, "timeout", place .. " gave no complete answer within 0.05 s")
-  fails({ url = base .. "/cut" }, "closed", place .. " closed the connection in the middle of its answer")
+  fails({ url = base .. "/slow", timeout = 0.05 }, "timeout", place .. " sent no complete response within 0.05 s")
+  fails({ url = base .. "/cut" }, "closed", place .. " closed the connection in the middle of its response")
   fails({ url = base, max_body_bytes = 999 }, "full",
-    ("the answer of %s is larger than the 999 bytes allowed"):format(place))
+    ("the response of %s is larger than the 999 bytes allowed"):format(place))
   local answer, message, kind = request { url = base .. "/reset" }
   t.equal(answer, nil)
-  t.matches(message, "^" .. place:gsub("%p", "%%%0") .. " %a+ the connection without an answer$")
+  t.matches(message, "^" .. place:gsub("%p", "%%%0") .. " %a+ the connection without a response$")
   t.ok(kind == "reset" or kind == "closed", kind)
   fails({ url = "ftp://x/" }, "invalid", "\"ftp://x/\" is not an http or https URL")
   fails({ url = "http://a b/" }, "invalid", "\"http://a b/\" is not an http or https URL")

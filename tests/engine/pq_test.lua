@@ -158,7 +158,7 @@ t.test("a name is resolved, and the time limit is ours", function()
   silent:cut(true)
   local message = fails("connect", task.await(pq.connect(cluster:at { host = "127.0.0.1", port = silent.port,
     timeout = 0.2 })))
-  t.contains(message, "no answer within 0.2 s")
+  t.contains(message, "no response within 0.2 s")
 end)
 
 t.test("cancel ends the statement, and the connection goes on", function()

@@ -169,7 +169,7 @@ t.test("writing to one that reads no more", function()
   task.await(proc:wait())
   local ok, message, kind = task.await(proc:write("x"))
   t.equal({ ok, kind }, { nil, "closed" })
-  t.contains(message, "reads its input no more")
+  t.contains(message, "has stopped reading its input")
 end)
 
 t.test("another user, completely", function()

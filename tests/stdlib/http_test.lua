@@ -76,9 +76,9 @@ end)
 
 t.test("what may have had its effect is not to be tried again", function()
   local base = serve(function(req) req:reset() end)
-  t.equal(t.raises("without an answer", http.get, base).retryable, true)
-  t.equal(t.raises("without an answer", http.post, base).retryable, false)
-  t.equal(t.raises("without an answer", http.post, base, { repeatable = true }).retryable, true)
+  t.equal(t.raises("without a response", http.get, base).retryable, true)
+  t.equal(t.raises("without a response", http.post, base).retryable, false)
+  t.equal(t.raises("without a response", http.post, base, { repeatable = true }).retryable, true)
 end)
 
 t.test("failures on the way are errors, to be tried again", function()

@@ -289,7 +289,7 @@ bool check_answer(struct codec *c, const struct incoming *in)
         add_base64(text, (struct span){(const char *)sum, n});
         if (n > 0 && !text_eq(buffer_span(text), wanted))
             return codec_fault(c,
-                               "the %s checksum of the answer's body is wrong: it "
+                               "the %s checksum of the response's body is wrong: it "
                                "was damaged on its way",
                                algorithm_names[algorithm]);
     }

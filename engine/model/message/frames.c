@@ -216,7 +216,7 @@ static bool add_event(struct codec *c, struct shape *stream, struct frame *f, in
 
 static bool read_initial(struct codec *c, struct shape *s, const struct frame *f, int into)
 {
-    struct slot root = {.shape = s, .name = {"the answer", 10}};
+    struct slot root = {.shape = s, .name = {"the response", 12}};
     if (!read_structure(c, &root, f->payload))
         return false;
     if (!lua_istable(c->L, -1))

@@ -193,7 +193,7 @@ static bool read_unwrapped(struct codec *c, struct shape *s, int into, bool *don
 
 static bool read_json_members(struct codec *c, struct shape *s, struct span body, int into)
 {
-    struct slot root = {.shape = s, .name = {"the answer", 10}};
+    struct slot root = {.shape = s, .name = {"the response", 12}};
     struct json in = {body.data, body.data, body.data + body.size};
     if (!json_read(c, &in, &root, true) || !json_end(c, &in))
         return false;
