@@ -23,7 +23,7 @@ local kinds = { aws = true, sql = true, process = true, http = true, file = true
 --   service, operation, region, account      of AWS
 --   token_member  name of the input's idempotency token, when the operation has one
 --   repeatable  true when sending it twice does no more than sending it once
---   file        path of a file that the effect writes beside what it is called for
+--   file        path of a file that the effect also writes
 --   call        function(operation, input): another AWS operation by the same client,
 --               for finding out whether an interrupted call had its effect
 --   check       function(): validates the input without sending it, raises when wrong

@@ -7,7 +7,7 @@ local fs = require "native.fs"
 
 local files = {}
 
--- Raises what a native answered instead of a value; its message names the path.
+-- Raises what a native returned instead of a value; its message names the path.
 local function must(value, message, kind)
   if value ~= nil then return value end
   errors.raise { kind = kind, message = message }
@@ -140,7 +140,7 @@ function files.rename(from, to)
   end)
 end
 
---- Runs fn(directory) with a new directory of our own (mode 0700) that is removed
+--- Runs fn(directory) with a new private directory (mode 0700) that is removed
 -- afterwards, whatever happens; returns fn's values. It is no effect: nothing of it
 -- stays.
 function files.temporary(fn)

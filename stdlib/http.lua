@@ -1,10 +1,10 @@
 --- HTTP for playbooks: GET and HEAD are reads, everything else is an effect.
 --
---     local answer = http.get("https://example.com/health", { timeout = "10s" })
---     print(answer.status, answer.headers["content-type"], answer:json().state)
+--     local response = http.get("https://example.com/health", { timeout = "10s" })
+--     print(response.status, response.headers["content-type"], response:json().state)
 --     http.post(url, { json = { text = "Failover has begun" } })
 --
--- An answer is { status =, headers = {lower-case name = value}, body =, seconds = }
+-- A response is { status =, headers = {lower-case name = value}, body =, seconds = }
 -- with the method json(). A status that is not expected, and every failure on the
 -- way, raises an error: kind, message, retryable; for a status also status, body.
 local confidential = require "confidential"
@@ -33,16 +33,16 @@ local before_sending = { resolve = true, connect = true, refused = true }
 local while_sending = { timeout = true, reset = true, closed = true }
 local idempotent = { GET = true, HEAD = true, PUT = true, DELETE = true, OPTIONS = true }
 
-local Answer = {}
-Answer.__index = Answer
-Answer.__name = "drlua.answer"
+local Response = {}
+Response.__index = Response
+Response.__name = "drlua.response"
 
 --- The body decoded from JSON; raises kind "invalid" when it is none.
-function Answer:json()
+function Response:json()
   local value, e = errors.try(json.decode, self.body)
   if e then
     errors.raise { kind = "invalid", cause = e, body = self.body,
-      message = ("the answer is no JSON (%s): %s"):format(e.message, text.excerpt(self.body, 80)) }
+      message = ("the response is not JSON (%s): %s"):format(e.message, text.excerpt(self.body, 80)) }
   end
   return value
 end
@@ -178,13 +178,13 @@ local function kind_of(status)
 end
 
 -- The url's path may hold a secret (a webhook's), so the sentence names the host.
-local function refuse(method, call, answer)
-  local words = text.excerpt(answer.body, 200)
+local function refuse(method, call, response)
+  local words = text.excerpt(response.body, 200)
   if words:find("^<") then words = "" end
-  errors.raise { kind = kind_of(answer.status), status = answer.status, body = answer.body,
-    retryable = answer.status == 429 or answer.status == 503
-      or (answer.status >= 500 and (idempotent[method] or call.repeatable)) or false,
-    message = ("%s to %s was answered %d%s"):format(method, place(call.url), answer.status,
+  errors.raise { kind = kind_of(response.status), status = response.status, body = response.body,
+    retryable = response.status == 429 or response.status == 503
+      or (response.status >= 500 and (idempotent[method] or call.repeatable)) or false,
+    message = ("%s to %s returned %d%s"):format(method, place(call.url), response.status,
       words ~= "" and ": " .. words or "") }
 end
 
@@ -224,19 +224,19 @@ local function send(method, call, token)
   if call.query and next(call.query) then
     url = url .. (url:find("?", 1, true) and "&" or "?") .. encode_form(call.query)
   end
-  local answer, message, kind = task.await(native.request { method = method, url = url,
+  local response, message, kind = task.await(native.request { method = method, url = url,
     body = body_of(call, headers), headers = headers, timeout = seconds(call.timeout, "timeout", "30s"),
     connect_timeout = seconds(call.connect_timeout, "connect_timeout", "3s"), follow = call.follow,
     verify = call.verify, ca_file = call.ca_file, sink = sink_of(call),
     max_body_bytes = call.max_body_bytes, fresh = not call.reuse })
-  if not answer then
+  if not response then
     if kind == "cancelled" then errors.raise { kind = kind, message = message } end
     errors.raise { kind = kind, message = message, retryable = before_sending[kind]
       or (while_sending[kind] and (idempotent[method] or call.repeatable)) or false }
   end
-  answer.headers = collect_headers(answer.headers)
-  if not expected(answer.status, call.expect) then refuse(method, call, answer) end
-  return answer
+  response.headers = collect_headers(response.headers)
+  if not expected(response.status, call.expect) then refuse(method, call, response) end
+  return response
 end
 
 -- The call with each field read once: what is judged is what is sent, whatever a
@@ -254,7 +254,7 @@ local function input_of(method, call)
     body = type(call.body) == "string" and #call.body or call.body }
 end
 
---- Sends a request and returns its answer. In a run a POST or PATCH has an
+--- Sends a request and returns its response. In a run a POST or PATCH has an
 -- Idempotency-Key header, the same after a resume. call:
 --   url, method ("GET")
 --   headers      { Name = value } or { {name, value}, ... }
@@ -264,9 +264,9 @@ end
 --   expect       the status that is fine: 204, "2xx" (the default), a list, or false: any
 --   follow       true: redirects are followed
 --   reuse        true: a connection of an earlier request may be used again. By itself
---                every request resolves the name and connects anew, so that a check
+--                every request resolves the name and connects again, so that a check
 --                after a move of DNS sees where the name leads now
---   save_to      path of a file for the body of an expected 2xx answer. It is written to
+--   save_to      path of a file for the body of an expected 2xx response. It is written to
 --                PATH.part and renamed when complete: a failure leaves the file as it was
 --   ca_file, verify = false, max_body_bytes
 --   repeatable   true: sending it twice does no more than once
@@ -279,12 +279,12 @@ function http.request(call)
   local method = (call.method or "GET"):upper()
   local keeps = call.save_to and not files.is_temporary(call.save_to)
   local read = not keeps and (method == "GET" or method == "HEAD")
-  local answer = effect.perform({ kind = "http", operation = method, read = read, repeatable = call.repeatable,
+  local response = effect.perform({ kind = "http", operation = method, read = read, repeatable = call.repeatable,
     what = call.what or ("%s to %s"):format(method, place(call.url)), input = input_of(method, call) }, function(token)
     return send(method, call, token)
   end)
-  if unknown.is(answer) or getmetatable(answer) then return answer end
-  return setmetatable(answer, Answer)
+  if unknown.is(response) or getmetatable(response) then return response end
+  return setmetatable(response, Response)
 end
 
 local function shorthand(method)

@@ -63,7 +63,7 @@ local function title(call)
 end
 
 -- Hands the complete lines of `pending` to on_line; returns the rest.
-local function tell_lines(pending, stream, on_line, all)
+local function emit_lines(pending, stream, on_line, all)
   local from = 1
   while true do
     local stop = pending:find("\n", from, true)
@@ -87,9 +87,9 @@ local function read_all(proc, stream, call)
       errors.raise { kind = "full", message = ("%s wrote more than %s"):format(title(call), text.size(limit)) }
     end
     table.insert(parts, data)
-    if call.on_line then pending = tell_lines(pending .. data, stream, call.on_line) end
+    if call.on_line then pending = emit_lines(pending .. data, stream, call.on_line) end
   end
-  if call.on_line then tell_lines(pending, stream, call.on_line, true) end
+  if call.on_line then emit_lines(pending, stream, call.on_line, true) end
   return table.concat(parts)
 end
 
@@ -196,7 +196,7 @@ local function input_of(call)
   return input
 end
 
---- Runs a program in a process group of its own and returns { code =, stdout =,
+--- Runs a program in its own process group and returns { code =, stdout =,
 -- stderr =, seconds = } (signal = instead of code when a signal ended it). One that
 -- takes too long, or whose task is cancelled, is asked to end (SIGTERM), and forced to
 -- after 5 s; one whose drlua is killed is asked to end as well.

@@ -52,7 +52,7 @@ for _, name in ipairs(names) do known[name] = true end
 local passing = { resolve = true, connect = true, refused = true, timeout = true, reset = true, closed = true,
   busy = true }
 
--- Raises what a native answered instead of a value.
+-- Raises what a native returned instead of a value.
 local function check(value, message, kind, detail)
   if value ~= nil then return value end
   local fields = {}
@@ -178,7 +178,7 @@ local function raw(self, statement, params, limits)
   return check(task.await(conn:exec(statement, params and params.n > 0 and params or nil, limits)))
 end
 
--- A statement of our own, which the server should answer as soon as any read.
+-- A statement around a read, which must not take longer than a read may.
 local function brief(self, statement)
   return raw(self, statement, nil, { timeout = of(self).limits.timeout })
 end
@@ -231,7 +231,7 @@ local function tidy(self)
 end
 
 -- Runs what changes something: when the connection is lost over it nobody knows
--- whether it was done, so it is not to be tried again unseen.
+-- whether it was done, so it must not be retried automatically.
 local function uncertain(self, fn)
   local values = table.pack(pcall(fn))
   if values[1] then return table.unpack(values, 2, values.n) end
@@ -477,7 +477,7 @@ function Database:status()
   return conn and conn:status() or "closed"
 end
 
---- What the server said beside its answers (NOTICE, WARNING) since last asked.
+--- The server's messages (NOTICE, WARNING) since the last call.
 function Database:notices()
   local conn = of(self).conn
   return conn and conn:notices() or {}

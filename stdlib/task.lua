@@ -140,7 +140,7 @@ function task.await(op, ...)
   return op:result()
 end
 
---- Starts fn(...) as a task of its own and returns it. It inherits the field
+--- Starts fn(...) as a new task and returns it. It inherits the field
 -- `context` of the task that starts it, which is for layers above.
 function task.spawn(fn, ...)
   local t = setmetatable({ waiters = {}, context = current and current.context }, Task)
