@@ -53,6 +53,14 @@ local function wire_of(c)
   return target.wire
 end
 
+-- Keys of a directory bucket's session go without the header that other tokens have.
+local function session_keys(c)
+  c.express = require("aws.express").session(c.client, c.input.Bucket)
+  local set = c.express:get()
+  c.request.headers["x-amz-s3session-token"] = set.session_token
+  return set, { access_key_id = set.access_key_id, secret_access_key = set.secret_access_key }
+end
+
 -- S3 wants the hash of the body as a header; others take it, and where there is no
 -- body it spares them a guess at what was hashed. A body from a file goes unhashed.
 local function sign(c, wire, body)
@@ -62,9 +70,12 @@ local function sign(c, wire, body)
     c.request.headers.Authorization = "Bearer " .. c.client:bearer_token()
     return
   end
-  local credentials = c.client.credentials:get()
-  c.credentials = credentials
-  sign_with.credentials = credentials
+  if target.express then
+    c.credentials, sign_with.credentials = session_keys(c)
+  else
+    c.credentials = c.client.credentials:get()
+    sign_with.credentials = c.credentials
+  end
   c.skew = c.client.clock.skew or 0
   sign_with.time = c.client.clock.now() + c.skew
   sign_with.sign_body_header = sign_with.always_hashed or body == nil or body == ""

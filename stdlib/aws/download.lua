@@ -171,11 +171,13 @@ local function whole_checksum(head, path)
   return nil
 end
 
--- An ETag is an MD5 unless the object is encrypted with KMS or a customer's key; of
+-- An ETag is an MD5 unless the object is encrypted with KMS or a customer's key, or is in
+-- a directory bucket; of
 -- several parts, the MD5 of their MD5s. The first part tells the parts' size.
 local function etag_checksum(job, path)
   local head = job.head
   local tag = head.ETag and head.ETag:gsub('"', "")
+  if job.request.Bucket:find "%-%-x%-s3$" then return nil end
   if not tag or head.SSECustomerAlgorithm or (head.ServerSideEncryption or "AES256") ~= "AES256" then return nil end
   local parts = tag:match("^%x+%-(%d+)$")
   if not parts then

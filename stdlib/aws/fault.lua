@@ -47,6 +47,10 @@ end
 local function renew_credentials(c, problem)
   if c.renewed or not retry.expired(problem) then return false end
   c.renewed = true
+  if c.express then
+    local ok, renewed = pcall(c.express.renew, c.express, c.credentials)
+    return ok and renewed
+  end
   return c.client:renew_credentials(c.credentials)
 end
 

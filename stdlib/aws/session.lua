@@ -80,12 +80,11 @@ local function check_region(name)
 end
 
 -- Parameters of the endpoint rules. An endpoint of the user's own has no names for
--- buckets below it unless they say so. Keys of S3 Express are asked for by none yet.
+-- buckets below it unless they say so.
 local function endpoint_params(loaded, options, url)
   local params = settings.endpoint_params(loaded)
   local style = options.addressing_style or loaded.s3.addressing_style
   params.ForcePathStyle = style == "path" or (url ~= nil and style ~= "virtual")
-  params.DisableS3ExpressSessionAuth = true
   return params
 end
 

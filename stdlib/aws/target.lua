@@ -73,6 +73,7 @@ local function make(client, op, found)
     origin = scheme .. "://" .. authority, path = path, host = host_header(scheme, authority), scheme = scheme,
     is_local = is_local(authority), headers = headers_of(found), auth = auth,
     signing_region = signing_region, signing_name = chosen.signing_name,
+    express = chosen.name == "sigv4-s3express" or nil,
     no_double_encoding = chosen.disable_double_encoding or nil, region = shown or nil,
     lane = lane.of(client.service, shown, client.endpoint_url or ""),
   }
