@@ -1,7 +1,8 @@
 --- The verbs that look ahead: plan and check. Neither changes anything.
 local account = require "cli.account"
+local clock = require "native.clock"
 local duration = require "duration"
-local fs = require "native.fs"
+local freshness = require "run.freshness"
 local iam = require "run.iam"
 local life = require "run.life"
 local lift = require "run.lift"
@@ -13,7 +14,6 @@ local screen = require "cli.screen"
 local start = require "cli.start"
 local store = require "run.store"
 local sys = require "native.sys"
-local value = require "run.value"
 local write = require "cli.write"
 
 local preview = {}
@@ -102,7 +102,13 @@ local function account_line(plan)
     or "Account unknown: STS gave no answer to the credentials at hand."
 end
 
-local function print_plan(loaded, plan, targets)
+-- When the playbook was last checked and rehearsed, as it stands now.
+local function fresh_of(parsed, loaded)
+  local kept = store.look(parsed.state)
+  return freshness.check(kept, loaded.path, loaded.environment_name), freshness.rehearsal(kept, loaded.path)
+end
+
+local function print_plan(loaded, plan, targets, fresh)
   local function out(text) write.out(text, "\n") end
   out(("Plan of %s (%s%s). Nothing was changed."):format(loaded.definition.title, loaded.path,
     loaded.environment_name and ", environment " .. loaded.environment_name or ""))
@@ -126,55 +132,28 @@ local function print_plan(loaded, plan, targets)
     out("Calls that hang on values known only after the run may be missing here; `drlua rehearse` makes them.")
   end
   if #plan.critical > 1 then out("Critical path: " .. table.concat(plan.critical, " → ")) end
+  out(fresh)
 end
 
-local function print_json(view, s, plan, targets)
+local function print_json(view, s, plan, targets, fresh)
   for _, planned in ipairs(plan.steps) do
     s:emit("note", { step = planned.step, path = planned.path, plan = planned })
   end
   s:emit("run_succeeded", { account = #plan.actions > 0 and identity(plan) or nil, result = {
     steps = #plan.steps, expected = plan.expected, critical_path = plan.critical,
     open_ended = plan.open_ended, limits = plan.limits, control_planes = plan.planes,
-    failed_region = plan.failed_region, targets = targets } })
+    failed_region = plan.failed_region, targets = targets, freshness = fresh } })
   return view
 end
 
-local function passed(verdict)
-  for _, e in ipairs(verdict.expectations) do if not e.passed then return false end end
-  return true
-end
-
-local function edited_since(j)
-  for path, text in pairs(j:sources()) do
-    if fs.read(path) ~= text then return path end
-  end
-end
-
--- The verdict of this playbook's last rehearsal, of those that passed: one that failed
--- did not come to its later calls. nil without one. edited: a file that was another then.
-local function rehearsed(parsed, loaded)
-  local kept = store.look(parsed.state)
-  local ids, wanted = kept:ids(), fs.realpath(loaded.path)
-  for i = #ids, 1, -1 do
-    local ok, verdict = pcall(function()
-      local j = kept:open_run(ids[i], { readonly = true })
-      local head, events = j:meta("run"), j:of_kind("rehearsal")
-      local found = head.absolute_path == wanted and events[1] and value.decode(events[#events].data)
-      if found then found.edited = edited_since(j) end
-      j:close()
-      return found
-    end)
-    if ok and verdict and passed(verdict) then return verdict end
-  end
-end
-
 local function print_policy(parsed, loaded, plan)
-  local seen = rehearsed(parsed, loaded)
+  local found = freshness.rehearsal(store.look(parsed.state), loaded.path, true)
+  local seen = found and found.verdict
   write.out(iam.json(iam.policy(iam.together(plan.actions, seen and seen.actions))), "\n")
-  if not plan.partial or seen and not seen.edited then return end
+  if not plan.partial or found and not found.edited then return end
   local from = "this policy comes from the plan alone"
   if seen then
-    from = ("this policy comes from the plan, and from a rehearsal before %s was edited"):format(seen.edited)
+    from = ("this policy comes from the plan, and from a rehearsal before %s was edited"):format(found.edited)
   end
   write.err(("drlua plan: %s; actions of calls that hang on values known only after the run may be missing. "
     .. "`drlua rehearse %s%s` first, until it passes, and they are in it\n"):format(from, loaded.path,
@@ -199,15 +178,40 @@ function preview.plan(parsed)
   if parsed.iam then
     print_policy(parsed, loaded, plan)
   elseif view.json then
-    print_json(view, s, plan, targets)
+    print_json(view, s, plan, targets, freshness.data(fresh_of(parsed, loaded)))
   else
-    print_plan(loaded, plan, targets)
+    local check, rehearsal = fresh_of(parsed, loaded)
+    print_plan(loaded, plan, targets, freshness.line(check, rehearsal, clock.now()))
   end
   return 0
 end
 
 local function mark(check)
   return check.outcome == "passed" and "ok  " or check.outcome == "skipped" and "skip" or "FAIL"
+end
+
+-- Keeps what a check found. A rehearsal's check says nothing of the real world.
+local function keep_result(parsed, loaded, s, ready, checks)
+  if sys.getenv("DRLUA_REHEARSAL") then return end
+  local failed = {}
+  for _, check in ipairs(checks) do
+    if check.outcome == "failed" then table.insert(failed, check.name) end
+  end
+  local kept, e = pcall(function()
+    freshness.keep_check(store.open(parsed.state), loaded,
+      { at = clock.now(), ready = ready, failed = failed, by = s.user, host = s.host })
+  end)
+  if not kept then write.err("drlua check: its result could not be kept: ", tostring(e), "\n") end
+end
+
+-- Prints what the checks found. fresh: how things stood before.
+local function print_checks(loaded, checks, ready, why, fresh)
+  for _, check in ipairs(checks) do
+    write.out(("%s  %s%s\n"):format(mark(check), check.name, check.detail and ": " .. check.detail or ""))
+  end
+  if why then write.out("FAIL  ", why, "\n") end
+  write.out(("%s: %s\n"):format(loaded.definition.title, ready and "ready" or "not ready"))
+  write.out("Before this: ", fresh:gsub("^%u", string.lower), "\n")
 end
 
 --- drlua check PLAYBOOK.lua
@@ -220,14 +224,14 @@ function preview.check(parsed)
   s.id = "check"
   local ready, checks, e = s:ask()
   local why = e and s.secrets:mask(life.sentence(e)) or nil
+  local before, rehearsal = fresh_of(parsed, loaded)
+  checks = s.secrets:mask(checks)
+  keep_result(parsed, loaded, s, ready, checks)
   if view.json then
-    s:emit(ready and "run_succeeded" or "run_failed", { result = { ready = ready, checks = checks }, error = why })
+    s:emit(ready and "run_succeeded" or "run_failed", { result = { ready = ready, checks = checks,
+      before = freshness.data(before, rehearsal) }, error = why })
   else
-    for _, check in ipairs(s.secrets:mask(checks)) do
-      write.out(("%s  %s%s\n"):format(mark(check), check.name, check.detail and ": " .. check.detail or ""))
-    end
-    if why then write.out("FAIL  ", why, "\n") end
-    write.out(("%s: %s\n"):format(loaded.definition.title, ready and "ready" or "not ready"))
+    print_checks(loaded, checks, ready, why, freshness.line(before, rehearsal, clock.now()))
   end
   if parsed.trace and e and e.traceback then write.err(e.traceback, "\n") end
   return ready and 0 or 3

@@ -4,6 +4,7 @@ local clock = require "native.clock"
 local duration = require "duration"
 local ending = require "run.ending"
 local errors = require "errors"
+local freshness = require "run.freshness"
 local fs = require "native.fs"
 local identity = require "run.identity"
 local life = require "run.life"
@@ -57,9 +58,35 @@ local function one(kept, id)
     j:close()
     return { run = id, status = status, title = head.title, playbook = head.path, environment = head.environment,
       started = at(head.started), ended = ended and at(ended.time), user = head.user, host = head.host,
-      seconds = ended and ended.time - head.started, rehearsal = head.rehearsal and true or nil }
+      seconds = ended and ended.time - head.started, rehearsal = head.rehearsal and true or nil,
+      path = head.absolute_path }
   end)
   return ok and row or { run = id, status = "unreadable", title = tostring(row), started = "" }
+end
+
+-- A line on each playbook among the runs: when it was last checked and rehearsed.
+local function print_freshness(kept, playbooks)
+  local rehearsals = freshness.rehearsals(kept)
+  table.sort(playbooks, function(a, b) return a.name < b.name end)
+  for _, one_of in ipairs(playbooks) do
+    write.out(("%s: %s\n"):format(one_of.name, freshness.line(freshness.check(kept, one_of.path, one_of.environment),
+      rehearsals[one_of.path], clock.now())))
+  end
+end
+
+-- The playbooks of runs, each with its environment, once.
+local function playbooks_of(rows)
+  local list, seen = {}, {}
+  for _, row in ipairs(rows) do
+    local path = row.path
+    row.path = nil
+    local name = path and row.playbook .. (row.environment and " (" .. row.environment .. ")" or "")
+    if name and not row.rehearsal and not seen[name .. path] then
+      table.insert(list, { name = name, path = path, environment = row.environment })
+      seen[name .. path] = true
+    end
+  end
+  return list
 end
 
 --- drlua runs
@@ -67,6 +94,7 @@ function show.runs(parsed)
   local kept, rows = store.look(parsed.state), {}
   for _, id in ipairs(kept:ids()) do table.insert(rows, one(kept, id)) end
   table.sort(rows, function(a, b) return a.started > b.started or (a.started == b.started and a.run > b.run) end)
+  local playbooks = playbooks_of(rows)
   if parsed.output == "json" then
     for _, row in ipairs(rows) do json(row) end
     return 0
@@ -77,6 +105,7 @@ function show.runs(parsed)
       row.seconds and duration.format(row.seconds) or "", row.title,
       (row.environment and " (" .. row.environment .. ")" or "") .. (row.rehearsal and " · rehearsal" or "")))
   end
+  print_freshness(kept, playbooks)
   return 0
 end
 

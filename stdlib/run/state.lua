@@ -73,6 +73,18 @@ function state.look(option)
   return setmetatable({ path = state.path(option) }, state)
 end
 
+local function record_path(self, name) return ("%s/records/%s.json"):format(self.path, name) end
+
+--- Keeps a small text under a name, beside the runs. Raises when it cannot be written.
+function state:put(name, text)
+  make(self.path .. "/records")
+  local ok, message = fs.write(record_path(self, name), text, { mode = 384, atomic = true })
+  if not ok then errors.raise { kind = "state", message = message } end
+end
+
+--- The text kept under a name, or nil.
+function state:get(name) return (fs.read(record_path(self, name))) end
+
 function state:runs() return self.path .. "/runs" end
 function state:locks() return self.path .. "/locks" end
 
