@@ -23,7 +23,8 @@ local unknown = require "unknown"
 local http = {}
 
 local options = { "method", "url", "headers", "query", "json", "form", "body", "timeout", "connect_timeout", "expect",
-  "follow", "reuse", "verify", "ca_file", "save_to", "max_body_bytes", "what", "repeatable" }
+  "follow", "reuse", "verify", "ca_file", "save_to", "max_body_bytes", "what", "repeatable",
+  "message" }
 local known = {}
 for _, name in ipairs(options) do known[name] = true end
 
@@ -270,6 +271,8 @@ end
 --                PATH.part and renamed when complete: a failure leaves the file as it was
 --   ca_file, verify = false, max_body_bytes
 --   repeatable   true: sending it twice does no more than once
+--   message      true: it only tells people something; sent at least once, and no rollback
+--                has to take it back
 --   what         text for a person
 function http.request(call)
   if type(call) ~= "table" then errors.misuse(2, "http.request: a table expected, got %s", type(call)) end
@@ -279,7 +282,8 @@ function http.request(call)
   local method = (call.method or "GET"):upper()
   local keeps = call.save_to and not files.is_temporary(call.save_to)
   local read = not keeps and (method == "GET" or method == "HEAD")
-  local response = effect.perform({ kind = "http", operation = method, read = read, repeatable = call.repeatable,
+  local response = effect.perform({ kind = "http", operation = method, read = read, message = call.message,
+    repeatable = call.repeatable or call.message,
     what = call.what or ("%s to %s"):format(method, place(call.url)), input = input_of(method, call) }, function(token)
     return send(method, call, token)
   end)

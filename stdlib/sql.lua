@@ -241,11 +241,20 @@ local function uncertain(self, fn)
   error(e, 0)
 end
 
+-- An error before COMMIT was sent: the server takes the transaction back, whatever
+-- became of the connection.
+local function nothing_done(raised)
+  local e = errors.from(raised)
+  if e.kind ~= "cancelled" and e.kind ~= "control" then e.doubtful = false end
+  return e
+end
+
 -- Runs fn in a transaction; on an error it is rolled back and the error raised.
 local function within(self, begin, fn, ...)
   claim(self)
   tidy(self)
-  brief(self, begin)
+  local begun, why = pcall(brief, self, begin)
+  if not begun then error(begin == READ_ONLY and why or nothing_done(why), 0) end
   local own = of(self)
   own.depth = own.depth + 1
   local values = table.pack(pcall(fn, ...))
@@ -265,7 +274,7 @@ local function within(self, begin, fn, ...)
     local rolled_back, e = pcall(brief, self, "ROLLBACK")
     if not rolled_back and errors.from(e).kind == "cancelled" then self:close() end
   end
-  error(values[2], 0)
+  error(begin == READ_ONLY and values[2] or nothing_done(values[2]), 0)
 end
 
 local function rows_of(result)

@@ -14,7 +14,8 @@ end
 --- The fields of an effect that outputs and the journal show.
 function perform.describe(e)
   return { kind = e.kind, name = perform.name(e), service = e.service, operation = e.operation,
-    region = e.region, account = e.account, what = e.what, mutating = not e.read }
+    region = e.region, account = e.account, what = e.what, mutating = not e.read,
+    message = e.message }
 end
 
 local function emit_call(s, here, e, fields)

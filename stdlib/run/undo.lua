@@ -136,8 +136,10 @@ local function left_by_hand(s, undone)
   for path, record in pairs(s.history.steps) do
     if not is_undo(path) and record.undo ~= false and not is_covered(s, path, undone) then
       for _, call in ipairs(standing(record)) do
-        table.insert(left, { step = path, call = call.intent.what or call.intent.name, seq = call.seq,
-          name = call.intent.name, region = call.intent.region, why = reason(s, record), doubt = (not call.result or call.result.doubtful) and true or nil })
+        table.insert(left, { step = path, call = call.intent.what or call.intent.name,
+          seq = call.seq,
+          name = call.intent.name, region = call.intent.region, why = reason(s, record),
+          doubt = (not call.result or call.result.doubtful) and true or nil })
       end
     end
   end

@@ -20,10 +20,10 @@ end
 
 local senders = {}
 
--- A message in doubt is sent again: better told twice than never. What a webhook is
--- posted has an Idempotency-Key, and PagerDuty a dedup_key.
+-- A message is sent at least once. What a webhook is posted has an Idempotency-Key, and
+-- PagerDuty a dedup_key.
 local function post(url, json)
-  http.post(url, { json = json, timeout = "10s", repeatable = true })
+  http.post(url, { json = json, timeout = "10s", message = true })
 end
 
 function senders.slack(channel, message)

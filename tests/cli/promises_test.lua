@@ -201,6 +201,8 @@ local rollbacks = {
     undone = { "A" } },
   { "a step that changed nothing", [[dr.step("A", { undo = function() process.run { "touch", "undo_A" } end },
       function() end) dr.fail "x"]], undone = {}, not_undone = "undo_A" },
+  { "a message", step "A" .. [[ dr.step("Tell", function()
+      http.post("http://127.0.0.1:1/", { message = true, timeout = "1s" }) end)]], undone = { "A" } },
   { "a slash in a name", [[dr.step("a/b", { undo = function() process.run { "touch", "undo_ab" } end },
       function() process.run { "true" } end) dr.fail "x"]], undone = { "ab" } },
 }
@@ -220,6 +222,21 @@ for _, case in ipairs(rollbacks) do
     if case.not_undone then t.equal(fs.stat(w.directory .. "/" .. case.not_undone), nil) end
   end)
 end
+
+t.test("a playbook looks after a rollback whether the old state is back", function()
+  local text = playbook(step "A" .. ' dr.fail "x"'):gsub('title = "t",',
+    'title = "t", after_rollback = function() dr.check("As before", function() return files.exists("undo_A") end) end,')
+  local w = program.workspace { ["a.lua"] = text }
+  t.equal(w.run({ "a.lua" }).code, 1)
+  local r = w.run { "rollback", "last" }
+  t.equal(r.code, 0, r.out .. r.err)
+  t.contains(r.err, "As before")
+  w = program.workspace { ["a.lua"] = (text:gsub('exists%("undo_A', 'exists("never')) }
+  t.equal(w.run({ "a.lua" }).code, 1)
+  r = w.run { "rollback", "last" }
+  t.equal(r.code, 1, r.out .. r.err)
+  t.contains(r.out, 'check "As before" failed')
+end)
 
 t.test("a rollback that stopped half-way goes on as a rollback", function()
   local w = program.workspace { ["a.lua"] = playbook [[
