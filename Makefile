@@ -2,7 +2,7 @@
 # make demo       rehearses the region failover in the simulator
 # make test       runs all tests, plain and under the sanitizers
 # make install PREFIX=/usr/local
-# make lint bench conformance fuzz
+# make histories lint bench conformance fuzz
 SHELL = /bin/bash
 PREFIX ?= /usr/local
 BUILD ?= build
@@ -116,6 +116,11 @@ setup-fuzz:
 check: all
 	$(BUILD)/drlua script tests/run.lua $(FILTER)
 
+# Random histories of runs, by the engine and by the model of its rules: make histories
+# N=100000 (about 10 minutes); FROM=1 is the first seed
+histories: all
+	$(BUILD)/drlua script tests/model/run.lua $(or $(N),10000) $(or $(FROM),1)
+
 lint: all
 	luacheck -q .
 	$(BUILD)/drlua script scripts/lint.lua
@@ -155,4 +160,4 @@ clean:
 	rm -rf build
 
 FORCE:
-.PHONY: all demo test setup setup-tests setup-fuzz fuzz check lint bench conformance install deb clean FORCE
+.PHONY: all demo test setup setup-tests setup-fuzz fuzz check histories lint bench conformance install deb clean FORCE

@@ -92,9 +92,13 @@ local function look_at_once(s, step, e, key, intent, failed, seconds)
   end
 end
 
+local settle_around
+
 -- Sends the call, its intent on disk. former: the intent of the same call, to be sent
--- again under its token, or { redo = n } for another one under the same name.
-local function send(s, here, step, e, fn, key, former)
+-- again under its token, or { redo = n } for another one under the same name. unsure: an
+-- earlier sending may have taken effect, whatever becomes of this one.
+local function send(s, here, step, e, fn, key, former, unsure)
+  settle_around(s, step)
   local intent = write_intent(s, step, e, key, former)
   local flight = { step = step, what = title(e), token = intent.token }
   s.inflight[flight] = true
@@ -117,7 +121,7 @@ local function send(s, here, step, e, fn, key, former)
     end
     error(failed, 0)
   end
-  record_result(s, step, key, result, failed, seconds)
+  record_result(s, step, key, result, failed, seconds, failed and unsure or nil)
   if failed then error(failed, 0) end
   return table.unpack(result, 1, result.n)
 end
@@ -133,10 +137,11 @@ local function send_another(s, here, step, e, fn, key, call)
 end
 
 local function settle_doubt(s, here, step, e, fn, key, call)
-  local verdict, values, why = settle.decide(s, step, e, call.intent)
+  settle_around(s, step)
+  local verdict, values, why, unsure = settle.decide(s, step, e, call.intent)
   s:note(("%s was left without a response: %s"):format(call.intent.what or title(e), why), step)
   if verdict == "stands" then return settled(s, step, key, values) end
-  return send(s, here, step, e, fn, key, call.intent)
+  return send(s, here, step, e, fn, key, call.intent, unsure)
 end
 
 -- The step comes to the call with another input than is on record.
@@ -176,20 +181,31 @@ local function done_before(s, here, step, e, fn, key, call)
   return table.unpack(answer, 1, answer.n)
 end
 
--- The playbook dealt with the failure of a call in doubt and goes on: first it is
--- settled. `key`: of the call that comes next, nil at the step's end.
+-- The playbook caught the failure of a call in doubt and continues: first the call is
+-- settled. That it fails again is no news, unless it is still in doubt then.
 local function settle_pending(s, step)
   while step.pending and #step.pending > 0 do
     local one = table.remove(step.pending)
     local call = step.record.calls[one.key]
     if call and not call.result then
-      settle_doubt(s, one.here, step, one.e, one.fn, one.key, call)
+      local ok, e = xpcall(settle_doubt, control.handler, s, one.here, step, one.e, one.fn, one.key,
+        call)
+      if not ok and (control.of(e) or e.kind == "cancelled" or not call.result) then error(e, 0) end
     end
   end
 end
 
---- Settles what the step has left in doubt and the playbook caught.
-calls.settle_pending = settle_pending
+-- The same for the steps around it: what changes in a step changes in those, too.
+function settle_around(s, step)
+  while step do
+    settle_pending(s, step)
+    step = step.here and step.here:innermost_step()
+  end
+end
+
+--- Settles what a step, and those around it, have left in doubt and the playbook caught.
+-- step: or nil. Raises when that cannot be done.
+calls.settle_pending = settle_around
 
 -- Under a rollback's replay nothing is sent: an answered call hands its answer back.
 local function replayed(s, call)
@@ -202,24 +218,23 @@ function calls.run(s, here, step, e, fn)
   local key = here:join(here:unique(perform.name(e)))
   local call = step.record.calls[key]
   if s.rewinding then return replayed(s, call) end
-  if not call then
-    settle_pending(s, step)
-    return send(s, here, step, e, fn, key)
-  end
+  if not call then return send(s, here, step, e, fn, key) end
   if call.intent.fingerprint ~= kept.fingerprint(s, e) then
     return changed(s, here, step, e, fn, key, call)
   end
   if not call.result then return settle_doubt(s, here, step, e, fn, key, call) end
   if call.attempt == step.attempt then return hand_back(s, call.result) end
-  if call.result.error then return send(s, here, step, e, fn, key, call.intent) end
+  if call.result.error then
+    return send(s, here, step, e, fn, key, call.intent, call.result.doubtful)
+  end
   return done_before(s, here, step, e, fn, key, call)
 end
 
 --- Marks what a step has left in doubt as settled: its goal, or its `done` probe, is
 -- reached.
 function calls.reached(s, step)
-  for key, call in pairs(step.record.calls) do
-    if not call.result then settled(s, step, key, {}) end
+  for _, call in ipairs(step.record.order) do
+    if not call.result and step.record.calls[call.key] == call then settled(s, step, call.key, {}) end
   end
 end
 

@@ -48,6 +48,7 @@ local read = {}
 
 local function place(self, step, event, data)
   step.name, step.scope, step.started = data.name, data.scope, event.time
+  if data.undoing then return end -- no step that the playbook comes to
   local order = self.order[data.scope] or {}
   self.order[data.scope] = order
   table.insert(order, event.path)
@@ -63,6 +64,7 @@ function read.step_started(self, event)
   step.first = step.first or event.seq
   step.began = step.began or event.seq
   step.attempts, step.status, step.attempt_started = data.attempt, "started", event.time
+  step.unfinished = nil
   local options = data.options or {}
   step.undo, step.partial, step.optional = options.undo, options.partial, options.optional
   step.newest = event.seq
@@ -83,7 +85,9 @@ read.step_failed = ended "failed"
 local skipped = ended "skipped"
 function read.step_skipped(self, event)
   local step = self:step(event.path)
-  if not step.scope then place(self, step, event, value.decode(event.data)) end
+  local data = value.decode(event.data)
+  if not step.scope then place(self, step, event, data) end
+  step.unfinished = data.unfinished
   skipped(self, event)
 end
 

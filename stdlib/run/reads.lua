@@ -12,7 +12,7 @@ local value = require "run.value"
 
 local reads = {}
 
--- A step may look at much before it changes anything; more than this is not kept.
+-- An attempt may look at much; what it reads beyond this is made again when it is needed.
 local KEPT_BYTES = 4 << 20
 
 local function count(step, e)
@@ -43,7 +43,8 @@ local function passing(failed)
   return failed and (control.of(failed) or failed.kind == "cancelled")
 end
 
--- One read as it is kept: a copy, since the playbook may change what it was handed.
+-- One read as it is kept: a copy, since the playbook may change what it was handed; and its
+-- size. What cannot be kept (a handle) is only noted.
 local function entry(key, result, failed)
   local one = { key = key }
   if failed then
@@ -52,8 +53,11 @@ local function entry(key, result, failed)
   else
     one.values = kept.copy(value.pack(table.unpack(result, 1, result.n)))
   end
-  local plain = (one.error or one.values) and pcall(value.encode, one)
-  return plain and one or { key = key, handle = true }
+  if one.error or one.values then
+    local plain, text = pcall(value.encode, one)
+    if plain then return one, #text end
+  end
+  return { key = key, handle = true }, 0
 end
 
 -- In a step: kept in memory until the step changes something, or a step begins in it.
@@ -77,32 +81,34 @@ end
 --- Keeps one read of a step as long as its record may need it.
 function reads.keep(s, step, key, e, result, failed)
   if step.options.risk == "read" and not step.record.children then return end
-  if step.record.changed and not step.record.children then return end
-  local one = entry(key, result, failed)
+  local one, size = entry(key, result, failed)
   one.input = kept.fingerprint(s, e)
   if step.record.children then return s:record("reads", step.path, { reads = { one } }) end
-  step.early = step.early or {}
-  table.insert(step.early, one)
+  step.kept_bytes = (step.kept_bytes or 0) + size
+  if step.kept_bytes > KEPT_BYTES then one = { key = key, handle = true } end
+  local list = step.record.changed and "late" or "early"
+  step[list] = step[list] or {}
+  table.insert(step[list], one)
 end
 
---- What a step has read so far and not put on record: for its first intent. Empties it.
+--- A new attempt begins: nothing is read yet.
+function reads.begin(step) step.early, step.late, step.kept_bytes = nil, nil, nil end
+
+--- What a step read before its first change and is not on record yet: for that change's
+-- intent, or nil. Empties it.
 function reads.take(step)
   local early = step.early
   step.early = nil
-  if not early then return nil end
-  local size, list = 0, {}
-  for _, one in ipairs(early) do
-    size = size + #value.encode(one)
-    if size > KEPT_BYTES then break end
-    table.insert(list, one)
-  end
-  return list
+  return early
 end
 
---- A step begins inside of another: what that has read so far goes on record.
+--- A step begins inside of another: what that has read so far goes on record, since a
+-- replay comes to the step inside by way of it.
 function reads.flush(s, step)
-  local early = reads.take(step)
-  if early then s:record("reads", step.path, { reads = early }) end
+  local list = reads.take(step) or {}
+  table.move(step.late or {}, 1, #(step.late or {}), #list + 1, list)
+  step.late = nil
+  if #list > 0 then s:record("reads", step.path, { reads = list }) end
 end
 
 --- What a read outside of steps answered when the run first made it, or nil; and its key.
@@ -124,7 +130,7 @@ local function outside(s, here, e, fn)
   if s.rewinding and not (seen and seen.handle) then come_to_end() end
   local result, failed = make(s, here, nil, e, fn)
   if passing(failed) then error(failed, 0) end
-  if not s.rewinding then s:record("seen", here.path, entry(key, result, failed)) end
+  if not s.rewinding then s:record("seen", here.path, (entry(key, result, failed))) end
   if failed then error(failed, 0) end
   return table.unpack(result, 1, result.n)
 end

@@ -363,7 +363,8 @@ local function ask_operator(s, step, e, intent)
   return "again", nil, "the operator says that it took no effect; sent again"
 end
 
---- Decides about a call in doubt: "stands", its answer and why; or "again" and why.
+--- Decides about a call in doubt: "stands", its answer and why; or "again", nil, why, and
+-- true where it may have taken effect all the same.
 -- Raises a pause when only the operator can know and nobody is there to ask.
 function settle.decide(s, step, e, intent)
   local verdict, answer, failed = settle.look(s, e, intent)
@@ -371,8 +372,8 @@ function settle.decide(s, step, e, intent)
   if verdict == "absent" then
     return "again", nil, "a look shows that it took no effect; sent again"
   end
-  if e.token_member then return "again", nil, "sent again under the same idempotency token" end
-  if settle.is_repeatable(step, e) then return "again", nil, "sent again, which is safe" end
+  if e.token_member then return "again", nil, "sent again under the same idempotency token", true end
+  if settle.is_repeatable(step, e) then return "again", nil, "sent again, which is safe", true end
   if step.ask_goal then
     if step.ask_goal() then return "stands", {}, "the step's goal is reached" end
     return "again", nil, "the step's goal is not reached; sent again"

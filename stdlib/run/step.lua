@@ -111,12 +111,14 @@ local function by_operator(s, st)
   return skips[st.path] or (skips[st.name] and st.here.kind ~= "step" and skips[st.name])
 end
 
--- Ends the step as skipped; returns the values it hands back.
-local function skip(s, st, reason, ...)
+-- Ends the step as skipped; returns the values it hands back. unfinished: it had begun and
+-- did not come to its end.
+local function skip(s, st, reason, unfinished, ...)
   local values = value.pack(...)
   value.encode(values, ("the result of step \"%s\""):format(st.name))
   s:record("step_skipped", st.path, { name = st.name, scope = st.here.path, attempt = st.attempt or 0,
-    reason = reason, values = values, seconds = st.began and s:now() - st.began or 0 })
+    reason = reason, values = values, seconds = st.began and s:now() - st.began or 0,
+    undoing = s.undoing or nil, unfinished = unfinished or nil })
   s:emit("step_skipped", { step = st.name, path = st.path, reason = reason, result = (...) })
   return ...
 end
@@ -217,7 +219,8 @@ local function attempt(s, st)
   local sc = scope.new(s, "step", st.path, st.here)
   sc.step = st
   s.history.visited[st.path] = 0
-  st.attempt_began, st.pending, st.early = s:now(), nil, nil
+  st.attempt_began, st.pending = s:now(), nil
+  reads.begin(st)
   local function guarded()
     return with_timeout(st, function()
       local result = table.pack(st.fn())
@@ -237,7 +240,7 @@ local function open(s, st)
   local around = st.here:innermost_step()
   if around and around.record then reads.flush(s, around) end
   s:record(continued and "step_continued" or "step_started", st.path, { name = st.name, scope = st.here.path,
-    attempt = st.attempt, options = shown(st.options) })
+    attempt = st.attempt, options = shown(st.options), undoing = s.undoing or nil })
   st.record = s.history:step(st.path)
   st.ask_goal = goal_asker(s, st)
   s.open[st.path] = st
@@ -306,7 +309,7 @@ local function live(s, st)
   local probe = table.pack(probe_done(s, st))
   if probe[1] then
     calls.reached(s, st)
-    return skip(s, st, "it is done already", table.unpack(probe, 2, probe.n))
+    return skip(s, st, "it is done already", false, table.unpack(probe, 2, probe.n))
   end
   if st.options.approve then approval.ask(s, st, st.options.approve) end
   local watcher = watch_budget(s, st)
@@ -335,7 +338,7 @@ local function execute(s, st)
     if s.history.steps[st.path].status ~= "failed" then fail(s, st, e) end
     local choice, reason = after_failure(s, st, e)
     if choice == "pass" then return nil, e end
-    if choice == "skip" then return skip(s, st, reason) end
+    if choice == "skip" then return skip(s, st, reason, true) end
     if choice ~= "retry" then error(place(st, e), 0) end
   end
 end
@@ -390,7 +393,7 @@ end
 local function replayed(s, st, past)
   if not past or not past.name then come_to_end() end
   local back = table.pack(ended(s, past))
-  s:met(st, past, past.status ~= "failed" and back[1], table.unpack(back, 2, back.n))
+  s:met(st, past, past.status ~= "failed" and not past.unfinished and back[1], table.unpack(back, 2, back.n))
   if past.children or not back[1] and st.options.partial then replay_body(s, st, past) end
   if back[1] then return table.unpack(back, 2, back.n) end
   if past.status == "failed" then error(errors.from(history.results(past).error), 0) end
@@ -409,9 +412,10 @@ function step.run(s, here, name, options, fn, path)
     local back = table.pack(ended(s, past))
     if back[1] then return table.unpack(back, 2, back.n) end
   end
+  calls.settle_pending(s, here:innermost_step())
   s:before_step(st)
   local wish = by_operator(s, st)
-  if wish then return skip(s, st, wish.reason) end
+  if wish then return skip(s, st, wish.reason, past ~= nil) end
   if not condition(s, st) then return skip(s, st, "its condition does not hold") end
   return execute(s, st)
 end

@@ -1,0 +1,162 @@
+--- Runs inside the process of a test: real sessions with real journals in a directory of
+-- their own, begun, killed at a write of the journal, resumed and rolled back.
+--
+--     local run = live.new(directory, { run = function() dr.step(...) end })
+--     local first = run:begin { kill = { moment = "before", write = 3 } }
+--     local second = run:resume { settle = { "Pay=done" } }
+--
+-- A kill is an error at that write, after which the session writes nothing and sends
+-- nothing; its locks and its journal are freed, as the kernel does it for a dead process.
+local control = require "run.control"
+local errors = require "errors"
+local gate = require "run.gate"
+local history = require "run.history"
+local life = require "run.life"
+local playbook = require "run.playbook"
+local state = require "run.state"
+local undo = require "run.undo"
+
+local live = {}
+live.__index = live
+
+--- Makes a run that has not begun. directory: for its state; fields: of the playbook.
+function live.new(directory, fields)
+  gate.install()
+  local made = { title = "Test" }
+  for k, v in pairs(fields) do made[k] = v end
+  local loaded = { definition = playbook.define(made), path = directory .. "/test.lua",
+    sources = {} }
+  return setmetatable({ state = state.open(directory), loaded = loaded, events = {} }, live)
+end
+
+-- Dies at a write: it is not made ("before"), or it is the last one ("after").
+local function arm(self, s, options)
+  local kill, on_write, written = options.kill, options.on_write, 0
+  if options.on_session then options.on_session(s) end
+  local function die()
+    s.killed = true
+    control.raise("journal", "killed")
+  end
+  local add = s.journal.add
+  function s.journal.add(j, kind, path, ...)
+    if s.killed then die() end
+    written = written + 1
+    if kill and kill.moment == "before" and kill.write == written then die() end
+    local result = table.pack(add(j, kind, path, ...))
+    if on_write then on_write(kind, path, ...) end
+    if kill and kill.moment == "after" and kill.write == written then die() end
+    return table.unpack(result, 1, result.n)
+  end
+  self.session = s
+end
+
+local function session_options(self, options)
+  return { operator = options.operator, assume_yes = options.assume_yes,
+    accept_changes = options.accept_changes, out = function(e) table.insert(self.events, e) end }
+end
+
+-- What a dead process leaves: its journal as it is, and no lock.
+local function abandon(s)
+  for _, held in ipairs(s.locks.locks) do held.handle:close() end
+  s.journal:close()
+  return { outcome = "killed" }
+end
+
+local function drive(s, body)
+  local ok, e = s:execute(body)
+  local result
+  if not s.killed then result = life.conclude(s, ok, e) end
+  if s.killed then return abandon(s) end
+  result.error, result.message = e, result.message or (e and tostring(e))
+  return result
+end
+
+--- Begins it. options: kill = { moment = "before" | "after", write = n } (counted from the
+-- session's first write on), operator, assume_yes, accept_changes, on_write(kind, path,
+-- data), on_session(s) (before it does anything). Returns what life.conclude does, or { outcome = "killed" }.
+function live:begin(options)
+  options = options or {}
+  local s = life.begin(self.state, self.loaded, {}, session_options(self, options))
+  self.id = s.id
+  arm(self, s, options)
+  return drive(s, self.loaded.definition.run)
+end
+
+-- What `drlua resume --from` and `--skip` write down.
+local function wishes(s, options)
+  if options.skip then
+    s:record("operator", options.skip, { skip = true,
+      reason = "skipped by the operator: " .. options.because })
+  end
+  local paths = options.from and s.history:from(options.from)
+  if not paths then return end
+  local first = s.history.steps[paths[1]]
+  for i, path in ipairs(paths) do
+    s:record("operator", path, { again = true, since = i == 1 and first.began or nil })
+  end
+  local around = paths[1]:match("^(.*)/[^/]*$")
+  while around do
+    local step = s.history.steps[around]
+    if step and step.name then s:record("operator", around, { retry = true }) end
+    around = around:match("^(.*)/[^/]*$")
+  end
+end
+
+local function reopen(self, options, more)
+  local o = session_options(self, options)
+  o.settle = options.settle
+  for k, v in pairs(more or {}) do o[k] = v end
+  local s = life.reopen(self.state, self.id, self.loaded, {}, o)
+  arm(self, s, options)
+  return s
+end
+
+--- Resumes it; a run in rollback goes on with that. options: as of begin, and settle (a
+-- list of "CALL=done" or "CALL=again"), from, skip.
+function live:resume(options)
+  options = options or {}
+  if self:status() == "rolling back" then return self:rollback(options) end
+  local s = reopen(self, options)
+  local ok, e = pcall(wishes, s, options)
+  if s.killed then return abandon(s) end
+  if not ok then
+    s.locks:release()
+    s.journal:close()
+    error(e, 0)
+  end
+  return drive(s, self.loaded.definition.run)
+end
+
+--- Rolls it back.
+function live:rollback(options)
+  options = options or {}
+  local s = reopen(self, options, { rolling_back = true })
+  local definition = self.loaded.definition
+  return drive(s, function(p) return undo.run(s, definition, p) end)
+end
+
+-- Opens the journal, calls fn with it, closes it.
+local function look(self, fn)
+  local j = self.state:open_run(self.id, { readonly = true })
+  local ok, result = pcall(fn, j)
+  j:close()
+  if not ok then error(errors.from(result), 0) end
+  return result
+end
+
+--- The status on record: "succeeded", "failed", "paused", "running" after a kill, ...
+function live:status()
+  return look(self, function(j) return j:meta("status") end)
+end
+
+--- The history read from its journal.
+function live:history()
+  return look(self, history.read)
+end
+
+--- The entries of its journal: { kind, path, data (text), ... }.
+function live:entries()
+  return look(self, function(j) return j:events() end)
+end
+
+return live
