@@ -24,9 +24,8 @@ function unknown.new(origin, text)
   return value
 end
 
---- Installs fn(left), called whenever something is done with an unknown value; none for
--- nil. left: true when what comes of it is a plain value (a comparison's, a length), in
--- which the unknown cannot be seen any more. Returns the former one.
+--- Installs fn(), called whenever something is done with an unknown value; none for nil.
+-- Returns the former one.
 function unknown.watch(fn)
   local former = touched
   touched = fn
@@ -34,8 +33,8 @@ function unknown.watch(fn)
 end
 
 --- Says that something was done with an unknown value: for functions that take one.
-function unknown.touch(left)
-  if touched then touched(left or false) end
+function unknown.touch()
+  if touched then touched() end
 end
 
 local touch = unknown.touch
@@ -66,9 +65,8 @@ function meta.__concat(a, b)
 end
 
 function meta.__index(value, key)
-  local ends = math.type(key) == "integer" and key ~= 1
-  touch(ends)
-  if ends then return nil end
+  touch()
+  if math.type(key) == "integer" and key ~= 1 then return nil end
   return unknown.new(origins[value])
 end
 
@@ -78,7 +76,7 @@ function meta.__call(value)
 end
 
 local function no()
-  touch(true)
+  touch()
   return false
 end
 
@@ -87,13 +85,13 @@ meta.__eq, meta.__lt, meta.__le = no, no, no
 function meta.__newindex() end
 
 function meta.__len()
-  touch(true)
+  touch()
   return 1
 end
 
 --- The iteration over an unknown list, as `next` does it: one pair.
 function unknown.next(value, key)
-  touch(true)
+  touch()
   if key == nil then return 1, unknown.new(origins[value]) end
 end
 

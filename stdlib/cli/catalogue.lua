@@ -61,10 +61,13 @@ local VERBS = {
     .. "policy that the run needs.\n",
   check = "drlua check PLAYBOOK.lua [...]\n\nRuns the playbook's `ready`, reading only. Exit 0: ready; 3: not ready.\n",
   rehearse = "drlua rehearse PLAYBOOK.lua [--fault KIND:FIELD=VALUE,...] [--policy FILE] [--seed N] [--speed N]\n"
+    .. "       [--durations slow|typical|fast|FILE]\n"
     .. "drlua rehearse PLAYBOOK.lua --sweep [--only writes|calls] [--limit N] [--jobs N]\n"
-    .. "       [--rollback] [--pairs N] [--point N]\n\nRuns the playbook in the "
-    .. "embedded simulator as its rehearsal file says, then checks the file's expectations.\n--policy: the simulator "
-    .. "lets through only what this IAM policy allows (`drlua plan --iam` prints one).\n--sweep runs it again and "
+    .. "       [--rollback] [--pairs N] [--point N]\n\nRuns the playbook in the embedded simulator "
+    .. "as its rehearsal file says, then checks the file's expectations.\n"
+    .. "--durations: how long AWS takes (default: typical)\n--policy: the simulator "
+    .. "lets through only what this IAM policy allows (`drlua plan --iam` prints one).\n"
+    .. "--sweep runs it again and "
     .. "again, breaking one call or killing drlua at one journal write each time, and compares the ends.\n",
   resume = "drlua resume RUN [--accept-changes] [--from STEP] [--skip STEP --because TEXT] [--settle done|again]"
     .. " [--takeover] [--yes]\n\nGoes on with a run. RUN is its id, a part of it, or `last` (the newest that is no "
@@ -82,7 +85,8 @@ local VERBS = {
   report = "drlua report RUN\n\nPrints the run's report (Markdown).\n",
   list = "drlua list\n\nLists the playbooks of ./playbooks and of the installation.\n",
   new = "drlua new NAME\n\nWrites playbooks/NAME.lua, a playbook to start from, and its rehearsal.\n",
-  sim = "drlua sim [--listen HOST:PORT] [--open-to-network] [--world FILE] [--speed N] [--seed N]\n\n"
+  sim = "drlua sim [--listen HOST:PORT] [--open-to-network] [--world FILE] [--speed N] [--seed N]\n"
+    .. "          [--durations slow|typical|fast|FILE]\n\n"
     .. "Serves the simulator to any AWS client (AWS_ENDPOINT_URL). Changes under /_sim/ need the "
     .. "token that it prints, or that DRLUA_SIM_TOKEN names.\n",
   doc = "drlua doc [SERVICE[.OPERATION]]\n\nShows AWS's own documentation: the services, one with its "

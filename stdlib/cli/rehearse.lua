@@ -5,11 +5,13 @@ local errors = require "errors"
 local fs = require "native.fs"
 local library = require "cli.library"
 local options = require "cli.options"
+local durations = require "sim.durations"
 local signal = require "native.signal"
 local stage = require "cli.stage"
 local store = require "run.store"
 local task = require "task"
 local value = require "run.value"
+local world = require "sim.world"
 local write = require "cli.write"
 
 local rehearse = {}
@@ -56,6 +58,18 @@ local function read_policy(path)
   return { policy }
 end
 
+--- What --durations names: a choice by name, or what the file says; nil: nothing.
+function rehearse.read_durations(text)
+  if not text or durations.is_choice(text) then return text end
+  if not fs.stat(text) then
+    options.usage("--durations is slow, typical, fast, or a file of durations; there is no file %s", text)
+  end
+  local given = world.read(text)
+  local ok, e = pcall(durations.profile, given)
+  if not ok then options.usage("%s: %s", text, e.message) end
+  return given
+end
+
 --- What the command line asks for: loaded playbook, rehearsal plan, settings.
 function rehearse.prepare(parsed)
   local loaded = library.load(library.find(parsed.words[1]), nil)
@@ -65,7 +79,8 @@ function rehearse.prepare(parsed)
   local seed = positive(parsed, "seed") or math.floor(clock.now() * 1000) % 1000000000
   local kept = store.open(parsed.state)
   return loaded, plan, { speed = positive(parsed, "speed"), seed = seed, faults = faults,
-    policies = read_policy(parsed.policy), state = fs.realpath(kept.path) or kept.path }
+    policies = read_policy(parsed.policy), durations = rehearse.read_durations(parsed.durations),
+    state = fs.realpath(kept.path) or kept.path }
 end
 
 local function say(text, ...)

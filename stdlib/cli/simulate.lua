@@ -1,5 +1,6 @@
 --- drlua sim: the simulator as a server for any AWS client.
 local options = require "cli.options"
+local rehearse = require "cli.rehearse"
 local sim = require "sim"
 local sys = require "native.sys"
 local world = require "sim.world"
@@ -18,7 +19,8 @@ local function token()
   return given ~= "" and given or nil
 end
 
---- drlua sim [--listen HOST:PORT] [--open-to-network] [--world FILE] [--speed N] [--seed N]:
+--- drlua sim [--listen HOST:PORT] [--open-to-network] [--world FILE] [--speed N] [--seed N]
+-- [--durations slow|typical|fast|FILE]:
 -- runs until SIGTERM or SIGINT. DRLUA_SIM_TOKEN: the token for changes under /_sim/.
 function simulate.sim(parsed)
   sim.serve {
@@ -27,6 +29,7 @@ function simulate.sim(parsed)
     speed = number(parsed, "speed"),
     seed = number(parsed, "seed") and math.tointeger(number(parsed, "seed")),
     token = token(),
+    durations = rehearse.read_durations(parsed.durations),
     open_to_network = parsed["open-to-network"],
   }
   return 0

@@ -67,11 +67,12 @@ local function value_of(given, ...)
 end
 
 --- Sets the stage: simulator, world, faults. options: speed, seed, faults (on top),
--- policies (instead of the world's), state (path of the state directory), log.
+-- policies and durations (instead of the world's), state (path of the state directory), log.
 function stage.set(plan, options)
   local self = setmetatable({ plan = plan, seed = options.seed, state = options.state, runs = {} }, stage)
   self.speed = options.speed or plan.speed or 60
-  self.sim = sim.start { speed = self.speed, seed = options.seed, log = options.log }
+  self.sim = sim.start { speed = self.speed, seed = options.seed, log = options.log,
+    durations = options.durations }
   self.url = self.sim.url
   local ok, e = xpcall(function()
     self.sim:load(value_of(plan.world, self))

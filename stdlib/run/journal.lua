@@ -24,8 +24,7 @@ local value = require "run.value"
 local journal = {}
 journal.__index = journal
 
--- Kinds of entries that are no events, and where their newest texts are kept.
-local hidden = { meta = "meta_text", source = "source_text" }
+local hidden = { meta = true, source = true }
 
 -- How often an append may find that somebody else's came first.
 local TRIES = 1000
@@ -35,29 +34,12 @@ local function new(store)
     meta_text = {}, source_text = {} }, journal)
 end
 
--- Takes note of an entry that stands; true for one that is an event.
-local function keep(self, entry)
-  if entry.epoch > self.epochs then self.epochs = entry.epoch end
-  local kept = hidden[entry.kind] and self[hidden[entry.kind]]
-  if not kept then return true end
-  kept[entry.path] = entry.data
-end
-
--- The same of many; returns the events among them.
-local function keep_all(self, rows)
-  local events, n = {}, 0
-  for i = 1, #rows do
-    if keep(self, rows[i]) then
-      n = n + 1
-      events[n] = rows[i]
-    end
-  end
-  return events
-end
-
+-- Takes note of an entry that stands.
 local function advance(self, entry)
   self.newest = { seq = entry.seq, hash = entry.hash }
-  return keep(self, entry)
+  if entry.epoch > self.epochs then self.epochs = entry.epoch end
+  if entry.kind == "meta" then self.meta_text[entry.path] = entry.data end
+  if entry.kind == "source" then self.source_text[entry.path] = entry.data end
 end
 
 local function damaged(self, fault)
@@ -116,8 +98,11 @@ local function trust(self)
     damaged(self, fault)
   end
   self.store:trust()
-  if self.store.format > 1 then self.newest = { seq = #rows, hash = rows[#rows].hash } end
-  self.loaded = keep_all(self, rows)
+  self.loaded = {}
+  for _, row in ipairs(rows) do
+    if self.store.format > 1 then advance(self, row) end
+    if not hidden[row.kind] then table.insert(self.loaded, row) end
+  end
   return self
 end
 
@@ -204,7 +189,8 @@ local function catch_up(self)
   local fault = chain.fault(rows, self.newest)
   if fault then damaged(self, fault) end
   for _, row in ipairs(rows) do
-    if advance(self, row) and self.loaded then table.insert(self.loaded, row) end
+    advance(self, row)
+    if self.loaded and not hidden[row.kind] then table.insert(self.loaded, row) end
   end
   if self.epoch and self.epochs > self.epoch then taken_over(self) end
   return #rows
@@ -371,16 +357,11 @@ end
 --- Makes this process the run's owner: from here on everything it writes is under a new
 -- epoch, and the former owner, should it still live, can write nothing more. owner: who it
 -- is, { pid, start_time, host, ... }; held: a function that returns the name of a lock
--- that this process has lost, or nil. Raises an error of kind "locked" when another owner
--- came and went since the journal was opened: what was read of it is out of date.
+-- that this process has lost, or nil.
 function journal:own(owner, held)
-  local old, known = self.store.format == 1, self.epochs
+  local old = self.store.format == 1
   if old then self.store:before_upgrade() end
   self:together(function()
-    if self.epochs ~= known or old and self.store:upgraded() then
-      errors.raise { kind = "locked", message = "another process worked on the run in the meantime: see how it stands "
-        .. "now with `drlua show`, then resume it" }
-    end
     if old then upgrade(self) end
     self.epoch, self.held = self.epochs + 1, held
     owner.epoch = self.epoch

@@ -1,5 +1,6 @@
 --- What the description of a world may hold: its sections and the fields of their
 -- entries. docs/simulator.md says what each means.
+local durations = require "sim.durations"
 local errors = require "errors"
 local faults = require "sim.faults"
 local fields = require "sim.fields"
@@ -63,7 +64,7 @@ local inner = {
 
 -- Sections whose entries somebody else checks, and those that are no list.
 local others = {
-  title = "text", status_lag = "duration", health = "table", alarms = "items", writers = "items",
+  title = "text", durations = "any", status_lag = "duration", health = "table", alarms = "items", writers = "items",
     faults = "items",
 }
 
@@ -104,6 +105,7 @@ function description.check(given)
     fields.expect("world: " .. name, value, sections[name])
     if entries[name] then check_fields(name, value) end
   end
+  if given.durations then durations.profile(given.durations) end
   for _, one in ipairs(given.faults or {}) do faults.validate(one) end
   for _, one in ipairs(given.writers or {}) do writers.check(one) end
   for name, spec in pairs(given.health or {}) do

@@ -13,6 +13,7 @@ local admin = require "sim.admin"
 local auth = require "sim.auth"
 local calls = require "sim.calls"
 local clock = require "sim.clock"
+local durations = require "sim.durations"
 local errors = require "errors"
 local faults = require "sim.faults"
 local front = require "sim.front"
@@ -47,14 +48,14 @@ end
 
 local options_known = { listen = true, world = true, speed = true, seed = true, data_dir = true,
   log = true,
-  token = true, open_to_network = true }
+  token = true, open_to_network = true, durations = true }
 
 local function check_options(options)
   for name in pairs(options) do
     if not options_known[name] then
       errors.misuse(3,
-        "sim.start has no option \"%s\"; known: data_dir listen log open_to_network seed speed "
-        .. "token world", tostring(name))
+        "sim.start has no option \"%s\"; known: data_dir durations listen log open_to_network "
+        .. "seed speed token world", tostring(name))
     end
   end
   if options.token and not options.token:find("^[%w._~+/=-]+$") or options.token
@@ -86,7 +87,8 @@ end
 -- "HOST:PORT" (port 0: any), world (a table, see docs/simulator.md), speed (virtual
 -- seconds per second; 60), seed, data_dir (where the databases' root is made),
 -- log (function(text); default: to stderr), token (for changes under /_sim/; default: a
--- random one), open_to_network (true: `listen` may name an address that other machines
+-- random one), durations (see sim.durations; default: the world's, else typical),
+-- open_to_network (true: `listen` may name an address that other machines
 -- reach).
 function sim.start(options)
   options = options or {}
@@ -98,6 +100,7 @@ function sim.start(options)
     seed = options.seed or os.time(), write_log = options.log, token = options.token
     or guard.token(),
     open_to_network = options.open_to_network or false,
+    durations = durations.profile(options.durations), durations_given = options.durations ~= nil,
   }, Sim)
   self.random = generator(self.seed)
   self.faults = faults.new(self.random)
@@ -152,6 +155,9 @@ end
 
 --- Opens a service that has not been asked for yet, so that its stores can be made.
 function Sim:open_service(name) return services.find(self, name) end
+
+--- Seconds of AWS's time that a change takes; id and gigabytes as sim.durations has them.
+function Sim:takes(id, gigabytes) return self.durations:seconds(id, gigabytes) end
 
 --- The version of PostgreSQL behind the instances.
 function Sim:postgres_version() return postgres.version(self.host) end

@@ -7,6 +7,7 @@
 local errors = require "errors"
 local context = require "sim.context"
 local crypto = require "native.crypto"
+local durations = require "sim.durations"
 local description = require "sim.description"
 local fields = require "sim.fields"
 local json = require "native.json"
@@ -234,6 +235,9 @@ local function build(sim, given)
   if given.keys then sim.keys:clear() end
   for _, key in ipairs(given.keys or {}) do sim.keys:add(key) end
   sim.policies = given.policies or sim.policies
+  if given.durations and not sim.durations_given then
+    sim.durations = durations.profile(given.durations)
+  end
   sim.status_lag = world.seconds(given.status_lag or sim.status_lag)
   groups(sim, given)
   each(given.instances, function(one) add_instance(sim, one) end)

@@ -95,12 +95,20 @@ function client.until_true(what, fn, seconds)
   return errors.raise { kind = "assertion", message = "waited in vain for " .. what }
 end
 
---- A DB instance's shape once it has the status.
+-- Whether a change of the instance is under way, whatever its status says.
+local function busy(s, id, options)
+  local ok, record = pcall(s.instance, s, id, { region = options and options.region or "us-east-1" })
+  return not ok or record.busy
+end
+
+--- A DB instance's shape once it has the status (default: available, with nothing under
+-- way any more).
 function client.instance(s, id, status, options)
   return client.until_true(("%s to be %s"):format(id, status or "available"), function()
     local output = client.call(s, "rds", "DescribeDBInstances", { DBInstanceIdentifier = id }, options)
     local shape = output and output.DBInstances[1]
-    return shape and shape.DBInstanceStatus == (status or "available") and shape
+    local there = shape and shape.DBInstanceStatus == (status or "available")
+    return there and (status and status ~= "available" or not busy(s, id, options)) and shape
   end)
 end
 

@@ -176,12 +176,16 @@ t.test("a cross-region replica streams, is read-only, and promotes into a primar
   t.raises("read%-only", query, replica, "INSERT INTO t VALUES (2)")
   client.fails(s, "InvalidDBInstanceState", "rds", "PromoteReadReplica", { DBInstanceIdentifier = "shop" })
   local asked = client.ok(s, "rds", "PromoteReadReplica", { DBInstanceIdentifier = "shop-dr" }, west).DBInstance
-  t.equal(asked.DBInstanceStatus, "modifying")
+  t.equal(asked.DBInstanceStatus, "available")
   local promoted = client.instance(s, "shop-dr", "available", west)
   t.equal(promoted.ReadReplicaSourceDBInstanceIdentifier, nil)
-  t.equal(promoted.BackupRetentionPeriod, 0)
+  t.equal(promoted.BackupRetentionPeriod, 1)
   query(promoted, "INSERT INTO t VALUES (2)")
   t.equal(describe(s, "shop").ReadReplicaDBInstanceIdentifiers, {})
+  client.ok(s, "rds", "ModifyDBInstance", { DBInstanceIdentifier = "shop-dr",
+    BackupRetentionPeriod = 0,
+    ApplyImmediately = true }, west)
+  client.instance(s, "shop-dr", nil, west)
   client.fails(s, "InvalidDBInstanceState", "rds", "CreateDBInstanceReadReplica", { DBInstanceIdentifier = "next",
     SourceDBInstanceIdentifier = "shop-dr" }, west)
   client.ok(s, "rds", "ModifyDBInstance", { DBInstanceIdentifier = "shop-dr", BackupRetentionPeriod = 7,
@@ -210,23 +214,34 @@ t.test("with status_lag a promoted replica looks available and unpromoted for a 
   t.equal({ #backups, backups[1].Status, backups[1].BackupRetentionPeriod }, { 1, "active", 1 })
 end)
 
-t.test("a rename has a window in which neither identifier answers, and moves the endpoint", function()
-  local s = started(one())
-  s.clock:set_speed(100)
+t.test("a rename: the new name is available with the old endpoint, then unreachable, then moved",
+  function()
+  local world = one()
+  world.durations = { ["rds.status_lag"] = 100, ["rds.rename"] = 800, ["rds.rename_gap"] = 100 }
+  local s = started(world)
+  s.clock:set_speed(1)
   local before = describe(s, "shop").Endpoint
-  client.ok(s, "rds", "ModifyDBInstance", { DBInstanceIdentifier = "shop", NewDBInstanceIdentifier = "shop-old",
-    ApplyImmediately = true })
-  t.equal(describe(s, "shop").DBInstanceStatus, "renaming")
-  client.until_true("the window", function()
-    return not client.call(s, "rds", "DescribeDBInstances", { DBInstanceIdentifier = "shop" })
-  end)
-  client.fails(s, "DBInstanceNotFound", "rds", "DescribeDBInstances", { DBInstanceIdentifier = "shop-old" })
+  local asked = client.ok(s, "rds", "ModifyDBInstance", { DBInstanceIdentifier = "shop",
+    NewDBInstanceIdentifier = "shop-old", ApplyImmediately = true }).DBInstance
+  t.equal({ asked.DBInstanceIdentifier, asked.DBInstanceStatus }, { "shop", "available" })
+  t.equal(asked.PendingModifiedValues.DBInstanceIdentifier, "shop-old")
+  s.clock:advance(110)
+  local early = client.until_true("the new name", function()
+    return client.call(s, "rds", "DescribeDBInstances", { DBInstanceIdentifier = "shop-old" })
+  end).DBInstances[1]
+  t.equal({ early.DBInstanceStatus, early.Endpoint.Address }, { "available", before.Address })
   client.fails(s, "DBInstanceNotFound", "rds", "DescribeDBInstances", { DBInstanceIdentifier = "shop" })
-  local after = client.instance(s, "shop-old")
-  t.ok(after.Endpoint.Address ~= before.Address, "a new endpoint expected")
-  t.equal(query(after, "SELECT 1").rows[1][1], 1)
   t.ok(not connect({ Endpoint = before }), "the old endpoint must be gone")
-  client.fails(s, "DBInstanceNotFound", "rds", "DescribeDBInstances", { DBInstanceIdentifier = "shop" })
+  client.fails(s, "InvalidDBInstanceState", "rds", "RebootDBInstance", {
+    DBInstanceIdentifier = "shop-old" })
+  s.clock:advance(100)
+  client.instance(s, "shop-old", "renaming")
+  s.clock:advance(500)
+  local rebooting = client.instance(s, "shop-old", "rebooting")
+  t.ok(rebooting.Endpoint.Address ~= before.Address, "a new endpoint expected")
+  t.ok(not connect(rebooting), "no connection before the reboot's end")
+  s.clock:set_speed(1000)
+  t.equal(query(client.instance(s, "shop-old"), "SELECT 1").rows[1][1], 1)
 end)
 
 t.test("two renames cannot take the same name", function()

@@ -3,7 +3,8 @@ local groups = require "sim.services.rds.groups"
 
 local service = {}
 
-for _, part in ipairs { "instances", "replicas", "snapshots", "restores", "groups", "records", "clusters" } do
+for _, part in ipairs { "instances", "modifications", "replicas", "snapshots", "restores", "groups",
+  "records", "clusters" } do
   for name, fn in pairs(require("sim.services.rds." .. part)) do service[name] = fn end
 end
 

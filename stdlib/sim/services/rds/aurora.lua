@@ -15,8 +15,6 @@ local aurora = {}
 local Aurora = {}
 Aurora.__index = Aurora
 
-aurora.seconds = { create = 60, member = 300, failover = 30, snapshot = 120, restore = 600, delete = 60 }
-
 --- A new cluster record. seed: { path, recover, password, replication_password,
 -- user } of what it is restored from, or nil.
 function aurora.new(sim, account, region, shape, seed)

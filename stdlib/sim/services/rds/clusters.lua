@@ -2,12 +2,9 @@
 local aurora = require "sim.services.rds.aurora"
 local clock = require "native.clock"
 local defaults = require "sim.services.rds.defaults"
-local instances = require "sim.services.rds.instance"
 local lookup = require "sim.services.rds.lookup"
 
 local service = {}
-
-local seconds = aurora.seconds
 
 local function find(ctx, id)
   local found = ctx.store.clusters[lookup.name(id)]
@@ -77,7 +74,7 @@ function service.create_db_cluster(ctx, input)
   local cluster = aurora.new(ctx.sim, ctx.account, ctx.region, new_shape(ctx, id, input))
   cluster.password = input.MasterUserPassword
   ctx.store.clusters[id] = cluster
-  transition(ctx, cluster, "create cluster", seconds.create)
+  transition(ctx, cluster, "create cluster", ctx.sim:takes "aurora.create")
   return { DBCluster = cluster:refresh() }
 end
 
@@ -113,7 +110,7 @@ function service.create_member(ctx, input, enter)
   member.aurora = cluster
   table.insert(cluster.members, member)
   cluster:settle()
-  member:transition("create", seconds.member, function()
+  member:transition("create", ctx.sim:takes "aurora.member", function()
     local writer = cluster:writer()
     if writer ~= member and writer.work and not writer.cluster then writer.work:wait() end
     cluster:launch(member)
@@ -133,7 +130,7 @@ function service.modify_db_cluster(ctx, input)
   end
   if input.MasterUserPassword then
     cluster.shape.Status = "resetting-master-credentials"
-    transition(ctx, cluster, "password", instances.seconds.password, function()
+    transition(ctx, cluster, "password", ctx.sim:takes "rds.modify", function()
       cluster.password = input.MasterUserPassword
       local writer = cluster:writer()
       if writer then writer:change_password(input.MasterUserPassword) end
@@ -161,7 +158,7 @@ function service.failover_db_cluster(ctx, input)
     ctx:fail("InvalidDBInstanceState", ("Instance %s is not in available state."):format(target.id))
   end
   cluster.shape.Status = "failing-over"
-  transition(ctx, cluster, "failover", seconds.failover, function()
+  transition(ctx, cluster, "failover", ctx.sim:takes "aurora.failover", function()
     cluster:fail_over(target)
     target:event("Completed failover to DB instance: " .. target.id, { "failover" })
   end)
@@ -185,7 +182,7 @@ function service.delete_db_cluster(ctx, input)
   end
   cluster.shape.Status = "deleting"
   ctx:background("delete cluster " .. cluster.id, function()
-    pause(ctx, seconds.delete)
+    pause(ctx, ctx.sim:takes "rds.delete")
     cluster:destroy()
     ctx.store.clusters[cluster.id] = nil
   end)
@@ -224,7 +221,7 @@ function service.create_db_cluster_snapshot(ctx, input)
   ctx.store.cluster_snapshots[id] = snapshot
   snapshot.work = ctx:background("cluster snapshot " .. id, function()
     writer.cluster:backup(snapshot.path)
-    pause(ctx, seconds.snapshot)
+    pause(ctx, ctx.sim:takes "rds.snapshot")
     shape.Status, shape.PercentProgress = "available", 100
   end)
   return { DBClusterSnapshot = shape }
@@ -257,7 +254,8 @@ local function restore(ctx, id, input, of, seed)
   local cluster = aurora.new(ctx.sim, ctx.account, ctx.region, new_shape(ctx, id, input, of), seed)
   cluster.password = seed.password
   ctx.store.clusters[id] = cluster
-  transition(ctx, cluster, "restore cluster", seconds.restore)
+  transition(ctx, cluster, "restore cluster",
+    ctx.sim:takes "aurora.restore" - ctx.sim:takes "aurora.member")
   return { DBCluster = cluster:refresh() }
 end
 

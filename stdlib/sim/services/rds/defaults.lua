@@ -99,7 +99,6 @@ function defaults.fill(ctx, shape, input)
     or { defaults.security_group(ctx.region, ctx.account) })
   shape.DBParameterGroups = defaults.parameter_group(ctx, shape, input.DBParameterGroupName)
   shape.DbiResourceId = ctx:id("db-", 26)
-  shape.InstanceCreateTime = ctx:now()
   defaults.zones(shape, ctx.region, input.AvailabilityZone)
   return shape
 end
@@ -108,8 +107,9 @@ end
 function defaults.inherit(source)
   local shape = {}
   for _, name in ipairs { "Engine", "EngineVersion", "MasterUsername", "DBName", "AllocatedStorage", "DBInstanceClass",
-    "StorageType", "StorageEncrypted", "KmsKeyId", "LicenseModel", "AutoMinorVersionUpgrade", "CopyTagsToSnapshot",
-    "PreferredBackupWindow", "PreferredMaintenanceWindow", "IAMDatabaseAuthenticationEnabled", "MonitoringInterval" } do
+    "StorageType", "StorageEncrypted", "KmsKeyId", "LicenseModel", "AutoMinorVersionUpgrade",
+    "PreferredBackupWindow",
+    "PreferredMaintenanceWindow" } do
     shape[name] = source[name]
   end
   return shape

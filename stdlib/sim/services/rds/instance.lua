@@ -6,6 +6,7 @@
 -- address: an endpoint goes away with a rename or a region, and can hang, while
 -- the cluster is none the wiser. Replication runs through a relay of its own.
 local crypto = require "native.crypto"
+local durations = require "sim.durations"
 local errors = require "errors"
 local groups = require "sim.services.rds.groups"
 local postgres = require "sim.postgres"
@@ -16,26 +17,22 @@ local instance = {}
 local Instance = {}
 Instance.__index = Instance
 
--- How long AWS takes, in seconds: what the clock's speed divides.
-instance.seconds = {
-  create = 300, replica = 420, restore = 480, point_in_time = 600, snapshot = 120, backup = 60,
-  promote = 120, reboot = 30, failover = 45, rename = 30, rename_window = 30, modify = 30, password = 15,
-  delete = 120, stop = 120, start = 180, copy = 180,
-}
-
--- Seconds that the log of transactions reaches AWS late: LatestRestorableTime
--- stays behind by so much at most.
-local LOG_SHIPPING = 300
-
 local HOSTED_ZONES = {
   ["us-east-1"] = "Z2R2ITUGPM61AM", ["us-east-2"] = "Z2XHWR1WZ565X2", ["us-west-1"] = "Z10WI91S59XXQN",
   ["us-west-2"] = "Z1PVIF0B656C1W", ["eu-west-1"] = "Z29XKXDKYMONMX", ["eu-central-1"] = "Z1RLNUO7B9Q6NB",
   ["eu-west-2"] = "ZTTF0K8PEKV1G", ["ap-southeast-1"] = "Z2G0U3KFCY8NZ5", ["ap-northeast-1"] = "Z24O6O9L7SGTNB",
 }
 
---- A new instance record. shape: the members given so far.
+-- RDS ships the log of transactions about every so many seconds.
+local SHIPPING_SECONDS = 300
+
+--- A new instance record. shape: the members given so far, with the port asked for in
+-- DbInstancePort, where AWS shows 0.
 function instance.new(sim, account, region, shape)
   local self = setmetatable({ sim = sim, account = account, region = region, shape = shape }, Instance)
+  local port = math.tointeger(shape.DbInstancePort)
+  self.port = port and port > 0 and port or postgres.port
+  shape.DbInstancePort = 0
   self:name(shape.DBInstanceIdentifier)
   sim.instances[self] = true
   return self
@@ -64,25 +61,38 @@ function Instance:status(status)
   self.shape.DBInstanceStatus = status
 end
 
---- Announces what a call begins. AWS may go on showing the old status for a while
--- (a world's status_lag): who waits for "available" at once is deceived.
-function Instance:begin(status)
-  if self.sim.status_lag > 0 and not self.sim.loading then
-    self.announced = status
+--- Seconds of AWS's time that a change takes: see sim.durations.
+function Instance:takes(id)
+  return self.sim:takes(id, self.shape.AllocatedStorage)
+end
+
+--- Announces what a call begins. late: AWS goes on showing the old status for a while;
+-- who waits for "available" at once is deceived. (A world's status_lag makes every call
+-- late.)
+function Instance:begin(status, late)
+  local lag = math.max(self.sim.status_lag, late and self:takes "rds.status_lag" or 0)
+  if lag > 0 and not self.sim.loading then
+    self.announced = { status = status, lag = lag }
   else
     self:status(status)
   end
 end
 
-local function announce(self)
-  if not self.announced then return end
-  self:pause(self.sim.status_lag)
-  self:status(self.announced)
+--- Shows what was announced, when its time has come.
+function Instance:announce()
+  local announced = self.announced
+  if not announced then return end
+  self:pause(announced.lag)
+  self:status(announced.status)
   self.announced = nil
 end
 
---- Whether it is there and neither busy nor broken.
-function Instance:available() return self.shape.DBInstanceStatus == "available" end
+--- Whether it takes changes: neither busy nor broken. (storage-optimization goes on for
+-- hours, and RDS takes other changes meanwhile.)
+function Instance:available()
+  local status = self.shape.DBInstanceStatus
+  return not self.busy and (status == "available" or status == "storage-optimization")
+end
 
 --- Runs `work` in the background, at least `seconds` of AWS's time; then sets the
 -- status `after` (default "available"). A failure of the work leaves `failed`.
@@ -91,7 +101,7 @@ function Instance:transition(what, seconds, work, after)
   self.work = self.sim:background(("%s %s"):format(what, self.id), function()
     local began = self.sim.clock:elapsed()
     local ok, e = pcall(function()
-      announce(self)
+      self:announce()
       if work then work() end
     end)
     if not ok then
@@ -104,8 +114,15 @@ function Instance:transition(what, seconds, work, after)
     self:pause(seconds - (self.sim.clock:elapsed() - began))
     self.busy = false
     if after ~= false then self:status(after or "available") end
+    if (after or "available") == "available" then self:settle_members() end
   end)
   return self.work
+end
+
+--- What is settled once an instance has become available.
+function Instance:settle_members()
+  self.shape.PendingModifiedValues.MasterUserPassword = nil
+  for _, group in ipairs(self.shape.OptionGroupMemberships) do group.Status = "in-sync" end
 end
 
 --- Waits so many seconds of AWS's time; a world that is being loaded does not wait.
@@ -118,13 +135,13 @@ end
 --- Opens the endpoint on a new address: AWS's carries the identifier, so it
 -- changes with it.
 function Instance:open_endpoint()
-  local port = math.tointeger(self.shape.DbInstancePort) or postgres.port
-  if port == 0 then port = postgres.port end
-  local address = postgres.free_address(port)
-  self.front = errors.check("endpoint", relay.listen { host = address, port = port })
+  local address = postgres.free_address(self.port)
+  self.front = errors.check("endpoint", relay.listen { host = address, port = self.port })
   self.front:target(self.cluster.address, postgres.port)
+  self.shape.InstanceCreateTime = self.shape.InstanceCreateTime or self.sim.clock:now()
   self.shape.Endpoint = {
-    Address = address, Port = port, HostedZoneId = HOSTED_ZONES[self.region] or "Z2R2ITUGPM61AM",
+    Address = address, Port = self.port, HostedZoneId = HOSTED_ZONES[self.region]
+      or "Z2R2ITUGPM61AM",
   }
 end
 
@@ -209,7 +226,7 @@ function Instance:settle_backups()
     self:status("backing-up")
     self:event("Backing up DB instance", { "backup" })
     self:base_backup()
-    self:pause(instance.seconds.backup)
+    self:pause(self:takes "rds.first_backup")
     self:snapshot_record(("rds:%s-%s"):format(self.id, os.date("!%Y-%m-%d-%H-%M")), "automated", self.backup.path)
     self:event("Finished DB Instance backup", { "backup" })
   elseif not wanted and self.backup then
@@ -236,7 +253,7 @@ function Instance:snapshot_shape(id, kind)
     DBSnapshotIdentifier = id, DBInstanceIdentifier = self.id, SnapshotCreateTime = now,
     OriginalSnapshotCreateTime = now, SnapshotDatabaseTime = now, Engine = s.Engine,
     EngineVersion = s.EngineVersion, AllocatedStorage = s.AllocatedStorage, Status = "creating",
-    Port = s.DbInstancePort,
+    Port = self.port,
     AvailabilityZone = s.AvailabilityZone, VpcId = s.DBSubnetGroup.VpcId, InstanceCreateTime = s.InstanceCreateTime,
     MasterUsername = s.MasterUsername, LicenseModel = s.LicenseModel, SnapshotType = kind, PercentProgress = 0,
     StorageType = s.StorageType, Encrypted = s.StorageEncrypted, KmsKeyId = s.KmsKeyId,
@@ -247,13 +264,26 @@ function Instance:snapshot_shape(id, kind)
   }
 end
 
+-- How old the newest shipped log is, in seconds of AWS's time: drawn anew for each
+-- shipment from what was recorded.
+local function shipping_age(self)
+  local shipment = self.sim.clock:elapsed() // SHIPPING_SECONDS
+  if self.shipment ~= shipment then
+    local ages = durations.restorable_ages
+    self.shipment, self.age = shipment, ages[1 + math.floor(self.sim.random() * #ages)]
+  end
+  return self.age
+end
+
 --- The latest time to which the instance can be restored, or nil: what has been
 -- committed since is on its way to AWS's log archive.
 function Instance:latest_restorable()
   if not self.backup then return nil end
   if self.ended_at then return self.ended_at end
-  local late = math.min(LOG_SHIPPING / self.sim.clock.speed, LOG_SHIPPING)
-  return math.max(self.backup.time, math.floor(self.sim.clock:now() - late))
+  local late = math.min(shipping_age(self) / self.sim.clock.speed, shipping_age(self))
+  local time = math.floor(self.sim.clock:now() - late)
+  self.restorable = math.max(self.restorable or 0, self.backup.time, time)
+  return self.restorable
 end
 
 -- Replication ---------------------------------------------------------------
@@ -333,6 +363,19 @@ function Instance:replication_status()
   if flows then return { StatusType = "read replication", Status = "replicating", Normal = true } end
   return { StatusType = "read replication", Status = "error", Normal = false,
     Message = "Streaming replication has stopped: the source does not answer." }
+end
+
+-- Outages -------------------------------------------------------------------
+
+--- Restarts the server; for `seconds` of AWS's time it does not answer.
+function Instance:restart(seconds, crash)
+  if crash then self.cluster:kill() else self.cluster:stop("INT") end
+  self:pause(seconds)
+  if self.ended_at then return end -- its region died meanwhile
+  local ok = pcall(self.cluster.resume, self.cluster)
+  if ok then return end
+  self.failure_status = "incompatible-parameters"
+  errors.raise { kind = "io", message = "The database does not start with its parameter group" }
 end
 
 -- Failure -------------------------------------------------------------------

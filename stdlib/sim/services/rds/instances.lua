@@ -7,8 +7,6 @@ local lookup = require "sim.services.rds.lookup"
 
 local service = {}
 
-local seconds = instances.seconds
-
 local filters = {
   ["db-instance-id"] = "DBInstanceIdentifier", engine = "Engine", ["dbi-resource-id"] = "DbiResourceId",
   ["db-cluster-id"] = "DBClusterIdentifier", domain = "Domain",
@@ -57,128 +55,11 @@ function service.create_db_instance(ctx, input)
   defaults.fill(ctx, shape, input)
   local instance = enter(ctx, shape)
   instance.password = input.MasterUserPassword
-  instance:transition("create", seconds.create, function()
+  shape.PendingModifiedValues.MasterUserPassword = "****"
+  instance:transition("create", instance:takes "rds.create", function()
     instance:launch()
     instance:settle_backups()
   end)
-  return { DBInstance = instance:refresh() }
-end
-
--- Members that take effect at once whatever ApplyImmediately says.
-local prompt = { "DeletionProtection", "CopyTagsToSnapshot", "AutoMinorVersionUpgrade", "PreferredBackupWindow",
-  "PreferredMaintenanceWindow", "MaxAllocatedStorage", "PubliclyAccessible", "MonitoringInterval" }
--- Members that wait for the maintenance window, or for ApplyImmediately.
-local deferred = { "DBInstanceClass", "AllocatedStorage", "MultiAZ", "EngineVersion", "BackupRetentionPeriod",
-  "StorageType", "Iops", "StorageThroughput", "CACertificateIdentifier", "MasterUserPassword" }
-
-local function take_prompt(ctx, instance, input)
-  local shape = instance.shape
-  for _, name in ipairs(prompt) do
-    if input[name] ~= nil then shape[name] = input[name] end
-  end
-  if input.VpcSecurityGroupIds then shape.VpcSecurityGroups = defaults.memberships(input.VpcSecurityGroupIds) end
-  local current = shape.DBParameterGroups[1].DBParameterGroupName
-  if input.DBParameterGroupName and input.DBParameterGroupName:lower() ~= current then
-    shape.DBParameterGroups = defaults.parameter_group(ctx, shape, input.DBParameterGroupName)
-    shape.DBParameterGroups[1].ParameterApplyStatus = "pending-reboot"
-  end
-end
-
--- Puts the changes that are not yet in force into PendingModifiedValues.
-local function defer(instance, input)
-  local pending, any = instance.shape.PendingModifiedValues, false
-  for _, name in ipairs(deferred) do
-    local value = input[name]
-    if value ~= nil and (name == "MasterUserPassword" or value ~= instance.shape[name]) then
-      pending[name] = name == "MasterUserPassword" and "****" or value
-      any = true
-    end
-  end
-  return any
-end
-
-local function apply_pending(instance)
-  local shape = instance.shape
-  local pending = shape.PendingModifiedValues
-  shape.PendingModifiedValues = {}
-  for name, value in pairs(pending) do
-    if name ~= "MasterUserPassword" and name ~= "DBInstanceIdentifier" then shape[name] = value end
-  end
-  defaults.zones(shape, instance.region)
-  if instance.next_password then
-    instance:change_password(instance.next_password)
-    instance.next_password = nil
-  end
-  if pending.BackupRetentionPeriod then instance:settle_backups() end
-end
-
--- A rename: for a while the old identifier, then neither, then the new one, on
--- another endpoint.
-local function rename(instance, new_id)
-  local store = instance:store()
-  instance:pause(seconds.rename)
-  instance.hidden = true
-  store.instances[instance.id] = nil
-  instance:close_endpoint()
-  instance:pause(seconds.rename_window)
-  instance:name(new_id)
-  store.instances[new_id] = instance
-  instance:open_endpoint()
-  instance.hidden = nil
-  instance:status("rebooting")
-  instance:event("Renamed instance", { "configuration change" })
-end
-
-local function check_rename(ctx, instance, input)
-  if not input.NewDBInstanceIdentifier then return nil end
-  local id = lookup.new_identifier(ctx, input.NewDBInstanceIdentifier, "NewDBInstanceIdentifier")
-  if id == instance.id then return nil end
-  if ctx.store.instances[id] or ctx.store.reserved[id] then
-    ctx:fail("DBInstanceAlreadyExists", "DB instance already exists")
-  end
-  return id
-end
-
--- Applies now what can be applied: in the background, as statuses move.
-local function apply(ctx, instance, new_id)
-  local store = ctx.store
-  if new_id then
-    store.reserved[new_id] = instance
-    instance.shape.PendingModifiedValues.DBInstanceIdentifier = new_id
-    instance:begin("renaming")
-  else
-    instance:begin("modifying")
-  end
-  instance:transition("modify", new_id and 0 or seconds.modify, function()
-    apply_pending(instance)
-    if not new_id then return end
-    rename(instance, new_id)
-    store.reserved[new_id] = nil
-    instance:pause(seconds.reboot)
-  end)
-end
-
-function service.modify_db_instance(ctx, input)
-  ctx:need(input, "DBInstanceIdentifier")
-  local instance = lookup.available(ctx, input.DBInstanceIdentifier)
-  if input.MasterUserPassword then checks.password(ctx, input.MasterUserPassword) end
-  checks.retention(ctx, input.BackupRetentionPeriod)
-  checks.class(ctx, input.DBInstanceClass)
-  if input.BackupRetentionPeriod == 0 and #(instance.replicas or {}) > 0 then
-    ctx:fail("InvalidDBInstanceState", ("Cannot disable automated backups on %s: it has read replicas.")
-      :format(instance.id))
-  end
-  local new_id = check_rename(ctx, instance, input)
-  take_prompt(ctx, instance, input)
-  local changes = defer(instance, input)
-  if input.MasterUserPassword then instance.next_password = input.MasterUserPassword end
-  local now = input.ApplyImmediately
-  if now and (changes or new_id) then
-    apply(ctx, instance, new_id)
-  elseif new_id then
-    instance.shape.PendingModifiedValues.DBInstanceIdentifier = new_id
-  end
-  if input.MasterUserPassword and not now then apply(ctx, instance) end
   return { DBInstance = instance:refresh() }
 end
 
@@ -194,18 +75,18 @@ end
 
 function service.reboot_db_instance(ctx, input)
   ctx:need(input, "DBInstanceIdentifier")
-  local instance = lookup.available(ctx, input.DBInstanceIdentifier)
+  local instance = lookup.available(ctx, input.DBInstanceIdentifier,
+    "Instance cannot currently reboot due to an in-progress management operation.")
   local forced = input.ForceFailover
   if forced and not instance.shape.MultiAZ then
     ctx:fail("InvalidParameterCombination", "Cannot force failover of a DB instance that is not Multi-AZ.")
   end
   instance:begin("rebooting")
-  instance:transition("reboot", forced and seconds.failover or seconds.reboot, function()
+  instance:transition("reboot", 0, function()
     settle_parameters(instance)
     -- The standby of a Multi-AZ pair has every block that was committed: what
     -- fails over is the same storage under another server.
-    if forced then instance.cluster:kill() else instance.cluster:stop("INT") end
-    instance.cluster:resume()
+    instance:restart(instance:takes(forced and "rds.multi_az_failover" or "rds.reboot"), forced)
     if forced then
       swap_zones(instance.shape)
       instance:event("Multi-AZ instance failover completed", { "failover" })
@@ -227,7 +108,7 @@ function service.stop_db_instance(ctx, input)
     instance.stop_snapshot = { id = input.DBSnapshotIdentifier:lower(), path = path }
   end
   instance:status("stopping")
-  instance:transition("stop", seconds.stop, function()
+  instance:transition("stop", instance:takes "rds.stop", function()
     local snapshot = instance.stop_snapshot
     instance.stop_snapshot = nil
     instance.cluster:stop("INT")
@@ -247,7 +128,7 @@ function service.start_db_instance(ctx, input)
     ctx:fail("InvalidDBInstanceState", ("Instance %s is not stopped; it cannot be started"):format(instance.id))
   end
   instance:status("starting")
-  instance:transition("start", seconds.start, function()
+  instance:transition("start", instance:takes "rds.start", function()
     instance.cluster:resume()
     instance:event("DB instance started", { "notification" })
   end)
@@ -303,7 +184,7 @@ function service.delete_db_instance(ctx, input)
   end
   instance:status("deleting")
   local output = instance:refresh()
-  instance:transition("delete", seconds.delete, function()
+  instance:transition("delete", instance:takes "rds.delete", function()
     if final then
       local path = ctx.sim.host:path("s")
       instance.cluster:backup(path)
@@ -314,7 +195,7 @@ function service.delete_db_instance(ctx, input)
     if instance.aurora then instance.aurora:remove(instance) end
     instance:event("DB instance deleted", { "deletion" })
     instance:destroy()
-    instance:pause(seconds.delete)
+    instance:pause(instance:takes "rds.delete")
     ctx.store.instances[instance.id] = nil
   end, false)
   return { DBInstance = output }

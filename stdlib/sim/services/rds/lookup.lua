@@ -23,11 +23,12 @@ function lookup.instance(ctx, id)
   return found
 end
 
---- The same, which must be available.
-function lookup.available(ctx, id)
+--- The same, which must take changes; text: what RDS says when it does not.
+function lookup.available(ctx, id, text)
   local found = lookup.instance(ctx, id)
-  if not found:available() or found.busy then
-    ctx:fail("InvalidDBInstanceState", ("Instance %s is not in available state."):format(found.id))
+  if not found:available() then
+    ctx:fail("InvalidDBInstanceState", text
+      or ("Instance %s is not in available state."):format(found.id))
   end
   return found
 end

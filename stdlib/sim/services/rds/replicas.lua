@@ -2,13 +2,10 @@
 local crypto = require "native.crypto"
 local checks = require "sim.services.rds.checks"
 local defaults = require "sim.services.rds.defaults"
-local instances = require "sim.services.rds.instance"
 local lookup = require "sim.services.rds.lookup"
 local own = require "sim.services.rds.instances"
 
 local service = {}
-
-local seconds = instances.seconds
 
 -- The source: by name in this region, or by ARN from another.
 local function find_source(ctx, name)
@@ -47,13 +44,14 @@ function service.create_db_instance_read_replica(ctx, input)
   shape.DBInstanceIdentifier = id
   shape.BackupRetentionPeriod = input.BackupRetentionPeriod or 0
   shape.ReplicaMode = nil
+  shape.DbInstancePort = source.port
   defaults.take(shape, input)
   defaults.fill(ctx, shape, input)
   local replica = own.enter(ctx, shape)
   replica.password, replica.source = source.password, source
   source.replicas = source.replicas or {}
   table.insert(source.replicas, replica)
-  replica:transition("create replica", seconds.replica, function()
+  replica:transition("create replica", replica:takes "rds.replica_create", function()
     if not source.cluster.replication_password then
       source.cluster:allow_replicas(crypto.hex(crypto.random(16)))
     end
@@ -70,13 +68,15 @@ function service.promote_read_replica(ctx, input)
     ctx:fail("InvalidDBInstanceState", "DB Instance is not a read replica.")
   end
   checks.retention(ctx, input.BackupRetentionPeriod)
-  replica:begin("modifying")
-  replica:transition("promote", seconds.promote, function()
+  replica:begin("modifying", true)
+  replica:transition("promote", 0, function()
+    replica:pause(replica:takes "rds.promote" - replica:takes "rds.promote_reboot")
     replica.cluster:promote()
     replica:detach()
     replica.source_gone = nil
     replica:status("rebooting")
-    replica.shape.BackupRetentionPeriod = input.BackupRetentionPeriod or replica.shape.BackupRetentionPeriod
+    replica:restart(replica:takes "rds.promote_reboot")
+    replica.shape.BackupRetentionPeriod = input.BackupRetentionPeriod or 1
     replica.shape.PreferredBackupWindow = input.PreferredBackupWindow or replica.shape.PreferredBackupWindow
     replica:event("Promoted Read Replica instance to stand-alone database instance", { "read replica", "recovery" })
     replica:settle_backups()

@@ -4,13 +4,10 @@
 local clock = require "native.clock"
 local checks = require "sim.services.rds.checks"
 local defaults = require "sim.services.rds.defaults"
-local instances = require "sim.services.rds.instance"
 local lookup = require "sim.services.rds.lookup"
 local own = require "sim.services.rds.instances"
 
 local service = {}
-
-local seconds = instances.seconds
 
 local function restored_shape(ctx, source, id, input)
   checks.class(ctx, input.DBInstanceClass)
@@ -19,21 +16,25 @@ local function restored_shape(ctx, source, id, input)
   shape.DBInstanceIdentifier = id
   shape.BackupRetentionPeriod = input.BackupRetentionPeriod or source.BackupRetentionPeriod or 0
   shape.DBInstanceClass = source.DBInstanceClass
-  shape.DbInstancePort = input.Port or source.DbInstancePort or source.Port
+  shape.DbInstancePort = input.Port or source.Port or source.Endpoint and source.Endpoint.Port
   defaults.take(shape, input)
   defaults.fill(ctx, shape, input)
-  if not input.Tags then shape.TagList = input.CopyTags and source.TagList or {} end
+  if not input.Tags then shape.TagList = input.without_tags and {} or source.TagList or {} end
+  shape.OptionGroupMemberships[1].Status = "pending-apply"
   return shape
 end
 
 --- Enters an instance that is restored from copied files. from: { path, password,
 -- replication_password }, recover: as Instance:launch_copy wants it.
-function service.begin_restore(ctx, shape, from, recover, duration)
+function service.begin_restore(ctx, shape, from, recover)
   local instance = own.enter(ctx, shape)
   instance.password = from.password
   instance.failure_status = "restore-error"
-  local work = instance:transition("restore", duration, function()
+  local work = instance:transition("restore", 0, function()
+    local began = ctx.sim.clock:elapsed()
     instance:launch_copy(from.path, recover, from.replication_password)
+    local duration = instance:takes(recover and "rds.pitr" or "rds.restore_snapshot")
+    instance:pause(duration - (ctx.sim.clock:elapsed() - began))
     instance:event("Restored from " .. from.what, { "restoration" })
     instance:settle_backups()
     instance.failure_status = nil
@@ -50,7 +51,7 @@ function service.from_snapshot(ctx, snapshot, input)
   local shape = restored_shape(ctx, snapshot.shape, id, input)
   shape.DBName = snapshot.dbname
   return service.begin_restore(ctx, shape, { path = snapshot.path, password = snapshot.password, what =
-    "snapshot " .. snapshot.id, replication_password = snapshot.replication_password }, nil, seconds.restore)
+    "snapshot " .. snapshot.id, replication_password = snapshot.replication_password })
 end
 
 function service.restore_db_instance_from_db_snapshot(ctx, input)
@@ -97,7 +98,7 @@ function service.restore_db_instance_to_point_in_time(ctx, input)
   local archives = { source.backup.archive, source.cluster.data .. "/pg_wal" }
   local instance = service.begin_restore(ctx, shape, { path = source.backup.path, password = source.password,
     what = "DB instance " .. source.id, replication_password = source.cluster.replication_password },
-    { archives = archives, target = target }, seconds.point_in_time)
+    { archives = archives, target = target })
   return { DBInstance = instance:refresh() }
 end
 

@@ -1,11 +1,8 @@
 --- RDS: snapshots. A snapshot is a base backup of the real cluster in a directory;
 -- copies share it, and it is removed with the last of them.
-local instances = require "sim.services.rds.instance"
 local lookup = require "sim.services.rds.lookup"
 
 local service = {}
-
-local seconds = instances.seconds
 
 local filters = {
   ["db-instance-id"] = "DBInstanceIdentifier", ["db-snapshot-id"] = "DBSnapshotIdentifier",
@@ -55,12 +52,12 @@ function service.begin_snapshot(ctx, instance, id, kind, tags)
   if tags then snapshot.shape.TagList = tags end
   ctx.store.snapshots[id] = snapshot
   instance:status("backing-up")
-  local work = instance:transition("snapshot", seconds.snapshot, function()
+  local work = instance:transition("snapshot", instance:takes "rds.snapshot", function()
     snapshot.replication_password = instance.cluster.replication_password
     instance:event("Creating manual snapshot", { "backup" })
     instance.cluster:backup(path)
     snapshot.shape.PercentProgress = 80
-    instance:pause(seconds.snapshot)
+    instance:pause(instance:takes "rds.snapshot")
     snapshot.shape.PercentProgress, snapshot.shape.Status = 100, "available"
     instance:event("Manual snapshot created", { "backup" })
   end)
@@ -75,7 +72,7 @@ function service.create_db_snapshot(ctx, input)
     ctx:fail("InvalidParameterCombination", "Not supported for members of an Aurora cluster: use "
       .. "CreateDBClusterSnapshot.")
   end
-  if not instance:available() or instance.busy then
+  if not instance:available() then
     ctx:fail("InvalidDBInstanceState", ("Cannot create a snapshot because the database instance %s is not currently in "
       .. "the available state."):format(instance.id))
   end
@@ -121,8 +118,9 @@ function service.copy_db_snapshot(ctx, input)
   local copy = { id = id, shape = copied_shape(ctx, source, id, input, region), path = source.path,
     password = source.password, replication_password = source.replication_password, dbname = source.dbname }
   ctx.store.snapshots[id] = copy
+  if region then copy.shape.Status = "pending" end
   ctx:background("copy snapshot " .. id, function()
-    if not ctx.sim.loading then ctx.sim.clock:sleep(seconds.copy) end
+    if not ctx.sim.loading then ctx.sim.clock:sleep(ctx.sim:takes "rds.snapshot_copy_region") end
     copy.shape.Status, copy.shape.PercentProgress = "available", 100
   end)
   return { DBSnapshot = copy.shape }
