@@ -95,6 +95,7 @@ local function send(c, timeout)
   local common = wire.headers
   if c.host ~= target.host then wire.headers = fixed_headers(c, c.host) end
   sign(c, wire, body)
+  if request.event_stream and wire.sign then require("aws.events").prepare(wire, target.path .. request.uri) end
   local op, message, kind = http.request(wire)
   wire.headers, wire.body, wire.sink = common, nil, nil
   if not op then return nil, message, kind end

@@ -53,6 +53,10 @@ bool check_answer(struct codec *c, const struct incoming *in);
 bool read_frames(struct codec *c, struct shape *stream, struct span body, struct shape *initial,
                  int into);
 
+/* Writes the stream at the payload member of the message into c->out. */
+bool write_frames(struct codec *c, struct slot *payload, int message);
+bool is_event_stream(struct codec *c, struct slot *payload);
+
 /* A field of the options table, pushed; its type (LUA_TNIL without table). */
 int push_option(lua_State *L, int options, const char *name);
 

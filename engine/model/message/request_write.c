@@ -109,6 +109,10 @@ static bool write_rest(struct codec *c, struct operation *op, int input, int *va
     struct shape *s = op->input.shape;
     if (s == NULL)
         return true;
+    if (is_event_stream(c, s->payload)) {
+        header(c, "Content-Type", "application/vnd.amazon.eventstream");
+        return rest_write_headers(c, s, input) && write_frames(c, s->payload, input);
+    }
     if (!rest_write_headers(c, s, input) || !rest_write_body(c, &op->input, input, value))
         return false;
     rest_content_type(c, s->payload, *value);
@@ -213,6 +217,9 @@ static bool push_uri(struct codec *c, struct operation *op, int input, int optio
 
 static bool write_parts(struct codec *c, struct operation *op, int input, int *value)
 {
+    bool rest = c->protocol == REST_JSON || c->protocol == REST_XML;
+    if (!rest && event_stream_of(c, &op->input)) /* no service of AWS has one */
+        return codec_fault(c, "event streams are sent by REST protocols only");
     switch (c->protocol) {
     case QUERY:
     case EC2:
@@ -253,6 +260,10 @@ bool write_request(struct codec *c, struct operation *op, int input, int options
     lua_setfield(L, request, "uri");
     push_text(L, op->method);
     lua_setfield(L, request, "method");
+    if (op->input.shape != NULL && is_event_stream(c, op->input.shape->payload)) {
+        lua_pushboolean(L, 1);
+        lua_setfield(L, request, "event_stream");
+    }
     if (op->host_prefix.size > 0) {
         if (!host_prefix(c, op, input))
             return false;

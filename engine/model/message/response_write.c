@@ -88,6 +88,10 @@ static bool write_rest(struct codec *c, struct operation *op, int output, int *v
     suffixed(name, op->name, "Result");
     root.wire = s->name.size > 0 ? s->name : buffer_span(name);
     root.ns_uri = c->m->xml_namespace;
+    if (is_event_stream(c, s->payload)) {
+        header(c, "Content-Type", "application/vnd.amazon.eventstream");
+        return rest_write_headers(c, s, output) && write_frames(c, s->payload, output);
+    }
     if (!rest_write_headers(c, s, output) || !rest_write_body(c, &root, output, value))
         return false;
     lua_getfield(c->L, c->headers, "Content-Type");

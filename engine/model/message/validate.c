@@ -179,7 +179,7 @@ static void check_structure(struct check *k, struct shape *s, int at)
     }
     if (keys != found)
         find_unknown(k, s, at);
-    if ((s->traits & SHAPE_UNION) && found != 1 && keys == found)
+    if ((s->traits & (SHAPE_UNION | SHAPE_EVENT_STREAM)) && found != 1 && keys == found)
         fault(k, "exactly one member must be set");
 }
 
@@ -301,6 +301,34 @@ static void check_time(struct check *k, int at)
     fault(k, "a time is expected: seconds since the epoch or RFC 3339 text");
 }
 
+/* An event stream: a list of events, each with the one member that names it. */
+static void check_events(struct check *k, struct shape *s, int at)
+{
+    lua_State *L = k->c->L;
+    size_t n = lua_rawlen(L, at);
+    for (size_t i = 1; i <= n; i++) {
+        size_t before = k->path->size;
+        buffer_add_char(k->path, '[');
+        add_int(k->path, (long long)i);
+        buffer_add_char(k->path, ']');
+        if (lua_rawgeti(L, at, (lua_Integer)i) == LUA_TTABLE)
+            check_structure(k, s, lua_gettop(L));
+        else
+            fault_type(k, "a table", lua_gettop(L));
+        lua_pop(L, 1);
+        k->path->size = before;
+    }
+    lua_pushnil(L);
+    while (lua_next(L, at)) {
+        lua_pop(L, 1);
+        if (lua_isinteger(L, -1))
+            continue;
+        fault(k, "a list of events is expected, { { NAME = { ... } }, ... }");
+        lua_pop(L, 1);
+        return;
+    }
+}
+
 static void check_container(struct check *k, struct shape *s, int at)
 {
     if (lua_type(k->c->L, at) != LUA_TTABLE) {
@@ -311,7 +339,9 @@ static void check_container(struct check *k, struct shape *s, int at)
         fault(k, "nested too deeply");
         return;
     }
-    if (s->type == STRUCTURE)
+    if (s->traits & SHAPE_EVENT_STREAM)
+        check_events(k, s, at);
+    else if (s->type == STRUCTURE)
         check_structure(k, s, at);
     else if (s->type == LIST)
         check_list(k, s, at);
