@@ -52,11 +52,24 @@ function errors.misuse(level, text, ...)
   }
 end
 
---- The error object of any raised value; a plain string becomes kind "lua".
+-- The sentence in a value that somebody raised: of a table its `message`, as other
+-- libraries raise them.
+local function sentence(value)
+  if type(value) ~= "table" then return tostring(value) end
+  local own = getmetatable(value)
+  if type(own) == "table" and own.__tostring then return tostring(value) end
+  local message = rawget(value, "message")
+  if type(message) == "string" then return message end
+  return "a table was raised as an error, without a message: give error() a text, or { message = text }"
+end
+
+--- The error object of any raised value; one that is none becomes kind "lua".
 function errors.from(value)
   if errors.is(value) then return value end
-  local where, text = tostring(value):match("^([^:\n]+:%d+): (.*)$")
-  return errors.new { kind = "lua", message = text or tostring(value), where = where }
+  local said = sentence(value)
+  local where, text = said:match("^([^:\n]+%.lua:%d+): (.*)$")
+  if not where then where, text = said:match("^(%[string [^\n]-%]:%d+): (.*)$") end
+  return errors.new { kind = "lua", message = text or said, where = where }
 end
 
 --- Calls fn(...): its values, or nil and the error object.

@@ -60,6 +60,7 @@ function library.find(name)
 end
 
 local function environment_path(name, playbook_path)
+  if name == "" then errors.raise { kind = "usage", message = "--env needs the name of an environment" } end
   if name:find("%.lua$") and fs.stat(name) then return name end
   local beside = playbook_path:match("^(.*)/[^/]*$") or "."
   local places = { beside .. "/env/", "playbooks/env/", library.share() .. "/playbooks/env/" }

@@ -26,10 +26,13 @@ end
 
 -- Sources of playbooks and environments, by the name they were loaded under.
 local playbook_sources = {}
+-- The same as they are written in places ("file:line"), where long paths are cut.
+local playbook_files = {}
 
 --- Remembers that frames of this source are the playbook's.
 function control.register_source(name)
   playbook_sources[name] = true
+  playbook_files[debug.getinfo(load("", name), "S").short_src] = true
 end
 
 --- True for the source of code of a playbook, as debug.getinfo names it.
@@ -52,11 +55,29 @@ function control.misuse(text, ...)
     where = control.where(2) }
 end
 
+-- "toolbox.databases" for a place in stdlib/toolbox/databases.lua.
+local function module_of(place)
+  local path = place:match("^(.*)%.lua:%d+$") or place
+  return ((path:match("stdlib/(.*)$") or path:match("[^/]*$")):gsub("/", "."))
+end
+
+-- An error of the library is the playbook's, at the line that called it: that is where
+-- somebody can mend it.
+local function place(e, here)
+  if not here then return end
+  if not e.where then
+    e.at = e.at or here
+  elseif not playbook_files[e.where:match("^(.*):%d+$")] then
+    if e.kind == "lua" then e.message = ("%s (in %s)"):format(e.message, module_of(e.where)) end
+    e.library, e.where = e.where, here
+  end
+end
+
 --- A message handler for xpcall: an error object that knows its place in the
 -- playbook and its traceback.
 function control.handler(raised)
   local e = errors.from(raised)
-  if not e.where and not e.at then e.at = control.where(2) end
+  place(e, control.where(2))
   if not e.traceback then e.traceback = debug.traceback(tostring(e), 2) end
   return e
 end

@@ -228,7 +228,9 @@ end
 local function run_file(self, path, text, refuse)
   control.register_source("@" .. path)
   self.sources[path] = text
-  local chunk, message = load(text, "@" .. path, "t", self.env)
+  -- A byte order mark and a #! line are no Lua; lines keep their numbers.
+  local code = text:gsub("^\239\187\191", ""):gsub("^#[^\n]*", "")
+  local chunk, message = load(code, "@" .. path, "t", self.env)
   if not chunk then
     local where, what = message:match("^(.-:%d+): (.*)$")
     errors.raise { kind = "usage", message = what or message, where = where }

@@ -312,3 +312,33 @@ t.test("an approval once asked for, and its text, survive resume --optional", fu
   t.contains(r.out, ": at 0")
   t.equal(#w.effects(), 1)
 end)
+
+t.test("a rollback says what was undone and what is left, and its hint continues it", function()
+  local w = program.workspace { ["a.lua"] = playbook [[
+    local files = require "files"
+    dr.step("Bare", function() probe.opaque("bare") end)
+    for i = 1, 2 do
+      dr.step("Make " .. i, { undo = function()
+        if i == 1 and not files.exists(os.getenv("PROBE_WORLD") .. ".ok") then dr.fail("stuck") end
+        probe.opaque("undo " .. i)
+      end }, function() probe.opaque("make " .. i) end)
+    end
+    dr.step("Fail", function() dr.fail("no") end)]] }
+  t.equal(w.run({ "a.lua" }).code, 1)
+  local r = w.run { "rollback", "last" }
+  t.equal(r.code, 1)
+  t.contains(r.out, 'Undone: "Make 2"')
+  t.matches(r.out, "\nTo continue the rollback: drlua resume %S+\n$")
+  t.matches(w.run({ "show", "last" }).out, "\nTo continue the rollback: drlua resume %S+\n$")
+  fs.write(w.world .. ".ok", "")
+  r = w.run { "resume", r.out:match("drlua resume (%S+)") }
+  t.equal(r.code, 1, r.out .. r.err)
+  t.contains(r.out, "partly rolled back")
+  t.contains(r.out, 'Undone: "Make 2", "Make 1"')
+  t.contains(r.out, 'To do by hand: "Bare": run bare (no undo is defined for this step)')
+  t.equal(w.effects(), { "opaque bare", "opaque make 1", "opaque make 2", "opaque undo 2", "opaque undo 1" })
+  local report = w.run({ "report", "last" }).out
+  t.contains(report, "## Rollback")
+  t.contains(report, '"Make 1": undone')
+  t.contains(report, 'To do by hand: "Bare": run bare')
+end)
