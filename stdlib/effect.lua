@@ -32,7 +32,8 @@ local kinds = { aws = true, sql = true, process = true, http = true, file = true
 --               not known; of AWS
 -- A handler may set e.progress, function(text): what takes long reports by it how far it is;
 -- and e.part, function(statement): a transaction calls it before each of its statements, and
--- an error in it ends the transaction.
+-- an error in it ends the transaction; and e.again, function(): called before what was sent
+-- without success is sent once more, and an error in it ends the call.
 -- The token is a string that names this very call for good, or nil: then fn makes its own.
 function effect.perform(e, fn)
   if not kinds[e.kind] then errors.misuse(2, "effect of unknown kind %s", tostring(e.kind)) end

@@ -40,15 +40,16 @@ local function gather(self, op, input, tried)
 end
 
 --- Carries out a call on the first of the cluster's endpoints that takes it.
-function arc.execute(self, op, input, options, class, token)
+function arc.execute(self, op, input, options, class, token, made)
   local timeout = options and options.timeout or self.timeout or call.deadline(self.service, op, class)
   local deadline = self.clock.monotonic() + timeout
   local list, tried = order(self.cluster, self.clock.random), {}
   for i, member in ipairs(list) do
     local left = deadline - self.clock.monotonic()
     if left <= 0 then break end
+    if i > 1 and made and made.again then made.again() end
     local share = math.min(left, math.max(LEAST, left / (#list - i + 1)))
-    local ok, result = pcall(call.execute, member, op, input, { timeout = share }, class, token)
+    local ok, result = pcall(call.execute, member, op, input, { timeout = share }, class, token, made)
     if ok then
       self.cluster.last_good = member
       return result

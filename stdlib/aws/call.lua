@@ -144,6 +144,7 @@ local function attempts(c)
   while true do
     local lane = c.lane
     if lane.paused_until > 0 or c.client.retry_mode == "adaptive" then hold_back(c) end
+    if c.attempt > 0 and c.effect and c.effect.again then c.effect.again() end
     local output, problem = attempt(c)
     if output ~= nil then
       succeeded(c)
@@ -155,8 +156,8 @@ end
 
 --- Carries out one call; returns the output or raises. op: the client's record of
 -- the operation; class: "read", "repeatable" or "once"; token: for its idempotency
--- member, or nil.
-function call.execute(client, op, input, options, class, token)
+-- member, or nil; e: the effect that it is to a run (stdlib/effect.lua), or nil.
+function call.execute(client, op, input, options, class, token, e)
   if op.token_member and not token and input[op.token_member] == nil then token = crypto.uuid() end
   local now, sent, known = client.clock.monotonic(), input, nil
   local timeout = options and options.timeout or client.timeout or call.deadline(client.service, op, class)
@@ -169,7 +170,7 @@ function call.execute(client, op, input, options, class, token)
   local c = { client = client, op = op, input = input, options = options, class = class, known = known,
     token = op.token_member and (token or input[op.token_member]), request = request, target = target,
     lane = target.lane, origin = origin, host = host, started = now, deadline = now + timeout, attempt = 0,
-    max_attempts = client.attempts }
+    max_attempts = client.attempts, effect = e }
   if c.lane.breaker.reason then require("aws.fault").pass_breaker(c) end
   local ok, result = pcall(attempts, c)
   if ok then return result end

@@ -172,7 +172,7 @@ end
 local function perform(self, op, input, options, class)
   local file = kept_file(options)
   local what = subject(self, op, input) .. (file and " to " .. tostring(file) or "")
-  return effect.perform({
+  local e = {
     kind = "aws", read = class == "read" and not file, what = what, input = input, file = file,
     repeatable = class ~= "once" and (class ~= "read" or file ~= nil) or op.token_member ~= nil,
     service = self.service, operation = op.name,
@@ -180,8 +180,9 @@ local function perform(self, op, input, options, class)
     call = function(operation, other) return self:direct(operation, other) end,
     check = function() self:check(op.name, input) end,
     global = session.is_global(self.service), whose = function() return require("aws.whose").account(self) end,
-  }, function(token)
-    return self.execute(self, op, input, options, class, token)
+  }
+  return effect.perform(e, function(token)
+    return self.execute(self, op, input, options, class, token, e)
   end)
 end
 

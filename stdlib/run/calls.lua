@@ -103,6 +103,8 @@ local function send(s, here, step, e, fn, key, former, unsure)
   local flight = { step = step, what = title(e), token = intent.token }
   s.inflight[flight] = true
   local done = perform.follow(s, step, e)
+  -- A process that slept in between may no longer be the run's owner.
+  e.again = s.journal and function() s.journal:guard() end
   local result, failed, seconds = perform.call(s, here, e, fn, intent.token)
   done()
   local doubtful = failed and failed.kind ~= "cancelled" and not control.of(failed)

@@ -196,10 +196,9 @@ local function left_by_hand(s)
 end
 
 local function note_takeover(s, former)
-  if lock.sees(former) ~= "unseen" then return end
-  s:note(("taken over by %s on %s from process %s on %s, whose life cannot be seen from here: should it still live, "
-    .. "it stops before its next call"):format(s.user, s.host, tostring(former and former.pid),
-    tostring(former and former.host)))
+  s:note(("taken over by %s on %s from process %s on %s, whose life cannot be seen from here: should "
+    .. "it still live, it stops before its next call"):format(s.user, s.host,
+    tostring(former.pid or "?"), tostring(former.host or "?")))
 end
 
 --- Opens a run to continue it. Returns its session. options: as of begin, with
@@ -213,7 +212,6 @@ function life.reopen(store, id, loaded, values, options)
   if not options.accept_changes then refuse_edited(j, loaded, id) end
   local so_far = history.read(j)
   local settled = answers.read(so_far, options.settle, id)
-  local former = j:meta("process")
   local locks = store:lock(j:meta("locks") or {}, id, { takeover = options.takeover })
   own(j, locks)
   local fields = fields_of(loaded, values, options)
@@ -232,7 +230,7 @@ function life.reopen(store, id, loaded, values, options)
     keep_sources(j, loaded)
     s:record("changes_accepted", "", { by = s.user })
   end
-  if options.takeover then note_takeover(s, former) end
+  if locks.taken_from then note_takeover(s, locks.taken_from) end
   s:record(options.rolling_back and "rollback_started" or "run_resumed", "", { user = s.user, host = s.host })
   s:emit("run_started", { title = loaded.definition.title, playbook = loaded.path, targets = s.targets,
     environment = loaded.environment_name, resumed = not options.rolling_back or nil,

@@ -131,18 +131,18 @@ end
 
 local function take(path, name, owner, takeover)
   local handle, holder = try_patiently(path)
-  local ours = takeover and may_take(holder, name, owner.run)
-  if not handle and ours then
+  local kept = not handle or leased(holder)
+  local forced = kept and takeover and may_take(holder, name, owner.run)
+  if forced and not handle then
     fs.remove(path)
     handle = try(path)
   end
-  if not handle then refuse(name, path, holder) end
-  if not ours and leased(holder) then
-    handle:close()
+  if not handle or kept and not forced then
+    if handle then handle:close() end
     refuse(name, path, holder)
   end
   write_owner(path, owner)
-  return { name = name, path = path, handle = handle, former = holder }
+  return { name = name, path = path, handle = handle, former = holder, forced = forced }
 end
 
 local function sorted(names)
@@ -158,7 +158,7 @@ end
 --- Takes all locks of `names` for a run, or none: then an error of kind "locked" is
 -- raised that names the holder. options.takeover: those of the same run, too, that an
 -- owner holds whose life cannot be seen from here. Returns the set, with the runs of
--- dead owners in `abandoned`.
+-- dead owners in `abandoned`, and in `taken_from` the owner that a takeover was from.
 function lock.take(directory, names, run, options)
   local owner = lock.self()
   owner.run, owner.since = run, clock.now()
@@ -171,6 +171,7 @@ function lock.take(directory, names, run, options)
     end
     table.insert(set.locks, held)
     local former = held.former
+    if held.forced then set.taken_from = former or {} end
     if former and former.run ~= run and not former.released then table.insert(set.abandoned, former.run) end
   end
   return set

@@ -1,10 +1,12 @@
 -- One owner at a time: a process that slept while its run was resumed elsewhere makes no
 -- call after it wakes; two resumes at once; others who write while a run runs.
 local t = require "harness"
+local fake = require "fake"
 local fs = require "native.fs"
 local journal = require "run.journal"
 local program = require "program"
 local task = require "task"
+local value = require "run.value"
 
 -- A step that ends once world.go is there, and before it and after it a change.
 local BODY = [[
@@ -233,4 +235,71 @@ t.test("kill -9 at every write: a whole journal at each, resumed to the same end
     end
     t.ok(n >= 9, moment .. n)
   end
+end)
+
+t.test("asleep between two tries of one call: it is not tried again after it wakes", function()
+  local function served(status, name)
+    return { status = status, body = status == 200 and '{"ReportJobId":"job"}' or "",
+      headers = { { "content-type", "application/json" }, name and { "x-amzn-ErrorType", name } } }
+  end
+  local w = program.workspace { ["a.lua"] = program.playbook [[
+    local aws = require "aws"
+    dr.step("Report", function()
+      return aws.backup { region = "us-east-1" }:start_report_job { ReportPlanName = "plan" }.ReportJobId
+    end)]] }
+  local first, woken
+  local server
+  server = fake.start(function(_, n)
+    if n > 1 then return served(200) end
+    first:kill("STOP")
+    return served(503, "ServiceUnavailableException")
+  end)
+  t.cleanup(function() server:close() end)
+  for name, v in pairs { AWS_ENDPOINT_URL = server.url, AWS_ACCESS_KEY_ID = "test", AWS_SECRET_ACCESS_KEY = "test",
+    AWS_EC2_METADATA_DISABLED = "true" } do w.env[name] = v end
+  local watcher = task.spawn(function()
+    while #server.requests == 0 do task.sleep(0.01) end
+    remove_locks(w)
+    local r = w.run { "resume", "last" }
+    t.equal(r.code, 0, r.out .. r.err)
+    woken = #server.requests
+    first:kill("CONT")
+  end)
+  local r = w.run({ "a.lua", "--output", "json" }, { on_line = function(_, proc) first = first or proc end })
+  watcher:wait()
+  t.equal(r.code, 1, r.out .. r.err)
+  t.contains(r.out, '"outcome":"taken over"')
+  t.equal(woken, 2)
+  t.equal(#server.requests, woken)
+end)
+
+t.test("a run whose owner is on another machine is taken over only when that is asked for", function()
+  local w = program.workspace { ["a.lua"] = program.playbook(BODY:format(places[2][2])) }
+  local after
+  local first = w.run({ "a.lua", "--output", "json" }, { on_line = function(line)
+    if after or not line:find('"step":"Wait"', 1, true) then return end
+    local state = w.env.DRLUA_STATE
+    local run = fs.list(state .. "/runs")[1]
+    for _, path in ipairs { state .. "/locks/a.owner", ("%s/runs/%s/lock.owner"):format(state, run) } do
+      local owner = value.decode(fs.read(path))
+      owner.machine, owner.host = "another", "far"
+      assert(fs.write(path, value.encode(owner)))
+    end
+    for _, words in ipairs { { "a.lua" }, { "resume", "last" } } do
+      local r = w.run(words)
+      t.equal(r.code, 5, r.out .. r.err)
+      t.contains(r.err, ("if far is lost: drlua resume %s --takeover"):format(run))
+    end
+    local r = w.run({ "resume", "last", "--takeover", "--output", "json" }, { on_line = function(told)
+      if told:find('"event":"run_started"', 1, true) then fs.write(w.world .. ".go", "") end
+    end })
+    t.equal(r.code, 0, r.out .. r.err)
+    t.contains(r.out, "taken over by ")
+    after = w.effects()
+  end })
+  t.equal(first.code, 1, first.out .. first.err)
+  t.contains(first.out, "the run was taken over: process ")
+  t.equal(w.effects()[1], "opaque before")
+  t.equal(#w.effects(), 4)
+  t.equal(w.run({ "verify", "last" }).code, 0)
 end)
