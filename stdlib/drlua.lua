@@ -4,6 +4,7 @@
 -- to, and hands over to it.
 local branch = require "run.branch"
 local clock = require "native.clock"
+local confidential = require "confidential"
 local control = require "run.control"
 local duration = require "duration"
 local errors = require "errors"
@@ -252,6 +253,26 @@ end
 -- secret is masked from here on.
 function dr.env(name)
   return secrets.variable(name, scope.current() and scope.current().session.secrets)
+end
+
+--- Makes a value a secret of this run from here on, and returns it: a password that a step
+-- drew, a token that a server gave. It is masked wherever it would show, and a step that
+-- hands it back has it again after a resume: the journal holds it sealed. A table: every
+-- text in it. At least 4 characters.
+function dr.secret(secret)
+  if unknown.is(secret) then return secret end
+  local kind = type(secret)
+  if kind == "table" then
+    for _, item in pairs(secret) do
+      if type(item) == "string" or type(item) == "table" then dr.secret(item) end
+    end
+  elseif kind ~= "string" then
+    control.misuse("dr.secret takes a text, or a table of texts, not a %s", kind)
+  elseif secrets.too_short(secret) then
+    control.misuse("dr.secret: a value of fewer than 4 characters cannot be masked")
+  end
+  if kind == "string" then confidential.register("secret", secret, 4) end
+  return secret
 end
 
 --- Seconds of a duration ("30m").

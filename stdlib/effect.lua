@@ -28,6 +28,8 @@ local kinds = { aws = true, sql = true, process = true, http = true, file = true
 --               for finding out whether an interrupted call had its effect
 --   check       function(): validates the input without sending it, raises when wrong
 --   global      true for a service of AWS that has no regions
+--   secret_members  function(side, value, fn): the "input" or "output" with fn(member, name) in
+--               place of each member that AWS's model marks sensitive; of AWS
 --   whose       function() -> the account that the call would go to, or nil and why it is
 --               not known; of AWS
 -- A handler may set e.progress, function(text): what takes long reports by it how far it is;

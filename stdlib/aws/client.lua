@@ -6,6 +6,7 @@ local errors = require "errors"
 local call = require "aws.call"
 local names = require "aws.names"
 local operations = require "aws.operations"
+local sensitive = require "aws.sensitive"
 local session = require "aws.session"
 local target = require "aws.target"
 
@@ -168,12 +169,19 @@ local function subject(self, op, input)
     require("aws.failure").place(self.region))
 end
 
+local function sensitive_of(members)
+  return function(side, value, fn) return sensitive.replace(members[side], value, fn) end
+end
+
 -- A call under a run's handler: it may be journaled, replayed, or stopped.
 local function perform(self, op, input, options, class)
   local file = kept_file(options)
   local what = subject(self, op, input) .. (file and " to " .. tostring(file) or "")
+  local members = sensitive.of(self.model, op.name)
+  sensitive.register(members.input, input)
   local e = {
     kind = "aws", read = class == "read" and not file, what = what, input = input, file = file,
+    secret_members = sensitive_of(members),
     repeatable = class ~= "once" and (class ~= "read" or file ~= nil) or op.token_member ~= nil,
     service = self.service, operation = op.name,
     region = self.region or nil, account = self.account or nil, token_member = op.token_member,
@@ -182,7 +190,9 @@ local function perform(self, op, input, options, class)
     global = session.is_global(self.service), whose = function() return require("aws.whose").account(self) end,
   }
   return effect.perform(e, function(token)
-    return self.execute(self, op, input, options, class, token, e)
+    local output = self.execute(self, op, input, options, class, token, e)
+    sensitive.register(members.output, output)
+    return output
   end)
 end
 

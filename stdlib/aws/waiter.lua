@@ -16,6 +16,7 @@ local json = require "native.json"
 local names = require "aws.names"
 local nearest = require "nearest"
 local observer = require "aws.observer"
+local sensitive = require "aws.sensitive"
 local task = require "task"
 local waits = require "aws.waits"
 
@@ -354,9 +355,13 @@ function waiter.wait(client, name, input, options)
   local timeout = seconds_of(options and options.timeout, wait.limit)
   local w = { resource = failures.resource(input) }
   client:check(wait.operation, input)
+  local members = sensitive.of(client.model, wait.operation)
   w.effect = {
     kind = "aws", read = true, wait = true, service = client.service, operation = wait.operation,
     region = client.region, input = input, waiter = wait.name,
+    secret_members = function(side, value, fn)
+      return sensitive.replace(members[side], value, fn)
+    end,
     what = "wait for " .. title(client, wait, w),
   }
   return effect.perform(w.effect, function()
@@ -364,6 +369,7 @@ function waiter.wait(client, name, input, options)
     local function pack(ok, ...)
       leave(q)
       if not ok then error((...), 0) end
+      sensitive.register(members.output, (...))
       return ...
     end
     return pack(pcall(poll_until, client, wait, q, w, timeout, options and options.call))

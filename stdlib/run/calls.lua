@@ -11,6 +11,7 @@ local kept = require "run.kept"
 local limits = require "run.limits"
 local perform = require "run.perform"
 local reads = require "run.reads"
+local sensitive = require "run.sensitive"
 local settle = require "run.settle"
 local value = require "run.value"
 
@@ -33,14 +34,14 @@ end
 
 local function intent_of(s, e, key)
   local intent = perform.describe(e)
-  intent.key, intent.fingerprint, intent.input = key, kept.fingerprint(s, e), e.input
+  intent.key, intent.fingerprint, intent.input = key, kept.fingerprint(s, e), sensitive.input(e)
   local ok, text = pcall(value.encode, s.secrets:conceal(intent))
   if not ok or #text > INPUT_LIMIT then intent.input = nil end
   return intent
 end
 
 -- doubtful: the call failed without a response, and may have taken effect all the same.
-local function record_result(s, step, key, result, failed, seconds, doubtful)
+local function record_result(s, step, e, key, result, failed, seconds, doubtful)
   local data = { key = key, seconds = seconds, doubtful = doubtful }
   if failed then
     data.error, failed.traceback = failed, nil
@@ -48,16 +49,17 @@ local function record_result(s, step, key, result, failed, seconds, doubtful)
       data.error = errors.new { kind = failed.kind, message = failed.message }
     end
   else
-    data.values = value.pack(table.unpack(result, 1, result.n))
-    local ok, e = pcall(value.encode, data, "the answer of " .. key)
-    if not ok then control.misuse("%s: %s", step.name, tostring(e)) end
+    data.values = sensitive.values(e, value.pack(table.unpack(result, 1, result.n)))
+    local ok, why = pcall(value.encode, data, "the answer of " .. key)
+    if not ok then control.misuse("%s: %s", step.name, tostring(why)) end
   end
   s:record("result", step.path, data)
 end
 
-local function settled(s, step, key, values)
-  s:record("result", step.path, { key = key, seconds = 0, values = value.pack(values),
-    settled = true })
+local function settled(s, step, e, key, values)
+  local packed = value.pack(values)
+  s:record("result", step.path, { key = key, seconds = 0, settled = true,
+    values = e and sensitive.values(e, packed) or packed })
   return values
 end
 
@@ -84,11 +86,11 @@ local function look_at_once(s, step, e, key, intent, failed, seconds)
   local verdict, values = settle.look(s, e, intent)
   if verdict == "stands" then
     s:note(("no response came to %s, and a look shows that it took effect"):format(title(e)), step)
-    return table.pack(settled(s, step, key, values))
+    return table.pack(settled(s, step, e, key, values))
   end
   -- What may be sent again without harm is no question to anybody.
   if verdict == "absent" or settle.is_repeatable(step, e) then
-    record_result(s, step, key, nil, failed, seconds, verdict ~= "absent" or nil)
+    record_result(s, step, e, key, nil, failed, seconds, verdict ~= "absent" or nil)
   end
 end
 
@@ -123,7 +125,7 @@ local function send(s, here, step, e, fn, key, former, unsure)
     end
     error(failed, 0)
   end
-  record_result(s, step, key, result, failed, seconds, failed and unsure or nil)
+  record_result(s, step, e, key, result, failed, seconds, failed and unsure or nil)
   if failed then error(failed, 0) end
   return table.unpack(result, 1, result.n)
 end
@@ -142,7 +144,7 @@ local function settle_doubt(s, here, step, e, fn, key, call)
   settle_around(s, step)
   local verdict, values, why, unsure = settle.decide(s, step, e, call.intent)
   s:note(("%s was left without a response: %s"):format(call.intent.what or title(e), why), step)
-  if verdict == "stands" then return settled(s, step, key, values) end
+  if verdict == "stands" then return settled(s, step, e, key, values) end
   return send(s, here, step, e, fn, key, call.intent, unsure)
 end
 
@@ -158,9 +160,9 @@ local function changed(s, here, step, e, fn, key, call)
     local verdict, values, why = settle.former(s, step, e, call.intent)
     s:note(("%s was left without a response: %s"):format(call.intent.what or title(e), why), step)
     if verdict == "stands" then
-      settled(s, step, key, values)
+      settled(s, step, e, key, values)
     else
-      record_result(s, step, key, nil, errors.new { kind = "absent", message = "it took no effect" }, 0)
+      record_result(s, step, e, key, nil, errors.new { kind = "absent", message = "it took no effect" }, 0)
     end
   end
   return send_another(s, here, step, e, fn, key, call)
@@ -221,7 +223,7 @@ function calls.run(s, here, step, e, fn)
   local call = step.record.calls[key]
   if s.rewinding then return replayed(s, call) end
   if not call then return send(s, here, step, e, fn, key) end
-  if call.intent.fingerprint ~= kept.fingerprint(s, e) then
+  if not kept.is_same(s, e, call.intent.fingerprint) then
     return changed(s, here, step, e, fn, key, call)
   end
   if not call.result then return settle_doubt(s, here, step, e, fn, key, call) end
@@ -236,7 +238,7 @@ end
 -- reached.
 function calls.reached(s, step)
   for _, call in ipairs(step.record.order) do
-    if not call.result and step.record.calls[call.key] == call then settled(s, step, call.key, {}) end
+    if not call.result and step.record.calls[call.key] == call then settled(s, step, nil, call.key, {}) end
   end
 end
 

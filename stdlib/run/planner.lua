@@ -270,7 +270,7 @@ function planner:check(name, fn)
   local planned = here:innermost_step() or self.outside
   planned.checks = planned.checks or {}
   table.insert(planned.checks, tostring(name))
-  local sc = scope.new(self, "check", here:join(here:unique("check " .. name)), here)
+  local sc = scope.new(self, "check", here:check_path(name), here)
   local ok, e = sc:call(fn, control.handler)
   if not ok then
     e = errors.from(e)

@@ -8,6 +8,7 @@
 local control = require "run.control"
 local kept = require "run.kept"
 local perform = require "run.perform"
+local sensitive = require "run.sensitive"
 local value = require "run.value"
 
 local reads = {}
@@ -45,13 +46,14 @@ end
 
 -- One read as it is kept: a copy, since the playbook may change what it was handed; and its
 -- size. What cannot be kept (a handle) is only noted.
-local function entry(key, result, failed)
+local function entry(e, key, result, failed)
   local one = { key = key }
   if failed then
     one.error = kept.copy(failed)
     if one.error then one.error.traceback = nil end
   else
     one.values = kept.copy(value.pack(table.unpack(result, 1, result.n)))
+    if one.values then one.values = sensitive.values(e, one.values) end
   end
   if one.error or one.values then
     local plain, text = pcall(value.encode, one)
@@ -67,7 +69,7 @@ local function inside(s, here, step, e, fn)
   local one = step.record.reads and step.record.reads[key]
   local usable = one and not one.handle
     and (s.rewinding or one.attempt == step.attempt or one.seq <= (step.record.changed or 0))
-    and (s.rewinding or s.accept_changes or one.input == kept.fingerprint(s, e))
+    and (s.rewinding or s.accept_changes or kept.is_same(s, e, one.input))
   if usable then return hand_back(s, one) end
   if s.rewinding and not (one and one.handle) then come_to_end() end
   local result, failed = make(s, here, step, e, fn)
@@ -81,7 +83,7 @@ end
 --- Keeps one read of a step as long as its record may need it.
 function reads.keep(s, step, key, e, result, failed)
   if step.options.risk == "read" and not step.record.children then return end
-  local one, size = entry(key, result, failed)
+  local one, size = entry(e, key, result, failed)
   one.input = kept.fingerprint(s, e)
   if step.record.children then return s:record("reads", step.path, { reads = { one } }) end
   step.kept_bytes = (step.kept_bytes or 0) + size
@@ -130,7 +132,7 @@ local function outside(s, here, e, fn)
   if s.rewinding and not (seen and seen.handle) then come_to_end() end
   local result, failed = make(s, here, nil, e, fn)
   if passing(failed) then error(failed, 0) end
-  if not s.rewinding then s:record("seen", here.path, (entry(key, result, failed))) end
+  if not s.rewinding then s:record("seen", here.path, (entry(e, key, result, failed))) end
   if failed then error(failed, 0) end
   return table.unpack(result, 1, result.n)
 end

@@ -44,10 +44,19 @@ function scope:join(name)
   return self.path == "" and name or self.path .. "/" .. name
 end
 
--- A journal of the first format has the names of steps as they are.
+-- A path is written down and shown as it is, and a resume finds the step by it: a secret
+-- in a name is in it by its own name. A journal of the first format has the names of
+-- steps as they are.
 local function word_of(self, name)
-  local history = self.session.history
-  return history and history.plain_names and name or scope.escape(name)
+  local history, secrets = self.session.history, self.session.secrets
+  if history and history.plain_names then return name end
+  return scope.escape(secrets and secrets:name_of(name) or name)
+end
+
+--- The path of a check of this name here; it is counted.
+function scope:check_path(name)
+  local secrets = self.session.secrets
+  return self:join(self:unique("check " .. (secrets and secrets:name_of(name) or name)))
 end
 
 --- The path that the next step of this name has here; it is counted.

@@ -56,7 +56,11 @@ end
 function seal.keep(registry, directory, id, record)
   registry:keep(function(name, value)
     record("secret", "", { name = name, sealed = seal.close(directory, id, name, value) })
-  end)
+  end, {
+    close = function(text) return seal.close(directory, id, "", text) end,
+    open = function(sealed) return seal.open(directory, id, "", sealed) end,
+    digest = function(text) return seal.fingerprint(directory, text) end,
+  })
 end
 
 --- Takes in the observed secrets of the processes before this one; rows: the journal's

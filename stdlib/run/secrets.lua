@@ -13,6 +13,7 @@ local confidential = require "confidential"
 local errors = require "errors"
 local forms = require "run.forms"
 local sys = require "native.sys"
+local values = require "run.value"
 
 local secrets = {}
 secrets.__index = secrets
@@ -53,6 +54,8 @@ local function register(self, name, value)
     end
   end
 end
+
+local function is_observed(mark) return mark:find("^[%w_]+%.%d") ~= nil end
 
 --- True for a value that is too short to be found again in a text.
 function secrets.too_short(value) return #tostring(value) < SHORTEST end
@@ -115,9 +118,11 @@ function secrets:restore(name, value)
 end
 
 --- From here on keep(name, value) is called once for every observed secret that conceal
--- names, before conceal returns: the journal has it sealed before what names it.
-function secrets:keep(keep)
-  self.keeper = keep
+-- names, before conceal returns: the journal has it sealed before what names it. vault:
+-- { close = function(text) -> sealed, open = function(sealed) -> text or nil, digest =
+-- function(text) }, for what is sealed by its place.
+function secrets:keep(keep, vault)
+  self.keeper, self.vault = keep, vault
   for _, name in ipairs(self.pending) do keep(name, self.observed[name]) end
   self.pending = {}
 end
@@ -181,15 +186,25 @@ local function replace(self, text, with, clear)
   if #found == 0 then return clear(text) end
   local pieces = { { clear = text } }
   for i, form in ipairs(found) do
-    if form ~= found[i - 1] then pieces = split(pieces, form, with(self.values[form])) end
+    local mark = form ~= found[i - 1] and with(self.values[form])
+    if mark then pieces = split(pieces, form, mark) end
   end
   for i, piece in ipairs(pieces) do pieces[i] = piece.mark or clear(piece.clear) end
   return table.concat(pieces)
 end
 
+local Sealed = { __name = "sealed value" }
+
+--- Marks a value, whatever it is, as one to be sealed as a whole where it stands: conceal
+-- seals it, mask shows ***, reveal gives the value back.
+function secrets.sealed(data)
+  return setmetatable({ data }, Sealed)
+end
+
 local function each_leaf(data, fn, seen)
   if type(data) == "string" or math.type(data) then return fn(data) end
   if type(data) ~= "table" or seen[data] then return data end
+  if getmetatable(data) == Sealed then return fn(data) end
   seen[data] = true
   local copy = setmetatable({}, getmetatable(data))
   for k, v in next, data do
@@ -208,9 +223,10 @@ function secrets:within(text)
   end
 end
 
-local function conceal(self, data, mark, clear)
+local function conceal(self, data, mark, clear, seal)
   return each_leaf(data, function(leaf)
     if type(leaf) == "string" then return replace(self, leaf, mark, clear) end
+    if type(leaf) == "table" then return seal(leaf[1]) end
     local name = self.numbers[leaf]
     return name and mark(name .. "#") or leaf
   end, {})
@@ -220,8 +236,14 @@ local function same(text) return text end
 
 --- The text, or a copy of the table, with *** for every secret.
 function secrets:mask(data)
-  if #self.order == 0 then return data end
-  return conceal(self, data, function() return MASK end, same)
+  if #self.order == 0 and type(data) ~= "table" then return data end
+  return conceal(self, data, function() return MASK end, same, function() return MASK end)
+end
+
+--- The same with *** for declared secrets alone.
+function secrets:mask_declared(data)
+  return conceal(self, data, function(name) return not is_observed(name) and MASK end, same,
+    function() return MASK end)
 end
 
 local function escape(text)
@@ -229,13 +251,50 @@ local function escape(text)
   return (text:gsub("%*%*%*{", "***{}"))
 end
 
+-- Without a run's directory there is no key, and nothing to be read back.
+local function seal(self, data)
+  if not self.vault then return MASK end
+  return MASK .. "{!" .. self.vault.close(values.encode(data)) .. "}"
+end
+
+local function unseal(self, sealed)
+  local text = self.vault and self.vault.open(sealed)
+  if text then return values.decode(text) end
+  if not self.escapes then return MASK .. "{!" .. sealed .. "}" end
+  errors.raise { kind = "state", message = "a response that this run had from AWS holds a secret, which is sealed in "
+    .. "the journal, and the key to it (the file `key` beside the journal) is missing or another run's: bring the key "
+    .. "back, or do the step again with --from" }
+end
+
 --- The same with the secret's name in its place, for reveal.
 function secrets:conceal(data)
-  if #self.order == 0 and not self.escapes then return data end
+  if #self.order == 0 and not self.escapes and type(data) ~= "table" then return data end
   return conceal(self, data, function(name)
     named(self, name:match("^[%w_]+%.%d+"))
     return MASK .. "{" .. name .. "}"
-  end, self.escapes and escape or same)
+  end, self.escapes and escape or same, function(sealed) return seal(self, sealed) end)
+end
+
+--- A name (of a step, a check) with the names of its secrets in their place. Those that it
+-- has by itself stay as they are: it is not revealed again.
+function secrets:name_of(text)
+  if #self.order == 0 then return text end
+  return replace(self, text, function(mark)
+    named(self, mark:match("^[%w_]+%.%d+"))
+    return MASK .. "{" .. mark .. "}"
+  end, same)
+end
+
+--- True for the value of a secret that the playbook declares.
+function secrets:is_declared(text)
+  local name = self.values[text]
+  return name ~= nil and not is_observed(name)
+end
+
+--- A digest of a text that says nothing of it without the run's key; nil where there is no
+-- key.
+function secrets:digest(text)
+  return self.vault and self.vault.digest(text)
 end
 
 local function value_of(self, name)
@@ -257,6 +316,7 @@ function secrets:reveal(data)
   return each_leaf(data, function(leaf)
     if type(leaf) ~= "string" or not leaf:find("***{", 1, true) then return leaf end
     local name = leaf:match("^%*%*%*{([^}]*)}$")
+    if name and name:find("^!") then return unseal(self, name:sub(2)) end
     local number = name and value_of(self, name)
     if math.type(number) then return number end
     return (leaf:gsub("%*%*%*{([^}]*)}", function(each) return value_of(self, each) end))

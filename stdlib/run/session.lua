@@ -297,7 +297,7 @@ end
 function session:check(name, fn)
   local here = scope.current()
   self:halt(here)
-  local path = here:join(here:unique("check " .. name))
+  local path = here:check_path(name)
   local known, outcome_before = checked(self, name, self.history.checks and self.history.checks[path])
   if known then return outcome_before end
   local st = here:innermost_step()

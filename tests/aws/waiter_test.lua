@@ -17,7 +17,7 @@ local function fake(answers, options)
     sleep = function(seconds) table.insert(self.slept, seconds) now = now + seconds task.yield() end,
     random = function() return 0.5 end,
   }
-  self.model = { waiters = function() return options.waiters end }
+  self.model = { waiters = function() return options.waiters end, operation = function() end }
   self.check = function() end
   self.try_direct = function(_, operation)
     self.operation_asked = operation
