@@ -314,6 +314,7 @@ end
 function secrets:reveal(data)
   if #self.order == 0 and not self.escapes then return data end
   return each_leaf(data, function(leaf)
+    if type(leaf) == "table" then return leaf[1] end
     if type(leaf) ~= "string" or not leaf:find("***{", 1, true) then return leaf end
     local name = leaf:match("^%*%*%*{([^}]*)}$")
     if name and name:find("^!") then return unseal(self, name:sub(2)) end

@@ -189,6 +189,38 @@ t.test("however many there are, a short text and a long one are masked alike", f
   t.equal(s:reveal(s:conceal(short)), short)
 end)
 
+t.test("values that are sealed where they stand", function()
+  local s, boxes = secrets.new(), {}
+  local data = { a = secrets.sealed { x = { 1, 2.5, "t" } }, b = secrets.sealed "abc", c = secrets.sealed(false), d = 7 }
+  t.equal(s:mask(data), { a = "***", b = "***", c = "***", d = 7 })
+  t.equal(s:conceal(data), { a = "***", b = "***", c = "***", d = 7 })
+  s:keep(function() end, {
+    close = function(text)
+      table.insert(boxes, text)
+      return tostring(#boxes)
+    end,
+    open = function(sealed) return boxes[tonumber(sealed)] end,
+  })
+  local kept = s:conceal(data)
+  for _, name in ipairs { "a", "b", "c" } do t.matches(kept[name], "^%*%*%*{!%d}$") end
+  t.equal(secrets.shown(kept), { a = "***", b = "***", c = "***", d = 7 })
+  local clear = { a = { x = { 1, 2.5, "t" } }, b = "abc", c = false, d = 7 }
+  t.equal(s:reveal(kept), clear)
+  t.equal(s:reveal(data), clear)
+  t.raises("bring the key back", s.reveal, s, "***{!9}")
+  -- A text that looks like one is a text.
+  t.equal(s:reveal(s:conceal "***{!1}"), "***{!1}")
+end)
+
+t.test("names of steps: no secret, and the same again when its value has changed", function()
+  local s, again = secrets.new(), secrets.new()
+  s:add("pw", "hunter2000")
+  again:add("pw", "other-word")
+  t.equal(s:name_of "with hunter2000", "with ***{pw}")
+  t.equal(again:name_of "with other-word", "with ***{pw}")
+  t.equal(s:name_of "plain ***{pw}", "plain ***{pw}")
+end)
+
 t.test("what may be an argument is masked all the same", function()
   local s = secrets.new()
   s:observe("setting", "ami-0123456789", { plain = true })
