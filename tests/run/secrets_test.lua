@@ -191,7 +191,8 @@ end)
 
 t.test("values that are sealed where they stand", function()
   local s, boxes = secrets.new(), {}
-  local data = { a = secrets.sealed { x = { 1, 2.5, "t" } }, b = secrets.sealed "abc", c = secrets.sealed(false), d = 7 }
+  local data = { a = secrets.sealed { x = { 1, 2.5, "t" } }, b = secrets.sealed "abc",
+    c = secrets.sealed(false), d = 7 }
   t.equal(s:mask(data), { a = "***", b = "***", c = "***", d = 7 })
   t.equal(s:conceal(data), { a = "***", b = "***", c = "***", d = 7 })
   s:keep(function() end, {
