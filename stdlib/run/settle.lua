@@ -14,6 +14,7 @@
 --   rest    function(seconds, why): waits, and may say for what
 -- It returns true and the answer that the call would have had when its effect is there,
 -- false when it is not, nil when it cannot tell.
+local absence = require "absence"
 local clock = require "native.clock"
 local errors = require "errors"
 local fs = require "native.fs"
@@ -27,11 +28,7 @@ local rules = {}
 local there_by_name = {}
 
 --- True for an error that says that the thing asked for does not exist.
-function settle.is_not_found(e)
-  local code = e and e.code or ""
-  return code:find("NotFound") ~= nil or code:find("NoSuch") ~= nil
-    or code:find("DoesNotExist") ~= nil
-end
+settle.is_not_found = absence.says
 
 -- Calls and returns the answer; nil, true when the thing does not exist. Other
 -- failures are raised.

@@ -386,3 +386,12 @@ t.test("a model that contradicts itself is not compiled", function()
     operations = { A = { input = { shape = "X" } } } })
   t.raises("no protocol", model.from_table, { metadata = { protocol = "soap" } })
 end)
+
+t.test("a request of another version of the query protocol's API routes nowhere", function()
+  local rds = model.open("rds")
+  local function route(body) return (rds:route("POST", "/", {}, body)) end
+  t.equal(route "Action=DescribeDBInstances&Version=2014-10-31", "DescribeDBInstances")
+  t.equal(route "Action=DescribeDBInstances", "DescribeDBInstances")
+  t.equal(route "Action=DescribeDBInstances&Version=2010-01-01", nil)
+  t.equal(route "Version=2014-10-31", nil)
+end)

@@ -121,3 +121,14 @@ t.test("which failures leave it open whether there was an effect", function()
   t.equal(settle.doubtful { kind = "aws", code = "AccessDenied" }, false)
   t.equal(settle.doubtful { kind = "refused" }, false)
 end)
+
+t.test("what does not exist is known by every service's code for it", function()
+  for _, code in ipairs { "DBInstanceNotFound", "NoSuchKey", "AWS.SimpleQueueService.NonExistentQueue",
+      "UnknownResourceException", "404" } do
+    t.ok(settle.is_not_found(errors.new { kind = "aws", code = code, message = "no" }), code)
+  end
+  for _, code in ipairs { "AccessDenied", "KMSKeyNotAccessibleFault", "KMSNotFoundException" } do
+    t.ok(not settle.is_not_found(errors.new { kind = "aws", code = code, message = "no" }), code)
+  end
+  t.ok(not settle.is_not_found(errors.new { kind = "timeout", message = "no" }))
+end)

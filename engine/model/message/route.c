@@ -229,7 +229,7 @@ static long find_cbor(struct codec *c, const struct incoming *in)
 
 long find_route(struct codec *c, const struct incoming *in, enum protocol *protocol)
 {
-    struct span target = header_value(in, "x-amz-target"), action;
+    struct span target = header_value(in, "x-amz-target"), action, version;
     struct span smithy = header_value(in, "smithy-protocol");
     unsigned offered = c->m->offered | 1u << c->m->protocol;
     if (smithy.data != NULL && (offered & 1u << CBOR)) {
@@ -252,6 +252,9 @@ long find_route(struct codec *c, const struct incoming *in, enum protocol *proto
     struct span path, query;
     split_target(in->target, &path, &query);
     if (!form_scan(c, in->body.size > 0 ? in->body : query))
+        return -1;
+    /* An operation is one of a version of the API; the models have the newest. */
+    if (form_value(c, "Version", &version) && !text_eq(version, c->m->api_version))
         return -1;
     return form_value(c, "Action", &action) ? model_find(c->m, action) : -1;
 }
