@@ -357,11 +357,16 @@ end
 --- Makes this process the run's owner: from here on everything it writes is under a new
 -- epoch, and the former owner, should it still live, can write nothing more. owner: who it
 -- is, { pid, start_time, host, ... }; held: a function that returns the name of a lock
--- that this process has lost, or nil.
+-- that this process has lost, or nil. Raises an error of kind "locked" when another owner
+-- came and went since the journal was opened: what was read of it is out of date.
 function journal:own(owner, held)
-  local old = self.store.format == 1
+  local old, known = self.store.format == 1, self.epochs
   if old then self.store:before_upgrade() end
   self:together(function()
+    if self.epochs ~= known or old and self.store:upgraded() then
+      errors.raise { kind = "locked", message = "another process worked on the run in the meantime: see how it stands "
+        .. "now with `drlua show`, then resume it" }
+    end
     if old then upgrade(self) end
     self.epoch, self.held = self.epochs + 1, held
     owner.epoch = self.epoch

@@ -213,7 +213,12 @@ function life.reopen(store, id, loaded, values, options)
   local so_far = history.read(j)
   local settled = answers.read(so_far, options.settle, id)
   local locks = store:lock(j:meta("locks") or {}, id, { takeover = options.takeover })
-  own(j, locks)
+  local owned, e = pcall(own, j, locks)
+  if not owned then
+    locks:release()
+    error(e, 0)
+  end
+  for _, event in ipairs(j:events(so_far.last)) do so_far:apply(event) end
   local fields = fields_of(loaded, values, options)
   fields.id, fields.nonce, fields.journal, fields.started = id, head.nonce, j, head.started
   fields.history, fields.answers = so_far, settled

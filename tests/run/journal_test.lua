@@ -116,3 +116,151 @@ t.test("a read-only disk: refused before anything starts", function()
   t.contains(r.err, "the state directory ")
   t.equal(w.effects(), {})
 end)
+
+local function owner(name) return { pid = 1, host = name, start_time = "1" } end
+
+local function pair(path)
+  local a, b = journal.open(path), journal.open(path)
+  t.cleanup(function()
+    a:close()
+    b:close()
+  end)
+  return a, b
+end
+
+local function begun()
+  local path = program.directory() .. "/journal.db"
+  local j = journal.create(path)
+  j:together(function()
+    j:own(owner "first")
+    j:meta("run", { id = "x" })
+    j:keep_source("/a.lua", "return 1")
+  end)
+  j:add("run_started", "", {})
+  return path, j
+end
+
+t.test("a new owner's epoch: the former one writes nothing more, not even meta; others may", function()
+  local path, first = begun()
+  t.cleanup(function() first:close() end)
+  local second, other = pair(path)
+  second:own(owner "second")
+  second:add("note", "", { text = "second" })
+  for _, write in ipairs {
+    function() first:add("intent", "S", { key = "k" }) end,
+    function() first:meta("status", "failed") end,
+    function() first:keep_source("/b.lua", "return 2") end,
+    function() first:together(function() first:meta("status", "failed") end) end,
+    function() first:guard() end,
+  } do
+    local e = t.raises("the run was taken over: process 1 on second works on it", write)
+    t.equal({ e.control, e.fenced }, { "journal", "taken over" })
+  end
+  t.equal(first:lost_to().how, "taken over")
+  other:add("approved", "S", { by = "dora" })
+  second:guard()
+  second:add("note", "", {})
+  t.equal(#second:events(), 4)
+  t.equal(second:meta("status"), nil)
+  t.equal(second:proof().fault, nil)
+end)
+
+t.test("a lock that is lost ends the ownership before the next entry", function()
+  local path = begun()
+  local j = journal.open(path)
+  t.cleanup(function() j:close() end)
+  local gone
+  j:own(owner "me", function() return gone end)
+  j:add("note", "", {})
+  gone = "/locks/a"
+  local e = t.raises("the lock /locks/a was removed or replaced", function() j:add("note", "", {}) end)
+  t.equal(e.fenced, "stopped")
+  gone = nil
+  t.raises("the lock /locks/a was removed", function() j:add("note", "", {}) end)
+  t.equal(#j:events(), 2)
+end)
+
+t.test("an owner that came and went since the journal was opened: what was read is out of date", function()
+  local path, first = begun()
+  first:close()
+  local a, b = pair(path)
+  b:own(owner "b")
+  t.equal(t.raises("another process worked on the run", function() a:own(owner "a") end).kind, "locked")
+  -- Who only adds is no owner.
+  local c, d = pair(path)
+  d:add("approved", "S", {})
+  c:own(owner "c")
+  t.equal(c:meta("process").host, "c")
+end)
+
+t.test("two who write in turn, and a transaction that is given up, keep the chain whole", function()
+  local path, first = begun()
+  local second = journal.open(path)
+  t.cleanup(function()
+    first:close()
+    second:close()
+  end)
+  for i = 1, 20 do
+    first:add("note", "", { n = i })
+    second:add("lesson", "", { n = i })
+    first:meta("status", "running")
+    if i % 5 == 0 then
+      t.raises("given up", function()
+        second:together(function()
+          second:add("lesson", "", { n = -1 })
+          second:meta("status", "given up")
+          error("given up")
+        end)
+      end)
+    end
+  end
+  t.equal({ #first:of_kind "note", #first:of_kind "lesson" }, { 20, 20 })
+  t.equal(first:meta("status"), "running")
+  local proof = first:proof()
+  t.equal(proof.fault, nil)
+  t.equal(proof.entries, 64)
+end)
+
+t.test("head may lag behind the journal, never lead it, and is not gone without a word", function()
+  local path, j = begun()
+  local head = path:match("^(.*)/") .. "/head"
+  local heads = { fs.read(head) }
+  for i = 1, 6 do
+    j:add("note", "", { n = i })
+    table.insert(heads, fs.read(head))
+  end
+  j:close()
+  for _, old in ipairs(heads) do
+    assert(fs.write(head, old))
+    journal.open(path):close()
+  end
+  -- One line is torn or damaged: the other counts.
+  assert(fs.write(head, (heads[7]:sub(1, 96) .. ("x"):rep(96))))
+  journal.open(path):close()
+  for text, pattern in pairs { [("x"):rep(192)] = "which says how many entries", [""] = "which says how many entries" } do
+    assert(fs.write(head, text))
+    t.raises(pattern, journal.open, path)
+  end
+  fs.remove(head)
+  t.raises("the file head beside it is missing", journal.open, path)
+  local look = journal.open(path, { readonly = true })
+  t.equal(#look:events(), 7)
+  look:close()
+end)
+
+t.test("a journal copied without its log, or with nothing in it, is not called new", function()
+  local path, j = begun()
+  t.cleanup(function() j:close() end)
+  for i = 1, 50 do j:add("note", "", { n = i }) end
+  local directory = path:match("^(.*)/")
+  for _, what in ipairs { { "journal.db" }, { "journal.db", "head" }, { "journal.db-wal", "journal.db" } } do
+    local copy = program.directory()
+    for _, name in ipairs(what) do assert(fs.write(copy .. "/" .. name, assert(fs.read(directory .. "/" .. name)))) end
+    local e = t.raises("opy the whole directory of the run", journal.open, copy .. "/journal.db")
+    t.contains(e.message, "journal.db-wal")
+    t.ok(not e.message:find("start a new", 1, true), e.message)
+  end
+  local empty = program.directory() .. "/journal.db"
+  assert(fs.write(empty, ""))
+  t.raises("nothing is in it, so its entries are elsewhere", journal.open, empty)
+end)

@@ -246,6 +246,9 @@ function Entries:upgrade()
   return events, meta, sources
 end
 
+--- True when another process has brought it to this format since it was opened.
+function Entries:upgraded() return has_table(self, "entries") end
+
 --- Prepares for upgrade(): a journal of this format is never without its head.
 function Entries:before_upgrade()
   must(self, head.create(self.head, 0, chain.START))
