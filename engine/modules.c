@@ -6,7 +6,7 @@
 #include <lua-cjson.h>
 
 #define MODULES(X) \
-    X(clock) X(crypto) X(embed) X(fs) X(gzip) X(http) X(json) X(loop) X(model) X(pq) \
+    X(chain) X(clock) X(crypto) X(embed) X(fs) X(gzip) X(http) X(json) X(loop) X(model) X(pq) \
     X(process) X(pulse) X(relay) X(server) X(signal) X(sigv4) X(sqlite) X(sys) X(terminal) X(timer)
 
 #define DECLARE(name) int luaopen_native_##name(lua_State *L);

@@ -24,7 +24,8 @@ local value = require "run.value"
 local journal = {}
 journal.__index = journal
 
-local hidden = { meta = true, source = true }
+-- Kinds of entries that are no events, and where their newest texts are kept.
+local hidden = { meta = "meta_text", source = "source_text" }
 
 -- How often an append may find that somebody else's came first.
 local TRIES = 1000
@@ -34,12 +35,29 @@ local function new(store)
     meta_text = {}, source_text = {} }, journal)
 end
 
--- Takes note of an entry that stands.
+-- Takes note of an entry that stands; true for one that is an event.
+local function keep(self, entry)
+  if entry.epoch > self.epochs then self.epochs = entry.epoch end
+  local kept = hidden[entry.kind] and self[hidden[entry.kind]]
+  if not kept then return true end
+  kept[entry.path] = entry.data
+end
+
+-- The same of many; returns the events among them.
+local function keep_all(self, rows)
+  local events, n = {}, 0
+  for i = 1, #rows do
+    if keep(self, rows[i]) then
+      n = n + 1
+      events[n] = rows[i]
+    end
+  end
+  return events
+end
+
 local function advance(self, entry)
   self.newest = { seq = entry.seq, hash = entry.hash }
-  if entry.epoch > self.epochs then self.epochs = entry.epoch end
-  if entry.kind == "meta" then self.meta_text[entry.path] = entry.data end
-  if entry.kind == "source" then self.source_text[entry.path] = entry.data end
+  return keep(self, entry)
 end
 
 local function damaged(self, fault)
@@ -98,11 +116,8 @@ local function trust(self)
     damaged(self, fault)
   end
   self.store:trust()
-  self.loaded = {}
-  for _, row in ipairs(rows) do
-    if self.store.format > 1 then advance(self, row) end
-    if not hidden[row.kind] then table.insert(self.loaded, row) end
-  end
+  if self.store.format > 1 then self.newest = { seq = #rows, hash = rows[#rows].hash } end
+  self.loaded = keep_all(self, rows)
   return self
 end
 
@@ -189,8 +204,7 @@ local function catch_up(self)
   local fault = chain.fault(rows, self.newest)
   if fault then damaged(self, fault) end
   for _, row in ipairs(rows) do
-    advance(self, row)
-    if self.loaded and not hidden[row.kind] then table.insert(self.loaded, row) end
+    if advance(self, row) and self.loaded then table.insert(self.loaded, row) end
   end
   if self.epoch and self.epochs > self.epoch then taken_over(self) end
   return #rows

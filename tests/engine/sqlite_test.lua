@@ -133,3 +133,17 @@ t.test("an open database is collected", function()
     assert(db:rows "SELECT 1 AS x")
   end
 end)
+
+t.test("keep_wal: the log stays as it is when the database is closed", function()
+  local path = temporary()
+  local db = assert(sqlite.open(path, { keep_wal = true }))
+  assert(db:exec "PRAGMA journal_mode=WAL; CREATE TABLE v (i); INSERT INTO v VALUES (1)")
+  db:close()
+  local kept = assert(fs.stat(path .. "-wal")).size
+  t.ok(kept > 0)
+  db = assert(sqlite.open(path, { keep_wal = true }))
+  t.equal(db:rows "SELECT i FROM v", { { i = 1 } })
+  db:keep_wal(false)
+  db:close()
+  t.equal(fs.stat(path .. "-wal"), nil)
+end)

@@ -126,9 +126,22 @@ function fs.write(path, data, options) end
 ---@return string? kind
 function fs.overwrite(path, offset, data) end
 
+--- Writes over what is there, from byte `offset` on, in a file that exists; not synced.
+---@param path string
+---@param offset integer
+---@param data string
+---@return boolean?
+---@return string? message
+---@return string? kind
+function fs.overwrite(path, offset, data) end
+
+---@class native.fs.lock
+---@field holds fun(self, path: string): boolean whether path still names the locked file
+---@field close fun(self)
+
 --- An exclusive flock; nil, _, "busy" when another has it.
 ---@param path string
----@return table?
+---@return native.fs.lock?
 ---@return string? message
 ---@return string? kind
 function fs.lock(path) end
