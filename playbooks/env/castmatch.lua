@@ -35,4 +35,5 @@ return {
   },
 
   targets = { rto = "1h", rpo = "15m" },
+  limits = { regions = { "us-east-1" }, deletes = 5 },
 }

@@ -12,4 +12,6 @@ return {
     health_url = "https://api.prod.dust.example.com/health",
     channels = { { kind = "slack", name = "incident channel", url = { env = "SLACK_WEBHOOK" } } },
   },
+
+  limits = { regions = { "us-east-1" }, deletes = 5 },
 }

@@ -30,4 +30,5 @@ return {
   },
 
   targets = { rto = "4h", rpo = "1h" },
+  limits = { regions = { "us-west-2" }, deletes = 5 },
 }

@@ -44,8 +44,8 @@ drlua sim       [--listen 127.0.0.1:4566] [--world FILE]   the simulator, for an
 drlua list | help [VERB|PLAYBOOK] | doc SERVICE[.OPERATION] | new NAME | script FILE.lua [ARG ...]
 
 --env NAME         environment: env/NAME.lua beside the playbook
---PARAM VALUE      a parameter; --set name=value says the same
---yes              answer every approval yes
+--PARAM VALUE      a parameter; --set name=value says the same; --no-PARAM takes it away
+--yes              answer every approval yes, for one person
 --output text|json one JSON object a line on stdout
 --state DIR        where runs are kept (default: $DRLUA_STATE, $XDG_STATE_HOME/drlua, ~/.local/state/drlua)
 --trace            show where in the code an error came from

@@ -29,7 +29,7 @@ local function head_line(s)
   local tags = {}
   local function tag(text) if text then table.insert(tags, text) end end
   tag(s.risk)
-  tag(s.approval and "approval")
+  tag(s.approval and (s.asks and s.asks.people > 1 and ("approval of %d people"):format(s.asks.people) or "approval"))
   tag(s.undo and "can be undone")
   tag(s.optional and "optional")
   tag(s.budget and "budget " .. duration.format(s.budget))
@@ -50,6 +50,7 @@ local function step_lines(s, out)
   if s.skipped then return out("       skipped: " .. s.skipped) end
   if s.already then return out("       done already: would be skipped") end
   if s.uncertain then out("       runs if its condition holds then (known after run)") end
+  for line in (s.asks and s.asks.text or ""):gmatch("[^\n]+") do out("       asks   " .. line) end
   for _, row in ipairs(s.changes or {}) do out("       change " .. call_line(row)) end
   for _, row in ipairs(s.reads or {}) do out("       read   " .. call_line(row)) end
   for _, text in ipairs(s.waits or {}) do out("       wait   " .. text) end

@@ -190,8 +190,11 @@ end
 function show.approval_needed(self, e)
   local lines = { ("approval needed for \"%s\""):format(e.step), e.text }
   for _, change in ipairs(e.changes or {}) do table.insert(lines, "- " .. change) end
-  table.insert(lines, e.undo and "it can be taken back with drlua rollback" or "no undo is known for it")
-  if e.people > 1 then table.insert(lines, ("%d people must agree; %d have"):format(e.people, e.given)) end
+  table.insert(lines, e.undo and "it can be taken back with drlua rollback" or "this step has no undo")
+  if e.people > 1 then
+    table.insert(lines, ("%d people must agree, each by an account of their own; %d have%s"):format(e.people,
+      e.given, e.by and " (" .. table.concat(e.by, ", ") .. ")" or ""))
+  end
   self:line(e.time, "ask", table.concat(lines, "\n"))
 end
 

@@ -127,7 +127,25 @@ local function plain_step(s)
     seconds = s.started and s.ended and s.ended - s.started, waited = s.waited }
 end
 
-local function show_json(facts, status)
+local function waiting_data(facts)
+  local list = json_array {}
+  for _, asked in ipairs(ending.pending(facts)) do
+    local names = json_array {}
+    for i, given in ipairs(asked.given) do names[i] = given.by end
+    table.insert(list, { step = asked.path, text = asked.text, changes = asked.changes, people = asked.people,
+      given = identity.count(asked.given), by = names })
+  end
+  return list
+end
+
+local function next_commands(facts, status, parsed)
+  local list = json_array {}
+  for i, help in ipairs(ending.commands(facts, status, summary.where(parsed))) do list[i] = help.command end
+  return list
+end
+
+local function show_json(facts, status, parsed)
+  local left = ending.left(facts)
   local steps = json_array {}
   for _, s in ipairs(facts.steps) do table.insert(steps, plain_step(s)) end
   local calls = json_array {}
@@ -138,7 +156,8 @@ local function show_json(facts, status)
   json { run = facts.head.id, status = status, title = facts.head.title, playbook = facts.head.path,
     environment = facts.head.environment, params = facts.head.params, started = at(facts.head.started),
     ended = facts.ended and at(facts.ended), message = facts.message, rto = facts.rto, measures = facts.measures,
-    targets = facts.head.targets, steps = steps, calls = calls, checks = json_array(facts.checks) }
+    targets = facts.head.targets, steps = steps, calls = calls, checks = json_array(facts.checks),
+    left = left, waiting = waiting_data(facts), next = next_commands(facts, status, parsed) }
 end
 
 --- drlua show RUN
@@ -147,7 +166,7 @@ function show.show(parsed)
   local facts, status = report.facts(j), life.status(j)
   j:close()
   if parsed.output == "json" then
-    show_json(facts, status)
+    show_json(facts, status, parsed)
     return 0
   end
   local h = facts.head

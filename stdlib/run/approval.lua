@@ -126,10 +126,17 @@ function approval.text(s, st, wish)
   return wish.text or plain_text(st.name)
 end
 
+local function names_of(list)
+  local names = {}
+  for i, given in ipairs(list or {}) do names[i] = given.by end
+  return #names > 0 and names or nil
+end
+
 local function question(s, st, wish)
   local q = { run = s.id, step = st.name, path = st.path, people = wish.people,
-    given = identity.count(s.history.approvals[st.path]), text = approval.text(s, st, wish),
-    risk = st.options and st.options.risk, undo = st.options and st.options.undo ~= nil,
+    given = identity.count(s.history.approvals[st.path]),
+    by = names_of(s.history.approvals[st.path]), text = approval.text(s, st, wish),
+    risk = st.options and st.options.risk, undo = st.options and st.options.undo and true or false,
     changes = s:preview(st), deadline = wish.deadline }
   s:record("approval_asked", st.path, { text = q.text, people = q.people, changes = q.changes })
   s:emit("approval_needed", q)
@@ -175,10 +182,17 @@ local function pause(s, wish, q)
     q.step, others, s.id, ending.quoted(q.path), s.id), { reason = "approval", step = q.step, path = q.path })
 end
 
+-- The approval was given before, in another process. What was known then may be old: how
+-- things stand as the step begins is noted beside it.
+local function note_change(s, st, wish)
+  if type(wish.text) ~= "function" or (st.record and next(st.record.calls)) then return end
+  s:note("as the approved step begins: " .. found_out(s, st, wish.text), st)
+end
+
 --- Asks for approval of a step (or of dr.approve); returns when it is given, raises
 -- a pause when nobody is there to give it, and a control error when it is refused.
 function approval.ask(s, st, wish)
-  if fetch(s, st.path) >= wish.people then return end
+  if fetch(s, st.path) >= wish.people then return note_change(s, st, wish) end
   local asked = s:now()
   local q = question(s, st, wish)
   if s.assume_yes and assume(s, wish, q) then return end

@@ -84,10 +84,17 @@ local function listed(list)
   return table.concat(texts, ", ")
 end
 
+local function option(name)
+  return "--" .. name:gsub("_", "-")
+end
+
 -- The value of a parameter, or nil and what is wrong with what `from` gave.
 local function convert(p, given, from)
   local v, expected = types[p.type](given)
-  if v == nil then return nil, ("%s: %s expected, not %s (%s)"):format(p.name, expected, shown(p, given), from) end
+  if v == nil then
+    local away = given == "" and not p.required and (", or %s to take it away"):format(option("no_" .. p.name)) or ""
+    return nil, ("%s: %s expected%s, not %s (%s)"):format(p.name, expected, away, shown(p, given), from)
+  end
   if p.choices and not choice(p, v) then
     return nil, ("%s: %s is none of %s (%s)%s"):format(p.name, shown(p, given), listed(p.choices), from,
       type(v) == "string" and not p.secret and nearest.hint(v, p.choices) or "")
@@ -141,10 +148,6 @@ local function forget_in_process(p, v)
   for name, text in pairs(sys.environ()) do
     if text == v and not name:find("^AWS_") then sys.setenv(name, nil) end
   end
-end
-
-local function option(name)
-  return "--" .. name:gsub("_", "-")
 end
 
 local function missing(p, environment_name)

@@ -4,6 +4,7 @@
 -- which flows on. Steps are written down in order instead of journaled; what a step
 -- would change, read and wait for is collected while its function runs. A failure
 -- inside a step ends that step's part only: what it would have handed back is unknown.
+local approval = require "run.approval"
 local control = require "run.control"
 local errors = require "errors"
 local gate = require "run.gate"
@@ -237,6 +238,14 @@ function planner:look_at(path)
   return changes
 end
 
+-- What people would be asked at this moment, or nil.
+local function asked(self, planned, sc)
+  local wish = planned.options.approve
+  if not wish or self.target then return nil end
+  local text = approval.text(self, { name = planned.name, path = planned.path, here = sc }, wish)
+  return { text = tostring(text), people = wish.people }
+end
+
 --- A step, written down.
 function planner:step(name, options, fn)
   local here = scope.current()
@@ -257,6 +266,7 @@ function planner:step(name, options, fn)
   if done[1] and not self.target then return table.unpack(done, 2, done.n) end
   local sc = scope.new(self, "step", planned.path, here)
   sc.step = planned
+  planned.asks = asked(self, planned, sc)
   local result = table.pack(sc:call(fn, control.handler))
   if planned.path == self.target then control.raise("rewound", "the step in question has been looked into") end
   if result[1] then return table.unpack(result, 2, result.n) end
@@ -329,7 +339,8 @@ end
 local function data_of(planned)
   local o = planned.options
   return { number = planned.number, step = planned.name, path = planned.path ~= planned.name and planned.path or nil,
-    risk = o.risk, budget = o.budget, approval = o.approve and true or nil, undo = o.undo and true or nil,
+    risk = o.risk, budget = o.budget, approval = o.approve and true or nil,
+    asks = planned.asks, undo = o.undo and true or nil,
     optional = o.optional, skipped = planned.skipped, already = planned.already, stop = planned.stop,
     uncertain = planned.uncertain, unsure = planned.unsure, changes = add(planned, "changes", shown_row),
     reads = add(planned, "reads", shown_row), waits = #planned.waits > 0 and planned.waits or nil,

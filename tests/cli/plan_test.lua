@@ -68,3 +68,22 @@ for _, name in ipairs(playbooks()) do
     t.equal(#(fs.list(state .. "/runs") or {}), 0)
   end)
 end
+
+t.test("a plan shows what people would be asked, and what is read for that", function()
+  local w = program.workspace { ["a.lua"] = program.playbook [[
+    dr.step("Burn", { risk = "irreversible", approve = { people = 2, text = function()
+      return "one\nat stake: " .. probe.count()
+    end } }, function() probe.opaque("burn") end)
+    dr.step("Blind", { approve = function() error("the region is silent") end }, function() end)
+    dr.step("Plain", { approve = "the bridge burns" }, function() end)
+    dr.step("Off", { when = false, approve = function() error("never asked") end }, function() end)]] }
+  local r = w.run { "plan", "a.lua" }
+  t.equal(r.code, 0, r.err)
+  t.contains(r.out, "1. Burn  [irreversible, approval of 2 people]")
+  t.contains(r.out, "       asks   one\n       asks   at stake: 0\n")
+  t.contains(r.out, "how things stand now could not be found out: ")
+  t.contains(r.out, "the region is silent")
+  t.contains(r.out, "       asks   the bridge burns\n")
+  t.ok(not r.out:find("never asked"))
+  t.equal(w.effects(), {})
+end)

@@ -7,6 +7,7 @@ local moto = require "moto"
 local program = require "program"
 local recovery = require "recovery"
 local sim = require "sim"
+local sql = require "sql"
 local t = require "harness"
 local task = require "task"
 
@@ -137,6 +138,23 @@ t.test("an API that is down is no dead database", function()
   t.equal(r.code, 1, r.out .. r.err)
   t.contains(r.err .. r.out, "us-east-1 is not down: the primary database accepts connections")
   t.equal(succeeded(s, "PromoteReadReplica"), 0)
+end)
+
+t.test("the approval of a drill names who is connected to the living primary", function()
+  local s = started()
+  local endpoint = s:instance("shop").shape.Endpoint
+  local db = sql.connect { host = endpoint.Address, port = endpoint.Port, user = "shop", password = PASSWORD,
+    dbname = "shop" }
+  t.cleanup(function() db:close() end)
+  local arguments = table.move(ARGUMENTS, 1, #ARGUMENTS, 1, {})
+  arguments[1] = "plan"
+  table.remove(arguments, 3) -- --yes
+  table.insert(arguments, "--drill")
+  table.insert(arguments, "yes")
+  local r = program.run(arguments, { env = keys(s.url, program.directory()) })
+  t.equal(r.code, 0, r.out .. r.err)
+  t.matches(r.out, "asks   THE PRIMARY IS ALIVE, and connected to it are: shop from ")
+  t.contains(r.out, "rows at stake cannot be counted without rpo_table and ledger_url")
 end)
 
 local function moto_world(server, env)

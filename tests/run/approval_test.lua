@@ -92,7 +92,7 @@ t.test("what was shown is kept with the approval", function()
   t.equal(effects, 1)
   t.equal(found.accepted.Burn, { step = "Burn", by = { "bob" }, text = "lag 20" })
   local _, at_once = run(program.directory(), options, { assume_yes = true })
-  t.equal(at_once.accepted.Burn.text, "lag 30")
+  t.equal(at_once.accepted.Burn.text, "lag 40")
 end)
 
 t.test("a function that fails: the approval says that, and why, and is still asked for", function()
@@ -221,4 +221,29 @@ t.test("what approve may be", function()
     t.equal(e.kind, "misuse")
   end
   t.equal(approval.wanted("Burn", { approve = false, risk = "irreversible" }), nil)
+end)
+
+t.test("approved elsewhere: how things stand as the step begins is noted, once", function()
+  local directory, lag = program.directory(), 0
+  local options = { approve = function()
+    lag = lag + 10
+    return "lag " .. lag
+  end }
+  run(directory, options)
+  give(directory, "bob", "bob")
+  local ok, found = run(directory, options)
+  t.equal(ok, true)
+  t.equal(found.notes[1].text, "as the approved step begins: lag 20")
+  t.equal(found.accepted.Burn.text, "lag 10")
+end)
+
+t.test("the question names who has agreed so far", function()
+  local directory, options = program.directory(), { approve = { people = 3 } }
+  run(directory, options)
+  give(directory, "bob", "bob")
+  give(directory, "eve", "eve")
+  local _, _, events = run(directory, options)
+  for _, e in ipairs(events) do
+    if e.event == "approval_needed" then t.equal({ e.given, e.by }, { 2, { "bob", "eve" } }) end
+  end
 end)

@@ -115,6 +115,8 @@ t.test("a parameter is taken away on the command line and in an environment", fu
     { no_must = true })
   t.raises("^must is required: it cannot be taken away %(from environment castmatch%)", values, {}, nil,
     { must = false })
+  t.raises("^url: a URL %(https://...%) expected, or %-%-no%-url to take it away, not \"\" %(given on", values,
+    { url = "" })
   t.raises("^%-%-no%-url takes no value: it takes url away", values, { no_url = "x" })
   t.raises("^give %-%-url or %-%-no%-url, not both", values, { no_url = "true", url = "https://x" }, { no_url = true })
   t.raises("^unknown parameter %-%-no%-uri", values, { no_uri = "true" }, { no_uri = true })
