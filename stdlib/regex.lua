@@ -5,7 +5,7 @@
 -- capturing, not capturing), | * + ? {n,m} (greedy, lazy, possessive as greedy), ^ $,
 -- look-ahead and look-behind, \1, and the flags i and s. Texts are taken as code points
 -- of UTF-8. Categories of Unicode beyond ASCII go by blocks: letters of any script,
--- digits, spaces, marks, punctuation and symbols are told apart, single odd characters
+-- digits, spaces, marks, punctuation and symbols are distinguished, single odd characters
 -- in a block are not.
 --
 -- A matcher backtracks, so it counts its steps and gives up after STEPS of them.
@@ -275,7 +275,7 @@ function Parser:class_range(first)
   local from = self.at
   self.at = self.at + 1
   local set, last = self:class_item()
-  if set then -- "a-\d": the dash stands for itself
+  if set then -- "a-\d": a plain dash
     self.at = from
     return between(first, first)
   end

@@ -219,7 +219,7 @@ function Client:direct(name, input, options)
   return self.execute(self, op, input, options, class_of(op, input))
 end
 
--- Failures that are no answer to a call: they pass through `try`.
+-- Errors that `try` raises: they say nothing about the call's outcome.
 local PASSED_ON = { misuse = true, cancelled = true, control = true, lua = true }
 
 local function caught(ok, result)

@@ -32,7 +32,7 @@ local OP = { readonly = 1, idempotent = 2, checksum_required = 4, compressed = 8
   unsigned = 16, deprecated = 32, result_wrapper = 64, host_prefix = 128,
   input_name = 256, extra = 512, checksum = 1024 }
 
--- The root elements of S3's answers, which its model does not tell (S3 API reference);
+-- The root elements of S3's responses, which its model leaves out (S3 API reference);
 -- those of other services are the names of their outputs' shapes.
 local S3_ROOTS = {
   CompleteMultipartUploadOutput = "CompleteMultipartUploadResult",
@@ -392,7 +392,7 @@ local function payload_shapes(model)
   return found
 end
 
---- Structures that are the output of some operation: theirs is the name of the answer's
+--- Structures that are the output of some operation: theirs is the name of the response's
 -- root element.
 local function output_shapes(model)
   local found = {}

@@ -3,7 +3,7 @@
 -- empty frame, signed too, ends it.
 --
 -- The events are known before the call, so the stream is a body like any other: what a
--- service answers while it is being sent is read at the end.
+-- service sends back meanwhile is read at the end.
 --
 -- Source: Amazon Transcribe developer guide, "Event stream encoding"; the AWS SDKs' own
 -- test of a signed event.
@@ -13,7 +13,7 @@ local sigv4 = require "aws.sigv4"
 
 local events = {}
 
---- What stands for the body's hash in the request's signature.
+--- What the request's signature has in place of the body's hash.
 events.PAYLOAD = "STREAMING-AWS4-HMAC-SHA256-EVENTS"
 
 local DATE, SIGNATURE = ":date", ":chunk-signature"

@@ -121,7 +121,7 @@ local function iam_output(output) return decode_policies(output, 0) end
 
 -- S3 --------------------------------------------------------------------------
 
--- CopyObject and others answer 200 first and may then say in the body that they failed.
+-- CopyObject and others send 200 first and may then report in the body that they failed.
 local function error_in_200(answer)
   if answer.status ~= 200 or type(answer.body) ~= "string" or answer.body == "" then return answer end
   local body = answer.body:gsub("^%s*<%?xml.-%?>%s*", "", 1)

@@ -58,7 +58,7 @@ local function digit(c) return c >= 48 and c <= 57 end
 local function alpha(c) return upper(c) or lower(c) end
 local function alnum(c) return alpha(c) or digit(c) end
 local function graph(c) return c > 32 and c < 127 end
--- Beyond ASCII the two cases are not told apart.
+-- Beyond ASCII the two cases are not distinguished.
 local function cased(ascii)
   return function(c)
     if c < 128 then return ascii(c) end

@@ -168,7 +168,7 @@ local function body_members(shape)
   end
 end
 
-t.test("answers of rest-xml have the root element that AWS's have: the output shape's name", function()
+t.test("responses of rest-xml have the root element that AWS's have: the output shape's name", function()
   if not io.open("build/botocore/data/route53") then return t.skip "no published models here" end
   local checked = 0
   for _, service in ipairs { "route53", "cloudfront", "s3control" } do

@@ -1,4 +1,4 @@
--- What the models demand of inputs: texts as DynamoDB, Backup and others answer them.
+-- What the models demand of inputs: in the words of DynamoDB, Backup and others.
 local t = require "harness"
 local constraints = require "aws.constraints"
 local model = require "aws.model"

@@ -625,7 +625,7 @@ local function imds(script, env, settings_of)
   return ok and set.access_key_id, asked, not ok and tostring(set) or nil
 end
 
-t.test("an instance's service that has answered is given four attempts, a silent one a single one", function()
+t.test("an instance's service gets four attempts once it has responded, one while it is silent", function()
   t.equal({ imds { 503, 503, 503, "" } }, { "I", 6 })
   t.equal({ imds { "", 503, false, "" } }, { "I", 5 })
   local set, asked = imds { false }

@@ -1,4 +1,4 @@
--- Event streams in requests: frames, read back by the reader of answers, and signatures,
+-- Event streams in requests: frames, read back by the reader of responses, and signatures,
 -- by AWS's own vectors.
 local t = require "harness"
 local aws = require "aws"

@@ -12,7 +12,7 @@ fake.own_settings()
 local KEYS = { access_key_id = "AKIDEXAMPLE", secret_access_key = "secret", session_token = "own" }
 local BUCKET = "dumps--usw2-az1--x-s3"
 
--- A directory bucket: CreateSession numbers its keys; `instead` may answer first.
+-- A directory bucket: CreateSession numbers its keys; `instead` may respond first.
 local function start(instead)
   lane.reset()
   express.reset()

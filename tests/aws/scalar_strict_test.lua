@@ -78,7 +78,7 @@ for place, request in pairs(PLACES) do
       local m, message = request(row[1], row[2])
       local input, why, kind = read(m, message)
       local what = ("%s = %q"):format(row[1], row[2])
-      -- XML and headers cannot tell an empty text, and their values are trimmed.
+      -- XML and headers trim their values.
       if row[3] == nil then
         t.equal({ input, kind }, { nil, "invalid" }, what)
         t.contains(why, row[1] .. ": ", what)

@@ -2,8 +2,8 @@
 -- version 2 (a session token first; version 1 is not spoken).
 --
 -- The service is asked by every process that has no other credentials, most of which
--- do not run on EC2: silence is believed after one attempt of one second. A service that
--- has answered is there, and gets four. Settings can say otherwise.
+-- do not run on EC2: one attempt of one second while it is silent, four once it has
+-- responded. Settings can say otherwise.
 local call = require "aws.credentials.call"
 local confidential = require "confidential"
 local errors = require "errors"
@@ -40,7 +40,7 @@ local function way_to(context)
   }
 end
 
---- The answer, or nil and why there is none.
+--- The response, or nil and why there is none.
 local function send(context, way, method, path, header)
   local url, why = way.url .. path, nil
   for n = 1, way.attempts or ATTEMPTS do
@@ -56,7 +56,7 @@ local function send(context, way, method, path, header)
   return nil, why
 end
 
---- Forgets whether the service has answered (for tests).
+--- Forgets whether the service has responded (for tests).
 function instance.reset()
   answered = {}
 end
