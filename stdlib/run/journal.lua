@@ -32,7 +32,8 @@ local TRIES = 1000
 
 local function new(store)
   return setmetatable({ store = store, path = store.path, newest = { seq = 0, hash = chain.START }, epochs = 0,
-    meta_text = {}, source_text = {} }, journal)
+    meta_text = {}, source_text = {},
+    kinds = {} }, journal)
 end
 
 -- Takes note of an entry that stands; true for one that is an event.
@@ -286,9 +287,27 @@ function journal:events(after)
   return self.store:events(after or 0)
 end
 
+-- All events of a kind. What was read once is kept: a run asks before every step whether
+-- somebody wants it to pause.
+local function all_of(self, kind)
+  local known = self.kinds[kind] or { upto = 0, events = {} }
+  self.kinds[kind] = known
+  local newest = self.newest.seq
+  for _, event in ipairs(self.store:of_kind(kind, known.upto)) do
+    table.insert(known.events, event)
+    newest = math.max(newest, event.seq)
+  end
+  known.upto = math.max(known.upto, newest)
+  return known.events
+end
+
 --- Events of one kind, oldest first; after: a number, only those behind it.
 function journal:of_kind(kind, after)
-  return self.store:of_kind(kind, after or 0)
+  if self.inside or self.broken then return self.store:of_kind(kind, after or 0) end
+  local events = all_of(self, kind)
+  local first = #events + 1
+  while first > 1 and events[first - 1].seq > (after or 0) do first = first - 1 end
+  return table.move(events, first, #events, 1, {})
 end
 
 local function newest_remaining(self, name)

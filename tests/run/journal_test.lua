@@ -264,3 +264,33 @@ t.test("a journal copied without its log, or with nothing in it, is not called n
   assert(fs.write(empty, ""))
   t.raises("nothing is in it, so its entries are elsewhere", journal.open, empty)
 end)
+
+t.test("events of a kind, asked again and again, by whoever they are written", function()
+  local path, j = begun()
+  local other = journal.open(path)
+  local reader = journal.open(path, { readonly = true })
+  t.cleanup(function() for _, each in ipairs { j, other, reader } do each:close() end end)
+  local last = 0
+  for i = 1, 30 do
+    j:add("note", "", { n = i })
+    if i % 3 == 0 then other:add("pause_asked", "", { n = i }) end
+    for _, each in ipairs { j, other, reader } do
+      local all = each:of_kind "pause_asked"
+      t.equal(#all, i // 3)
+      table.insert(all, "the caller's own")
+      t.equal(#each:of_kind("pause_asked", last), i % 3 == 0 and 1 or 0)
+      t.equal(#each:of_kind "note", i)
+    end
+    if i % 3 == 0 then last = j:of_kind("pause_asked")[i // 3].seq end
+  end
+  t.raises("given up", function()
+    j:together(function()
+      j:add("note", "", {})
+      t.equal(#j:of_kind "note", 31)
+      error("given up")
+    end)
+  end)
+  t.equal(#j:of_kind "note", 30)
+  j:add("note", "", {})
+  t.equal(#j:of_kind "note", 31)
+end)

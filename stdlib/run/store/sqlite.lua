@@ -42,10 +42,12 @@ INSERT INTO entries (seq, epoch, time, kind, path, data, hash) SELECT ?1, ?2, ?3
 local SELECT = {
   {
     entries = "SELECT seq, 0 AS epoch, time, kind, path, data FROM events WHERE seq > ? ORDER BY seq",
+    of_kind = "SELECT seq, time, kind, path, data FROM events WHERE kind = ? AND seq > ? ORDER BY seq",
     meta = "SELECT value AS data FROM meta WHERE name = ?",
   },
   {
     entries = "SELECT seq, epoch, time, kind, path, data, hash FROM entries WHERE seq > ? ORDER BY seq",
+    of_kind = "SELECT seq, time, kind, path, data FROM entries WHERE kind = ? AND seq > ? ORDER BY seq",
     meta = "SELECT data FROM entries WHERE kind = 'meta' AND path = ? ORDER BY seq DESC LIMIT 1",
   },
 }
@@ -182,8 +184,7 @@ end
 
 --- Events of one kind after number `after`.
 function Entries:of_kind(kind, after)
-  return must(self, self.db:rows(
-    "SELECT seq, time, kind, path, data FROM events WHERE kind = ? AND seq > ? ORDER BY seq", kind, after))
+  return must(self, self.db:rows(SELECT[self.format].of_kind, kind, after))
 end
 
 --- The newest value of a name, as text.
