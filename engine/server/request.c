@@ -175,9 +175,9 @@ static int request_gc(lua_State *L)
 {
     struct request *request = request_check(L);
     if (request->connection && request->state == REQUEST_OPEN)
-        answer_text(request, MHD_HTTP_INTERNAL_SERVER_ERROR, "Nobody responded to the request.\n");
+        respond_text(request, MHD_HTTP_INTERNAL_SERVER_ERROR, "Nobody responded to the request.\n");
     else if (request->connection && request->streaming && !request->finished)
-        answer_break(request);
+        respond_break(request);
     request_release(request);
     return 0;
 }
@@ -192,8 +192,8 @@ static int request_tostring(lua_State *L)
 void request_register(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"header", request_header}, {"respond", answer_respond}, {"start", answer_start},
-        {"send", answer_send},      {"finish", answer_finish},   {"reset", answer_reset},
+        {"header", request_header}, {"respond", respond_whole}, {"start", respond_start},
+        {"send", respond_send},      {"finish", respond_finish},   {"reset", respond_reset},
         {NULL, NULL},
     };
     static const luaL_Reg metamethods[] = {

@@ -96,7 +96,7 @@ static struct request *begin(struct server *server, struct MHD_Connection *conne
     return request;
 }
 
-static enum MHD_Result send_answer(struct request *request)
+static enum MHD_Result send_response(struct request *request)
 {
     if (request->reset || !request->response)
         return MHD_NO;
@@ -123,11 +123,11 @@ static enum MHD_Result complete(struct request *request)
     if (request->body.failed)
         request->refused = MHD_HTTP_CONTENT_TOO_LARGE;
     if (request->refused) {
-        answer_text(request, request->refused,
+        respond_text(request, request->refused,
                     request->refused == MHD_HTTP_BAD_REQUEST
                         ? "The request does not say in one way where its body ends.\n"
                         : "The request is too large.\n");
-        return send_answer(request);
+        return send_response(request);
     }
     request->state = REQUEST_OPEN;
     request->suspended = true;
@@ -153,7 +153,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
         *size = 0;
         return MHD_YES;
     }
-    return request->state == REQUEST_READING ? complete(request) : send_answer(request);
+    return request->state == REQUEST_READING ? complete(request) : send_response(request);
 }
 
 static void unlink_request(struct server *server, struct request *request)
@@ -223,7 +223,7 @@ static void look_for_leavers(struct server *server, struct turn *turn)
         if (got > 0)
             request->talkative = true; /* a pipelined request: it has not left */
         else if (got == 0 || errno != EAGAIN)
-            answer_break(request);
+            respond_break(request);
     }
 }
 

@@ -3,7 +3,7 @@
  *   server.c   listens, runs libmicrohttpd in the loop, hands out requests
  *   accept.c   requests meet those who wait for them
  *   request.c  a request as Lua reads it
- *   answer.c   answers: whole, streamed, cut short, or none
+ *   respond.c  responses: whole, streamed, cut short, or none
  *
  * A request is held by libmicrohttpd until its response is sent or its connection has ended, and
  * by Lua as long as it is referenced; the last to release it frees it. */
@@ -90,15 +90,15 @@ void request_register(lua_State *L);
 /* Resumes a suspended connection at the next turn. */
 void request_resume(struct request *request);
 
-/* answer.c: the methods of a request that respond to it. */
-int answer_respond(lua_State *L);
-int answer_start(lua_State *L);
-int answer_send(lua_State *L);
-int answer_finish(lua_State *L);
-int answer_reset(lua_State *L);
+/* respond.c: the methods of a request that respond to it. */
+int respond_whole(lua_State *L);
+int respond_start(lua_State *L);
+int respond_send(lua_State *L);
+int respond_finish(lua_State *L);
+int respond_reset(lua_State *L);
 /* Responds in plain text, from C; used when Lua does not. */
-void answer_text(struct request *request, unsigned status, const char *text);
+void respond_text(struct request *request, unsigned status, const char *text);
 /* The connection is to end without (the rest of) a response. */
-void answer_break(struct request *request);
+void respond_break(struct request *request);
 
 #endif

@@ -267,7 +267,7 @@ bool finish_request(struct codec *c, struct operation *op, int input, int body, 
 }
 
 /* Sums of parts ("value-3") and of ranges say nothing about this body. */
-bool check_answer(struct codec *c, const struct incoming *in)
+bool check_response_checksum(struct codec *c, const struct incoming *in)
 {
     for (size_t i = 0; i < in->header_count && in->status == 200; i++) {
         enum algorithm algorithm;

@@ -46,7 +46,7 @@ size_t edit_distance(struct span a, struct span b, size_t limit);
  * index of the body. May replace the value there. */
 bool finish_request(struct codec *c, struct operation *op, int input, int body, int options);
 /* Checks x-amz-checksum headers of a response; false with a fault on mismatch. */
-bool check_answer(struct codec *c, const struct incoming *in);
+bool check_response_checksum(struct codec *c, const struct incoming *in);
 
 /* Reads event stream frames into a list of events, left on the stack. `rpc`:
  * the first frame may be the initial response, set in the table at `into`. */

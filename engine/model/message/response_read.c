@@ -161,7 +161,7 @@ bool read_response(struct codec *c, struct operation *op, const struct incoming 
     *is_error = in->status >= 300 || (!payload && hidden_error(c, in));
     if (*is_error)
         return read_fault(c, op, in);
-    if (payload && !check_answer(c, in))
+    if (payload && !check_response_checksum(c, in))
         return false;
     return read_output(c, op, in);
 }

@@ -154,7 +154,7 @@ static void list_headers(lua_State *L, int headers)
     }
 }
 
-static bool push_answer(struct codec *c, int status, int value)
+static bool push_response(struct codec *c, int status, int value)
 {
     lua_State *L = c->L;
     if (c->out->failed)
@@ -206,7 +206,7 @@ bool write_response(struct codec *c, struct operation *op, int output, int optio
     default:
         ok = write_rpc(c, &op->output, output);
     }
-    return ok && push_answer(c, status_of(c, op, output), value);
+    return ok && push_response(c, status_of(c, op, output), value);
 }
 
 struct fault {
@@ -316,5 +316,5 @@ bool write_fault(struct codec *c, struct operation *op, int table)
     bool xml = c->protocol == QUERY || c->protocol == EC2 || c->protocol == REST_XML;
     if (!(xml ? write_xml_fault(c, &f) : write_object_fault(c, &f)))
         return false;
-    return push_answer(c, status, 0);
+    return push_response(c, status, 0);
 }

@@ -155,7 +155,7 @@ static struct MHD_Response *new_whole(const char *data, size_t size)
 /* req:respond{status=200, headers={{name, value}...}, body="", cut_after_bytes=}. The body's
  * length is announced automatically; a Content-Length among the headers counts only in a response
  * to HEAD, which has no body. */
-int answer_respond(lua_State *L)
+int respond_whole(lua_State *L)
 {
     static const char *const known[] = {"status", "headers", "body", "cut_after_bytes", NULL};
     struct request *request = check_open(L);
@@ -204,7 +204,7 @@ static ssize_t read_stream(void *cls, uint64_t at, char *out, size_t max)
 }
 
 /* req:start{status=200, headers=}: a response in chunks; then send and finish. */
-int answer_start(lua_State *L)
+int respond_start(lua_State *L)
 {
     static const char *const known[] = {"status", "headers", NULL};
     struct request *request = check_open(L);
@@ -230,7 +230,7 @@ static struct request *check_streaming(lua_State *L)
 }
 
 /* req:send(chunk) -> true, or nil, message, "closed" when the client has left. */
-int answer_send(lua_State *L)
+int respond_send(lua_State *L)
 {
     struct request *request = check_streaming(L);
     size_t size;
@@ -247,7 +247,7 @@ int answer_send(lua_State *L)
 }
 
 /* req:finish(): the streamed response is complete. */
-int answer_finish(lua_State *L)
+int respond_finish(lua_State *L)
 {
     struct request *request = check_streaming(L);
     request->finished = true;
@@ -255,7 +255,7 @@ int answer_finish(lua_State *L)
     return 0;
 }
 
-void answer_break(struct request *request)
+void respond_break(struct request *request)
 {
     struct linger abort = {.l_onoff = 1, .l_linger = 0};
     request->reset = true;
@@ -267,18 +267,18 @@ void answer_break(struct request *request)
 }
 
 /* req:reset(): the connection is closed without (the rest of) a response. */
-int answer_reset(lua_State *L)
+int respond_reset(lua_State *L)
 {
     struct request *request = request_check(L);
     if (request->state == REQUEST_ANSWERED && !(request->streaming && !request->finished))
         return luaL_error(L, "the request has been answered");
     request->state = REQUEST_ANSWERED;
     if (request->connection)
-        answer_break(request);
+        respond_break(request);
     return 0;
 }
 
-void answer_text(struct request *request, unsigned status, const char *text)
+void respond_text(struct request *request, unsigned status, const char *text)
 {
     request->state = REQUEST_ANSWERED;
     request->status = status;
