@@ -7,7 +7,8 @@ local clocks = {}
 -- Built once a process of tests; nobody but a child of a test loads it.
 local function build(directory)
   local shim = directory .. "/clock_shim.so"
-  local command = ("cc -std=c11 -O1 -Wall -Wextra -Werror -shared -fPIC -o %s tests/clock_shim.c 2>&1"):format(shim)
+  local command = ("cc -std=c11 -O1 -Wall -Wextra -Werror -shared -fPIC -o "
+    .. "%s tests/clock_shim.c 2>&1"):format(shim)
   local pipe = assert(io.popen(command))
   local said = pipe:read("a")
   if not pipe:close() then error("the clocks' shim does not build: " .. said, 0) end

@@ -16,7 +16,8 @@ local function answer(self, request, step)
     return
   end
   if step.reset then request:reset() return end
-  request:respond { status = step.status or 200, headers = step.headers or {}, body = step.body or "",
+  request:respond { status = step.status or 200, headers = step.headers or {}, body = step.body
+    or "",
     cut_after_bytes = step.cut_after_bytes }
 end
 
@@ -24,8 +25,8 @@ local function serve(self)
   while true do
     local request = task.await(self.server:accept())
     if not request then return end
-    table.insert(self.requests, { method = request.method, target = request.target, headers = request.headers,
-      body = request.body })
+    table.insert(self.requests, { method = request.method, target = request.target,
+      headers = request.headers, body = request.body })
     local step = self.script
     if type(step) == "function" then
       step = step(self.requests[#self.requests], #self.requests)
@@ -62,8 +63,9 @@ end
 
 --- Takes the settings of whoever runs the tests out of this process.
 function fake.own_settings()
-  for _, name in ipairs { "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL",
-    "AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE", "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT", "AWS_CA_BUNDLE",
+  for _, name in ipairs { "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL", "AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE", "AWS_USE_FIPS_ENDPOINT",
+    "AWS_USE_DUALSTACK_ENDPOINT", "AWS_CA_BUNDLE",
     "AWS_SDK_UA_APP_ID" } do sys.setenv(name, nil) end
   sys.setenv("AWS_CONFIG_FILE", "/nonexistent")
   sys.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")

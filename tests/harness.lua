@@ -30,7 +30,8 @@ function task.spawn(...)
 end
 
 local function fail(text, ...)
-  error(errors.new { kind = "assertion", message = text:format(...), traceback = debug.traceback("", 3) }, 0)
+  error(errors.new { kind = "assertion", message = text:format(...),
+    traceback = debug.traceback("", 3) }, 0)
 end
 
 local function show(value, depth)
@@ -40,7 +41,9 @@ local function show(value, depth)
   local keys, parts = {}, {}
   for k in pairs(value) do table.insert(keys, k) end
   table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
-  for _, k in ipairs(keys) do table.insert(parts, ("[%s]=%s"):format(show(k), show(value[k], depth + 1))) end
+  for _, k in ipairs(keys) do
+    table.insert(parts, ("[%s]=%s"):format(show(k), show(value[k], depth + 1)))
+  end
   return "{" .. table.concat(parts, ", ") .. "}"
 end
 harness.show = show
@@ -67,12 +70,16 @@ end
 
 --- The text contains the plain string.
 function harness.contains(text, part)
-  if not tostring(text):find(part, 1, true) then fail("%s does not contain %s", show(tostring(text)), show(part)) end
+  if not tostring(text):find(part, 1, true) then
+    fail("%s does not contain %s", show(tostring(text)), show(part))
+  end
 end
 
 --- The text matches the Lua pattern.
 function harness.matches(text, pattern)
-  if not tostring(text):find(pattern) then fail("%s does not match %s", show(tostring(text)), show(pattern)) end
+  if not tostring(text):find(pattern) then
+    fail("%s does not match %s", show(tostring(text)), show(pattern))
+  end
 end
 
 --- fn(...) raises; returns the error object. pattern: of its message, or nil.

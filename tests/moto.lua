@@ -17,8 +17,8 @@ function moto.present() return fs.stat(VENV .. "/bin/moto_server") ~= nil end
 --- Starts a server on a free port: `{ url, stop() }`.
 function moto.start()
   local child = errors.check("start moto", process.start {
-    argv = { VENV .. "/bin/moto_server", "-H", "127.0.0.1", "-p", "0" }, stdin = "null", stdout = "null",
-    stderr = "pipe", die_with_parent = true,
+    argv = { VENV .. "/bin/moto_server", "-H", "127.0.0.1", "-p", "0" }, stdin = "null",
+    stdout = "null", stderr = "pipe", die_with_parent = true,
     env = { PATH = sys.getenv "PATH", HOME = sys.getenv "HOME", PYTHONUNBUFFERED = "1" } })
   local text, url = "", nil
   while not url do
@@ -45,9 +45,11 @@ end
 --- From now on every call must be signed rightly by a key of moto's IAM and allowed.
 function moto.check_auth(server)
   local answer = errors.check("switch on moto's checks", task.await(http.request { method = "POST",
-    url = server.url .. "/moto-api/reset-auth", headers = { { "Content-Type", "text/plain" } }, body = "0",
-    timeout = 10 }))
-  if answer.status ~= 200 then errors.raise { kind = "failed", message = "moto's reset-auth: " .. answer.status } end
+    url = server.url .. "/moto-api/reset-auth", headers = { { "Content-Type", "text/plain" } },
+    body = "0", timeout = 10 }))
+  if answer.status ~= 200 then
+    errors.raise { kind = "failed", message = "moto's reset-auth: " .. answer.status }
+  end
 end
 
 return moto

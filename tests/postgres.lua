@@ -78,12 +78,14 @@ host all all 127.0.0.1/32 scram-sha-256
 
 --- Makes and starts a cluster; returns it when it accepts connections.
 function postgres.start()
-  local self = setmetatable({ dir = assert(fs.tempdir("drlua-pg.")), user = user(), port = free_port() }, postgres)
+  local self = setmetatable({ dir = assert(fs.tempdir("drlua-pg.")), user = user(),
+    port = free_port() }, postgres)
   self.data = self.dir .. "/data"
   assert(fs.write(self.dir .. "/log", ""))
   own(self, self.dir .. "/log")
   own(self, self.dir)
-  run(self, { postgres.bin .. "/initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8" })
+  run(self, { postgres.bin .. "/initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-N",
+    "-E", "UTF8" })
   assert(fs.write(self.data .. "/postgresql.auto.conf", CONFIG:format(self.dir, self.port)))
   assert(fs.write(self.data .. "/pg_hba.conf", ACCESS))
   own(self, self.data .. "/postgresql.auto.conf")
@@ -94,8 +96,9 @@ end
 
 --- Starts a cluster that was killed or stopped.
 function postgres:resume()
-  self.proc = assert(process.start { argv = { postgres.bin .. "/postgres", "-D", self.data }, user = self.user,
-    cwd = "/", stdout = { file = self.dir .. "/log" }, stderr = "stdout", die_with_parent = "QUIT" })
+  self.proc = assert(process.start { argv = { postgres.bin .. "/postgres", "-D", self.data },
+    user = self.user, cwd = "/", stdout = { file = self.dir .. "/log" }, stderr = "stdout",
+    die_with_parent = "QUIT" })
   task.timeout(30, function()
     while true do
       local conn = task.await(pq.connect(self:at {}))
@@ -107,7 +110,8 @@ end
 
 --- Options for pq.connect, over the socket as the superuser; `more` is put over them.
 function postgres:at(more)
-  local options = { host = self.dir, port = self.port, user = "postgres", dbname = "postgres", timeout = 10 }
+  local options = { host = self.dir, port = self.port, user = "postgres", dbname = "postgres",
+    timeout = 10 }
   for k, v in pairs(more or {}) do options[k] = v end
   return options
 end

@@ -37,8 +37,8 @@ function program.run(arguments, options)
   local argv = { sys.exe(), table.unpack(arguments) }
   local env = { DRLUA_TESTS = "1" }
   for k, v in pairs(options.env or {}) do env[k] = v end
-  local proc <close> = assert(process.start { argv = argv, env = env, cwd = options.cwd, stdin = "null",
-    stdout = "pipe", stderr = "pipe" })
+  local proc <close> = assert(process.start { argv = argv, env = env, cwd = options.cwd,
+    stdin = "null", stdout = "pipe", stderr = "pipe" })
   local texts = task.all {
     function() return slurp(proc, "stdout", options.on_line) end,
     function() return slurp(proc, "stderr", options.on_error_line) end,
@@ -95,8 +95,8 @@ end
 
 --- Skips the current test where no pseudo-terminal can be had (/dev/pts is not mounted).
 function program.needs_terminal()
-  local proc <close> = assert(process.start { argv = { "script", "-qec", "test -t 0", "/dev/null" }, stdin = "null",
-    stdout = "null", stderr = "null" })
+  local proc <close> = assert(process.start { argv = { "script", "-qec", "test -t 0", "/dev/null" },
+    stdin = "null", stdout = "null", stderr = "null" })
   if task.await(proc:wait()).code ~= 0 then t.skip("no pseudo-terminal here") end
 end
 
@@ -111,8 +111,8 @@ function program.typed(w, arguments, answers, more_env)
   local env = { TERM = "xterm", DRLUA_TESTS = "1" }
   for k, v in pairs(w.env) do env[k] = v end
   for k, v in pairs(more_env or {}) do env[k] = v end
-  local proc <close> = assert(process.start { argv = { "script", "-qec", table.concat(quoted, " "), "/dev/null" },
-    env = env, cwd = w.directory, stdin = "pipe", stdout = "pipe", stderr = "null" })
+  local proc <close> = assert(process.start { argv = { "script", "-qec", table.concat(quoted, " "),
+    "/dev/null" }, env = env, cwd = w.directory, stdin = "pipe", stdout = "pipe", stderr = "null" })
   local text, from = "", 1
   while true do
     local data = task.await(proc:read("stdout"))

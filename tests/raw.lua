@@ -10,7 +10,8 @@ raw.__close = function(self) self.proc:close() end
 --- Connects to 127.0.0.1:port.
 function raw.connect(port)
   local proc = assert(process.start {
-    argv = { "bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/$0; cat <&3 & exec cat >&3 3<&-", tostring(port) },
+    argv = { "bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/$0; cat <&3 & exec cat >&3 3<&-",
+      tostring(port) },
     stdin = "pipe", stderr = "null",
   })
   return setmetatable({ proc = proc, text = "" }, raw)

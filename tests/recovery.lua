@@ -5,8 +5,9 @@ local recovery = {}
 -- `directory`, cut off from the settings of this machine's user.
 function recovery.environment(url, directory, password)
   return {
-    AWS_ENDPOINT_URL = url, AWS_ACCESS_KEY_ID = "test", AWS_SECRET_ACCESS_KEY = "test", AWS_REGION = "us-east-1",
-    AWS_CONFIG_FILE = "/dev/null", AWS_SHARED_CREDENTIALS_FILE = "/dev/null", AWS_EC2_METADATA_DISABLED = "true",
+    AWS_ENDPOINT_URL = url, AWS_ACCESS_KEY_ID = "test", AWS_SECRET_ACCESS_KEY = "test",
+    AWS_REGION = "us-east-1", AWS_CONFIG_FILE = "/dev/null",
+    AWS_SHARED_CREDENTIALS_FILE = "/dev/null", AWS_EC2_METADATA_DISABLED = "true",
     DRLUA_STATE = directory .. "/state", DB_PASSWORD = password,
   }
 end

@@ -85,7 +85,9 @@ end
 
 local function read_times()
   local times = {}
-  for path, seconds in (fs.read(TIMES) or ""):gmatch("(%S+) ([%d.]+)\n") do times[path] = tonumber(seconds) end
+  for path, seconds in (fs.read(TIMES) or ""):gmatch("(%S+) ([%d.]+)\n") do
+    times[path] = tonumber(seconds)
+  end
   return times
 end
 
@@ -122,7 +124,9 @@ end
 local running = {}
 
 local function how_it_ended(path, ended, e, seconds)
-  if e and e.kind == "timeout" then return ("%s was stopped: no end within %d s"):format(path, seconds) end
+  if e and e.kind == "timeout" then
+    return ("%s was stopped: no end within %d s"):format(path, seconds)
+  end
   if e then return ("%s was stopped: %s"):format(path, tostring(e)) end
   if ended.signal then return ("%s ended by signal %s"):format(path, ended.signal) end
   if ended.code ~= 0 then return ("%s ended by exit %d"):format(path, ended.code) end
@@ -158,7 +162,8 @@ local function tell(result, output)
     result.failed = result.failed + 1
     table.insert(lines, "  " .. result.how)
   end
-  table.insert(lines, ("%s %s: %d passed, %d failed (%.1f s)"):format(result.failed == 0 and "pass" or "FAIL",
+  table.insert(lines, ("%s %s: %d passed, %d failed (%.1f s)"):format(result.failed == 0 and "pass"
+    or "FAIL",
     result.path, result.passed, result.failed, result.seconds))
   print(table.concat(lines, "\n"))
   io.stdout:flush()

@@ -12,7 +12,9 @@ local RUNNER = assert(fs.realpath("tests/run.lua"))
 local function tree(files)
   local directory = program.directory()
   assert(fs.mkdir(directory .. "/tests", 448))
-  for name, text in pairs(files) do assert(fs.write(directory .. "/tests/" .. name .. "_test.lua", text)) end
+  for name, text in pairs(files) do
+    assert(fs.write(directory .. "/tests/" .. name .. "_test.lua", text))
+  end
   return directory
 end
 
@@ -35,7 +37,8 @@ end
 ]]
 
 t.test("files run side by side: each waits for what the other one does", function()
-  local directory = tree { a = AWAIT .. 'fs.write("a", "") await "b"', b = AWAIT .. 'fs.write("b", "") await "a"' }
+  local directory = tree { a = AWAIT .. 'fs.write("a", "") await "b"', b = AWAIT
+    .. 'fs.write("b", "") await "a"' }
   local r = run(directory, "-j", "2")
   t.equal({ r.code, last_line(r.out) }, { 0, "2 passed, 0 failed, 0 skipped" }, r.out)
 end)
@@ -57,9 +60,11 @@ os.remove "busy"
 end)
 
 t.test("failures, skips and ends by code or signal are counted; output stays together", function()
-  local chat = 'for _ = 1, 20 do print(arg[0]) io.stdout:flush() require("task").sleep(0.001) end print "ok it"'
-  local directory = tree { a = 'print "ok x" print "not ok y\\n  why" print "skip z: no z here"', b = "error 'broken'",
-    c = 'require("native.sys").kill(require("native.sys").pid(), "KILL")', d = chat, e = chat }
+  local chat = 'for _ = 1, 20 do print(arg[0]) io.stdout:flush() '
+    .. 'require("task").sleep(0.001) end print "ok it"'
+  local directory = tree { a = 'print "ok x" print "not ok y\\n  why" print "skip z: no z here"',
+    b = "error 'broken'", c = 'require("native.sys").kill(require("native.sys").pid(), "KILL")',
+    d = chat, e = chat }
   local r = run(directory, "-j", "5")
   t.equal(r.code, 1)
   t.equal(last_line(r.out), "3 passed, 3 failed, 1 skipped")
@@ -67,15 +72,16 @@ t.test("failures, skips and ends by code or signal are counted; output stays tog
   t.contains(r.out, "  tests/b_test.lua ended by exit 1")
   t.contains(r.out, "  tests/c_test.lua ended by signal KILL")
   t.contains(r.out, ("  tests/d_test.lua\n"):rep(20) .. "pass tests/d_test.lua: 1 passed, 0 failed")
-  t.contains(r.out, "skip z: no z here\nFAIL tests/a_test.lua\nFAIL tests/b_test.lua\nFAIL tests/c_test.lua\n")
+  t.contains(r.out, "skip z: no z here\nFAIL tests/a_test.lua\nFAIL "
+    .. "tests/b_test.lua\nFAIL tests/c_test.lua\n")
   t.equal(last_line(run(directory, "d_test", "e_test").out), "2 passed, 0 failed, 0 skipped")
   for _, wrong in ipairs { { "-j" }, { "-j", "no" }, { "-j0" }, { "--timeout" }, { "--loud" } } do
     t.equal(run(directory, table.unpack(wrong)).code, 2)
   end
 end)
 
--- A test file that hangs outside of the loop (deaf to SIGTERM with a file "deaf"), after it started a
--- program in a group of its own; "pids" has both.
+-- A test file that hangs outside of the loop (deaf to SIGTERM with a file "deaf"), after it started
+-- a program in a group of its own; "pids" has both.
 local HUNG = [[
 local fs, process, signal = require "native.fs", require "native.process", require "native.signal"
 local asked = fs.stat "deaf" and signal.next { "TERM" }
@@ -118,8 +124,9 @@ end)
 t.test("Ctrl-C ends the files and what they started, and leaves nothing", function()
   local directory = tree { a = HUNG }
   assert(fs.mkdir(directory .. "/tmp", 448))
-  local proc <close> = assert(process.start { argv = { sys.exe(), "script", RUNNER }, cwd = directory, stdin = "null",
-    stdout = "null", stderr = "null", env = { TMPDIR = directory .. "/tmp" } })
+  local proc <close> = assert(process.start { argv = { sys.exe(), "script", RUNNER },
+    cwd = directory, stdin = "null", stdout = "null", stderr = "null",
+    env = { TMPDIR = directory .. "/tmp" } })
   pids_of(directory)
   proc:kill("INT")
   t.equal(task.await(proc:wait()).code, 130)

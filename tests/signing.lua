@@ -28,7 +28,8 @@ local function parse_request(text)
 end
 
 function case:request()
-  local method, uri, headers, body = parse_request(assert(vectors.read(self.path .. "/request.txt")))
+  local method, uri, headers, body = parse_request(
+    assert(vectors.read(self.path .. "/request.txt")))
   local context = self.context
   return {
     method = method, uri = uri, headers = headers, body = body,
@@ -59,7 +60,8 @@ function case.verifies(_, request, uri, headers)
   local region, message = sigv4.verify {
     method = request.method, uri = uri, headers = headers, body = request.body, now = 1440938160,
     lookup = function(id)
-      return id == request.credentials.access_key_id and request.credentials.secret_access_key or nil
+      return id == request.credentials.access_key_id and request.credentials.secret_access_key
+        or nil
     end,
   }
   if region ~= request.region then error("verify refuses it: " .. tostring(message)) end

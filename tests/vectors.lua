@@ -22,7 +22,9 @@ local function suite_of(name, dir)
     os.exit(2, true)
   end
   local path = dir:gsub("/+$", "") .. "/" .. name
-  if exists(path) then return setmetatable({ name = name, path = path, passed = 0, failed = 0 }, suite) end
+  if exists(path) then
+    return setmetatable({ name = name, path = path, passed = 0, failed = 0 }, suite)
+  end
   print(name .. ": skipped, no folder " .. path)
 end
 
@@ -83,7 +85,8 @@ end
 --- Paths below the suite's folder that end in `ending`, sorted.
 function suite:find(ending)
   local found = {}
-  local pipe = assert(io.popen(("find '%s' -type f -name '*%s' | LC_ALL=C sort"):format(self.path, ending)))
+  local pipe = assert(io.popen(("find '%s' -type f -name '*%s' | LC_ALL=C sort"):format(self.path,
+    ending)))
   for line in pipe:lines() do table.insert(found, line) end
   pipe:close()
   return found

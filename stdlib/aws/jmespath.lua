@@ -1,7 +1,8 @@
 --- JMESPath (jmespath.org): compiled once, evaluated often.
 --
---     local search = jmespath.compile("Reservations[].Instances[?State.Name=='running'].InstanceId[]")
---     local ids = search(answer)
+--     local search =
+--     jmespath.compile("Reservations[].Instances[?State.Name=='running'].InstanceId[]") local ids =
+--     search(answer)
 --
 -- An expression becomes a tree of closures, each taking the current value. null is
 -- nil, or json.null inside the lists and objects of a result; what counts as a list

@@ -24,8 +24,8 @@ local function start(scripts, timeout)
   -- random 0 keeps the order of the list.
   local time = { now = clock.now, monotonic = clock.monotonic, parse = clock.parse,
     random = function() return 0.999999 end, sleep = function() task.yield() end }
-  local arc = aws["route53-recovery-cluster"] { cluster_endpoints = endpoints, credentials = KEYS, clock = time,
-    timeout = timeout or "5s" }
+  local arc = aws["route53-recovery-cluster"] { cluster_endpoints = endpoints, credentials = KEYS,
+    clock = time, timeout = timeout or "5s" }
   return arc, servers
 end
 
@@ -55,7 +55,8 @@ t.test("dead and failing endpoints are passed over, and the good one is remember
 end)
 
 t.test("a silent endpoint does not take the others' time", function()
-  local arc = start({ { silent = true }, { silent = true }, ON, { silent = true }, { silent = true } }, "5s")
+  local arc = start({ { silent = true }, { silent = true }, ON, { silent = true },
+    { silent = true } }, "5s")
   t.equal(arc:get_routing_control_state({ RoutingControlArn = ARN }).RoutingControlState, "On")
 end)
 
@@ -63,7 +64,8 @@ t.test("a refusal is an answer: the others are not asked", function()
   local denied = { status = 403, body = '{"message":"no"}',
     headers = { { "x-amzn-errortype", "AccessDeniedException" } } }
   local arc, servers = start { denied, denied, denied, denied, denied }
-  t.raises("AccessDeniedException", function() arc:get_routing_control_state { RoutingControlArn = ARN } end)
+  t.raises("AccessDeniedException",
+    function() arc:get_routing_control_state { RoutingControlArn = ARN } end)
   local asked = 0
   for _, server in ipairs(servers) do asked = asked + #server.requests end
   t.equal(asked, 1)
@@ -78,5 +80,6 @@ t.test("when all fail, each is named with its reason", function()
 end)
 
 t.test("cluster_endpoints belong to that service only", function()
-  t.raises("cluster_endpoints", function() aws.rds { region = "us-east-1", cluster_endpoints = { {} } } end)
+  t.raises("cluster_endpoints",
+    function() aws.rds { region = "us-east-1", cluster_endpoints = { {} } } end)
 end)

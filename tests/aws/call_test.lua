@@ -21,7 +21,9 @@ local function test_clock()
   return {
     now = clock.now, parse = clock.parse, random = function() return 1 end, slept = slept,
     monotonic = function() return clock.monotonic() + offset end,
-    sleep = function(seconds) table.insert(slept, seconds) offset = offset + seconds task.yield() end,
+    sleep = function(seconds)
+      table.insert(slept, seconds) offset = offset + seconds task.yield()
+    end,
     advance = function(seconds) offset = offset + seconds end,
   }
 end
@@ -30,7 +32,8 @@ local function start(script, options)
   lane.reset()
   local server = fake.start(script)
   t.cleanup(function() server:close() end)
-  local all = { region = "us-west-2", endpoint_url = server.url, credentials = KEYS, clock = test_clock() }
+  local all = { region = "us-west-2", endpoint_url = server.url, credentials = KEYS,
+    clock = test_clock() }
   for k, v in pairs(options or {}) do all[k] = v end
   return server, all, all.clock
 end
@@ -63,13 +66,16 @@ t.test("a call is signed, sent and parsed", function()
 end)
 
 t.test("an error of AWS is an object and a sentence", function()
-  local _, options = start { status = 404, body = xml_error("DBInstanceNotFound", "DBInstance app-dr not found.") }
-  local e = t.raises("rds.DescribeDBInstances of app%-dr in us%-west%-2 failed: DBInstance app%-dr not found. "
+  local _, options = start { status = 404,
+    body = xml_error("DBInstanceNotFound", "DBInstance app-dr not found.") }
+  local e = t.raises("rds.DescribeDBInstances of app%-dr in us%-west%-2 failed: "
+    .. "DBInstance app%-dr not found. "
     .. "%(DBInstanceNotFound, request req%-9%). Next: list what is there",
     function() aws.rds(options):describe_db_instances { DBInstanceIdentifier = "app-dr" } end)
   t.ok(errors.is(e))
-  for name, value in pairs { kind = "aws", code = "DBInstanceNotFound", request_id = "req-9", service = "rds",
-    operation = "DescribeDBInstances", region = "us-west-2", status = 404, retryable = false, resource = "app-dr" } do
+  for name, value in pairs { kind = "aws", code = "DBInstanceNotFound", request_id = "req-9",
+    service = "rds", operation = "DescribeDBInstances", region = "us-west-2", status = 404,
+    retryable = false, resource = "app-dr" } do
     t.equal(e[name], value, name)
   end
 end)
@@ -110,7 +116,8 @@ t.test("x-amz-retry-after decides when it is longer", function()
 end)
 
 t.test("a client error is not tried again", function()
-  local server, options = start { status = 403, body = xml_error("AccessDenied", "User is not authorized") }
+  local server, options = start { status = 403,
+    body = xml_error("AccessDenied", "User is not authorized") }
   local e = t.raises("Next: the identity in use lacks the permission",
     function() aws.sts(options):get_caller_identity {} end)
   t.equal(#server.requests, 1)
@@ -123,22 +130,27 @@ t.test("a dropped connection is tried again by reads", function()
   t.equal(#server.requests, 2)
 end)
 
-t.test("what may have been carried out and cannot be repeated is in doubt, not sent again", function()
+t.test("what may have been carried out and cannot be repeated "
+  .. "is in doubt, not sent again", function()
   local server, options = start { reset = true }
-  local e = t.raises("It may have been carried out all the same: look at the resource before repeating it",
+  local e = t.raises("It may have been carried out all the same: look at the "
+    .. "resource before repeating it",
     function() aws.rds(options):promote_read_replica { DBInstanceIdentifier = "app-dr" } end)
   t.equal(#server.requests, 1)
   t.equal(e.in_doubt, true)
   t.equal(e.doubtful, true)
   server, options = start(BROKEN)
-  e = t.raises("sorry", function() aws.rds(options):promote_read_replica { DBInstanceIdentifier = "app-dr" } end)
+  e = t.raises("sorry",
+    function() aws.rds(options):promote_read_replica { DBInstanceIdentifier = "app-dr" } end)
   t.equal(#server.requests, 1)
   t.equal(e.in_doubt, true)
 end)
 
 t.test("but a throttle refused it before it began", function()
-  local server, options = start { THROTTLED, { body = "<PromoteReadReplicaResponse><PromoteReadReplicaResult>"
-    .. "<DBInstance><DBInstanceIdentifier>app-dr</DBInstanceIdentifier></DBInstance></PromoteReadReplicaResult>"
+  local server, options = start { THROTTLED, { body = "<PromoteReadReplicaResponse>"
+    .. "<PromoteReadReplicaResult>"
+    .. "<DBInstance><DBInstanceIdentifier>app-dr</DBInstanceIdentifier></DBInstance>"
+    .. "</PromoteReadReplicaResult>"
     .. "</PromoteReadReplicaResponse>" } }
   local answer = aws.rds(options):promote_read_replica { DBInstanceIdentifier = "app-dr" }
   t.equal(answer.DBInstance.DBInstanceIdentifier, "app-dr")
@@ -147,8 +159,8 @@ end)
 
 t.test("a call with a token is repeated with the same token", function()
   local server, options = start { { reset = true }, { body = '{"BackupJobId":"b-1"}' } }
-  local answer = aws.backup(options):start_backup_job { BackupVaultName = "v", ResourceArn = "arn:x",
-    IamRoleArn = "arn:y" }
+  local answer = aws.backup(options):start_backup_job { BackupVaultName = "v",
+    ResourceArn = "arn:x", IamRoleArn = "arn:y" }
   t.equal(answer.BackupJobId, "b-1")
   local first = server.requests[1].body:match('"IdempotencyToken":"([^"]+)"')
   t.ok(first)
@@ -156,7 +168,8 @@ t.test("a call with a token is repeated with the same token", function()
 end)
 
 t.test("a repeated call that then finds its work done says so", function()
-  local _, options = start { BROKEN, { status = 404, body = xml_error("DBInstanceNotFound", "gone") } }
+  local _, options = start { BROKEN,
+    { status = 404, body = xml_error("DBInstanceNotFound", "gone") } }
   t.raises("An earlier attempt got no answer and may have succeeded", function()
     aws.rds(options):delete_db_instance { DBInstanceIdentifier = "x", SkipFinalSnapshot = true }
   end)
@@ -174,9 +187,11 @@ t.test("one deadline holds for all attempts", function()
   t.ok(#server.requests >= 1)
 end)
 
-t.test("a silent region costs one deadline: then calls fail at once, until a probe gets through", function()
+t.test("a silent region costs one deadline: then calls fail at once, "
+  .. "until a probe gets through", function()
   local steps = { { silent = true }, { silent = true }, { silent = true }, OK }
-  local server, options, time = start(function(_, n) return steps[math.min(n, #steps)] end, { timeout = 0.2 })
+  local server, options, time = start(function(_, n) return steps[math.min(n, #steps)] end,
+    { timeout = 0.2 })
   local sts = aws.sts(options)
   local first = t.raises("does not answer", function() sts:get_caller_identity {} end)
   local sent = #server.requests
@@ -184,7 +199,8 @@ t.test("a silent region costs one deadline: then calls fail at once, until a pro
   t.equal(#server.requests, sent, "nothing was sent")
   t.equal(second.reason, first.reason)
   t.equal(second.at_once, true)
-  t.raises("does not answer", function() aws.sts(options):get_caller_identity {} end) -- another client, the same lane
+  -- another client, the same lane
+  t.raises("does not answer", function() aws.sts(options):get_caller_identity {} end)
   t.equal(#server.requests, sent)
   time.advance(6)
   for n = sent + 1, 10 do steps[n] = OK end
@@ -208,7 +224,8 @@ t.test("an open breaker lets a mutation through only after a ping", function()
   time.advance(6)
   server.script = function(request)
     if request.method == "GET" then return { status = 404 } end
-    return { body = "<RebootDBInstanceResponse><RebootDBInstanceResult/></RebootDBInstanceResponse>" }
+    return { body = "<RebootDBInstanceResponse><RebootDBInstanceResult/>"
+      .. "</RebootDBInstanceResponse>" }
   end
   local sent = #server.requests
   rds:reboot_db_instance { DBInstanceIdentifier = "x" }
@@ -232,7 +249,8 @@ t.test("a wrong clock is corrected from the answer and the call repeated", funct
   t.equal(#server.requests, 3, "later calls are right at once")
 end)
 
-t.test("a wrong clock is corrected for calls that left together, and where an answer has no code", function()
+t.test("a wrong clock is corrected for calls that left together, and "
+  .. "where an answer has no code", function()
   local _, options = start(function(request)
     local at = clock.parse(fake.header(request, "X-Amz-Date"))
     if at > clock.now() + 3000 then return OK end
@@ -277,15 +295,18 @@ end)
 t.test("wrong input is refused with the playbook's line, and nothing is sent", function()
   local server, options = start(OK)
   local rds = aws.rds(options)
-  local e = t.raises("DBInstanceIdentifer", function() rds:promote_read_replica { DBInstanceIdentifer = "x" } end)
+  local e = t.raises("DBInstanceIdentifer",
+    function() rds:promote_read_replica { DBInstanceIdentifer = "x" } end)
   t.contains(e.message, "DBInstanceIdentifier")
   t.contains(e.where, "call_test.lua")
   t.equal(e.kind, "misuse")
   e = t.raises("rds has no operation describe_db_instnaces; did you mean describe_db_instances%?",
     function() rds:describe_db_instnaces {} end)
   t.contains(e.where, "call_test.lua")
-  t.raises("a table of parameters expected, got string", function() rds:describe_db_instances "x" end)
-  t.raises("unknown call option timout", function() rds:describe_db_instances({}, { timout = 3 }) end)
+  t.raises("a table of parameters expected, got string",
+    function() rds:describe_db_instances "x" end)
+  t.raises("unknown call option timout",
+    function() rds:describe_db_instances({}, { timout = 3 }) end)
   t.equal(#server.requests, 0)
 end)
 
@@ -294,7 +315,8 @@ t.test("services by any spelling; unknown ones name the nearest", function()
   t.equal(aws.route53_recovery_cluster(options).service, "route53-recovery-cluster")
   t.equal(aws["route53-recovery-cluster"](options).service, "route53-recovery-cluster")
   t.equal(aws.application_autoscaling(options).service, "application-autoscaling")
-  t.raises("AWS has no service rdss in its models; did you mean rds%?", function() return aws.rdss end)
+  t.raises("AWS has no service rdss in its models; did you mean rds%?",
+    function() return aws.rdss end)
   t.raises("unknown option regoin; did you mean region%?", function() aws.rds { regoin = "x" } end)
 end)
 
@@ -303,7 +325,8 @@ t.test("under a handler a call is described, and gets the run's token", function
   local seen
   local former = effect.install(function(e, fn) seen = e return fn("token-of-the-run") end)
   t.cleanup(function() effect.install(former) end)
-  aws.backup(options):start_backup_job { BackupVaultName = "v", ResourceArn = "arn:x", IamRoleArn = "arn:y" }
+  aws.backup(options):start_backup_job { BackupVaultName = "v", ResourceArn = "arn:x",
+    IamRoleArn = "arn:y" }
   t.equal(seen.kind, "aws")
   t.equal(seen.read, false)
   t.equal(seen.service, "backup")
@@ -352,12 +375,15 @@ t.test("expired credentials are fetched anew once", function()
 end)
 
 t.test("SourceRegion makes the presigned URL of a cross-region copy", function()
-  local server, options = start { body = "<CopyDBSnapshotResponse><CopyDBSnapshotResult/></CopyDBSnapshotResponse>" }
-  aws.rds(options):copy_db_snapshot { SourceDBSnapshotIdentifier = "arn:aws:rds:us-east-1:1:snapshot:s",
+  local server, options = start { body = "<CopyDBSnapshotResponse>"
+    .. "<CopyDBSnapshotResult/></CopyDBSnapshotResponse>" }
+  aws.rds(options)
+    :copy_db_snapshot { SourceDBSnapshotIdentifier = "arn:aws:rds:us-east-1:1:snapshot:s",
     TargetDBSnapshotIdentifier = "copy", SourceRegion = "us-east-1" }
   local body = server.requests[1].body
   t.ok(not body:find("SourceRegion=", 1, true))
-  local url = body:match("PreSignedUrl=([^&]+)"):gsub("%%(%x%x)", function(h) return string.char(tonumber(h, 16)) end)
+  local url = body:match("PreSignedUrl=([^&]+)"):gsub("%%(%x%x)",
+    function(h) return string.char(tonumber(h, 16)) end)
   t.contains(url, "Action=CopyDBSnapshot")
   t.contains(url, "DestinationRegion=us-west-2")
   t.matches(url, "X%-Amz%-Credential=AKIDEXAMPLE%%2F%d+%%2Fus%-east%-1%%2Frds%%2Faws4_request")
@@ -365,7 +391,8 @@ t.test("SourceRegion makes the presigned URL of a cross-region copy", function()
 end)
 
 t.test("route 53 ids lose their prefix", function()
-  local server, options = start { body = "<GetChangeResponse><ChangeInfo><Id>/change/C1</Id><Status>INSYNC</Status>"
+  local server, options = start { body = "<GetChangeResponse><ChangeInfo><Id>"
+    .. "/change/C1</Id><Status>INSYNC</Status>"
     .. "<SubmittedAt>2024-01-01T00:00:00Z</SubmittedAt></ChangeInfo></GetChangeResponse>" }
   options.region = nil
   local answer = aws.route53(options):get_change { Id = "/change/C1" }
@@ -376,9 +403,11 @@ end)
 t.test("S3 errors inside a 200 are errors, and tried again", function()
   local copied = '<CopyObjectResult><ETag>"x"</ETag></CopyObjectResult>'
   local server, options = start {
-    { body = '<?xml version="1.0"?>\n<Error><Code>InternalError</Code><Message>We had a problem</Message></Error>' },
+    { body = '<?xml version="1.0"?>\n<Error><Code>InternalError</Code><Message>We had '
+      .. 'a problem</Message></Error>' },
     { body = '<?xml version="1.0"?>\n<CopyObjectRes' }, { body = copied } }
-  local answer = aws.s3(options):copy_object { Bucket = "b", Key = "k", CopySource = { Bucket = "a", Key = "ä b" } }
+  local answer = aws.s3(options):copy_object { Bucket = "b", Key = "k",
+    CopySource = { Bucket = "a", Key = "ä b" } }
   t.equal(answer.CopyObjectResult.ETag, '"x"')
   t.equal(#server.requests, 3)
   t.equal(fake.header(server.requests[1], "x-amz-copy-source"), "a/%C3%A4%20b")
@@ -394,14 +423,16 @@ t.test("S3 keys of any characters go into path and signature as they are", funct
 end)
 
 t.test("folders are the common prefixes", function()
-  local server, options = start { body = "<ListBucketResult><CommonPrefixes><Prefix>daily/</Prefix></CommonPrefixes>"
+  local server, options = start { body = "<ListBucketResult><CommonPrefixes><Prefix>"
+    .. "daily/</Prefix></CommonPrefixes>"
     .. "<CommonPrefixes><Prefix>weekly/</Prefix></CommonPrefixes></ListBucketResult>" }
   t.equal(aws.s3(options):folders("dumps", "x/"), { "daily/", "weekly/" })
   t.contains(server.requests[1].target, "delimiter=%2F")
 end)
 
 t.test("lists of keys are asked for encoded, and decoded", function()
-  local server, options = start { body = "<ListBucketResult><EncodingType>url</EncodingType><Prefix>a%20b/</Prefix>"
+  local server, options = start { body = "<ListBucketResult><EncodingType>"
+    .. "url</EncodingType><Prefix>a%20b/</Prefix>"
     .. "<Contents><Key>a%20b/%01+c</Key></Contents></ListBucketResult>" }
   local answer = aws.s3(options):list_objects_v2 { Bucket = "dumps", Prefix = "a b/" }
   t.contains(server.requests[1].target, "encoding-type=url")
@@ -411,9 +442,12 @@ end)
 
 t.test("a bucket in another region is followed there, and found at once the next time", function()
   local server, options = start(function(request)
-    if fake.header(request, "Authorization"):find("/eu-west-1/s3/", 1, true) then return { body = "data" } end
+    if fake.header(request, "Authorization"):find("/eu-west-1/s3/", 1, true) then
+      return { body = "data" }
+    end
     return { status = 301, headers = { { "x-amz-bucket-region", "eu-west-1" } },
-      body = "<Error><Code>PermanentRedirect</Code><Message>The bucket is in this region: eu-west-1</Message></Error>" }
+      body = "<Error><Code>PermanentRedirect</Code><Message>The bucket is in this region: "
+        .. "eu-west-1</Message></Error>" }
   end)
   local s3 = aws.s3(options)
   t.equal(s3:get_object({ Bucket = "dumps", Key = "k" }).Body, "data")
@@ -434,7 +468,8 @@ t.test("a body can go to a file", function()
   file:close()
 end)
 
-t.test("a body that goes to a file is a change of that file, however the option is written", function()
+t.test("a body that goes to a file is a change of that file, "
+  .. "however the option is written", function()
   local server, options = start { body = "data" }
   local path = os.tmpname()
   t.cleanup(function() os.remove(path) end)
@@ -449,15 +484,18 @@ t.test("a body that goes to a file is a change of that file, however the option 
     asked = key == "file" and asked + 1 or asked
     return key == "file" and asked > 1 and path or nil
   end })
-  local hidden = setmetatable({}, { __pairs = function() return next, { sink = { file = path } } end })
-  for _, call in ipairs { { sink = { file = path } }, { sink = { file = path, append = true } }, hidden } do
+  local hidden = setmetatable({},
+    { __pairs = function() return next, { sink = { file = path } } end })
+  for _, call in ipairs { { sink = { file = path } }, { sink = { file = path, append = true } },
+    hidden } do
     s3:get_object({ Bucket = "b", Key = "k" }, call)
     t.equal({ seen[#seen].read, seen[#seen].file }, { false, path })
     t.contains(seen[#seen].what, " to " .. path)
   end
   t.equal(#server.requests, 0)
   t.raises("sink", s3.get_object, s3, { Bucket = "b", Key = "k" }, { sink = turning })
-  s3:get_object({ Bucket = "b", Key = "k" }, setmetatable({}, { __index = { sink = { file = path } } }))
+  s3:get_object({ Bucket = "b", Key = "k" },
+    setmetatable({}, { __index = { sink = { file = path } } }))
   t.equal(io.open(path):read("a"), "")
   -- In a directory of our own it is no change.
   files.temporary(function(directory)
@@ -468,7 +506,8 @@ t.test("a body that goes to a file is a change of that file, however the option 
 end)
 
 t.test("an error's text does not go to the file", function()
-  local _, options = start { status = 404, body = "<Error><Code>NoSuchKey</Code><Message>none</Message></Error>" }
+  local _, options = start { status = 404, body = "<Error><Code>NoSuchKey</Code>"
+    .. "<Message>none</Message></Error>" }
   local path = os.tmpname()
   t.cleanup(function() os.remove(path) end)
   t.raises("NoSuchKey", function()
@@ -483,7 +522,8 @@ t.test("a body can come from a file", function()
   local file = assert(io.open(path, "wb"))
   file:write("0123456789")
   file:close()
-  aws.s3(options):put_object { Bucket = "b", Key = "k", Body = { file = path, offset = 2, length = 5 } }
+  aws.s3(options):put_object { Bucket = "b", Key = "k",
+    Body = { file = path, offset = 2, length = 5 } }
   t.equal(server.requests[1].body, "23456")
   t.equal(fake.header(server.requests[1], "x-amz-content-sha256"), "UNSIGNED-PAYLOAD")
 end)
@@ -520,7 +560,8 @@ t.test("a service without regions is told by the region that it lives in", funct
   t.equal(found.host, "route53.amazonaws.com")
   t.equal(found.signing_region, "us-east-1")
   t.equal(found.region, "us-east-1")
-  t.equal(aws.route53 { credentials = KEYS }:target(route53:operation "ListHostedZones", {}).region, "us-east-1")
+  t.equal(aws.route53 { credentials = KEYS }:target(route53:operation "ListHostedZones", {}).region,
+    "us-east-1")
   local rds = aws.rds { region = "eu-west-1", credentials = KEYS }
   t.equal(rds:target(rds:operation "DescribeDBInstances", {}).region, "eu-west-1")
 end)
@@ -528,7 +569,8 @@ end)
 t.test("services that take a token get it", function()
   local server, options = start { body = '{"displayName":"me"}' }
   local client = aws.codecatalyst(options)
-  t.raises("takes a token of IAM Identity Center: name an sso_session in the profile, or set AWS_BEARER_TOKEN_",
+  t.raises("takes a token of IAM Identity Center: name an sso_session in the "
+    .. "profile, or set AWS_BEARER_TOKEN_",
     function() client:verify_session {} end)
   t.equal(#server.requests, 0)
   local name = "AWS_BEARER_TOKEN_" .. client.signing_name:upper():gsub("[^%w]", "_")

@@ -15,7 +15,8 @@ local function start(service, script)
   lane.reset()
   local server = fake.start(script)
   t.cleanup(function() server:close() end)
-  return aws[service] { region = "us-west-2", endpoint_url = server.url, credentials = KEYS, max_attempts = 1 }, server
+  return aws[service] { region = "us-west-2", endpoint_url = server.url, credentials = KEYS,
+    max_attempts = 1 }, server
 end
 
 local function xml_error(code, message)
@@ -23,13 +24,16 @@ local function xml_error(code, message)
     .. "<RequestId>req-9</RequestId></ErrorResponse>"):format(code, message or "no")
 end
 
-local INSTANCES = "<DescribeDBInstancesResponse><DescribeDBInstancesResult><DBInstances><DBInstance>"
+local INSTANCES = "<DescribeDBInstancesResponse>"
+  .. "<DescribeDBInstancesResult><DBInstances><DBInstance>"
   .. "<DBInstanceIdentifier>shop-dr</DBInstanceIdentifier></DBInstance></DBInstances>"
   .. "</DescribeDBInstancesResult></DescribeDBInstancesResponse>"
 
-t.test("a method that is called with a dot is refused with the right form, and nothing is sent", function()
+t.test("a method that is called with a dot is refused with the "
+  .. "right form, and nothing is sent", function()
   local rds, server = start("rds", { body = INSTANCES })
-  for _, name in ipairs { "describe_db_instances", "wait", "each", "all", "pages", "call", "try", "find",
+  for _, name in ipairs { "describe_db_instances", "wait", "each", "all", "pages", "call", "try",
+    "find",
       "auth_token" } do
     local e = t.raises(("rds%%.%s: call it with a colon, rds:%s%%("):format(name, name), function()
       rds[name] { DBInstanceIdentifier = "shop-dr" }
@@ -39,18 +43,22 @@ t.test("a method that is called with a dot is refused with the right form, and n
     t.raises("call it with a colon", function() rds[name]() end)
   end
   t.equal(#server.requests, 0)
-  for _, found in ipairs { rds:describe_db_instances({}).DBInstances, rds:all("describe_db_instances") } do
+  for _, found in ipairs { rds:describe_db_instances({}).DBInstances,
+    rds:all("describe_db_instances") } do
     t.equal(found[1].DBInstanceIdentifier, "shop-dr")
   end
 end)
 
 t.test("a service's name with a dash is a variable in the message", function()
   local client = aws.application_autoscaling { region = "us-west-2", credentials = KEYS }
-  t.raises("application_autoscaling:describe_scalable_targets%(", function() client.describe_scalable_targets {} end)
+  t.raises("application_autoscaling:describe_scalable_targets%(",
+    function() client.describe_scalable_targets {} end)
 end)
 
-t.test("an operation is called by AWS's own name, also where botocore spells it otherwise", function()
-  local cloudwatch, server = start("cloudwatch", { body = "{}", headers = { { "x-amzn-RequestId", "r" } } })
+t.test("an operation is called by AWS's own name, also where "
+  .. "botocore spells it otherwise", function()
+  local cloudwatch, server = start("cloudwatch",
+    { body = "{}", headers = { { "x-amzn-RequestId", "r" } } })
   for _, name in ipairs { "GetOTelEnrichment", "get_otel_enrichment" } do
     cloudwatch:call(name, {})
     t.equal(type(cloudwatch[name]), "function", name)
@@ -59,7 +67,8 @@ t.test("an operation is called by AWS's own name, also where botocore spells it 
 end)
 
 t.test("find is the output, or nil where AWS says that there is no such thing", function()
-  local rds = start("rds", { { body = INSTANCES }, { status = 404, body = xml_error "DBInstanceNotFound" },
+  local rds = start("rds",
+    { { body = INSTANCES }, { status = 404, body = xml_error "DBInstanceNotFound" },
     { status = 403, body = xml_error "AccessDenied" } })
   t.equal(rds:find("describe_db_instances").DBInstances[1].DBInstanceIdentifier, "shop-dr")
   t.equal(rds:find("DescribeDBInstances", { DBInstanceIdentifier = "gone" }), nil)
@@ -72,7 +81,8 @@ t.test("find is the output, or nil where AWS says that there is no such thing", 
 end)
 
 t.test("try is the output, or nil and the error; misuse is raised", function()
-  local rds = start("rds", { { body = INSTANCES }, { status = 404, body = xml_error "DBInstanceNotFound" } })
+  local rds = start("rds",
+    { { body = INSTANCES }, { status = 404, body = xml_error "DBInstanceNotFound" } })
   t.equal(rds:try("describe_db_instances").DBInstances[1].DBInstanceIdentifier, "shop-dr")
   local output, e = rds:try("describe_db_instances", {})
   t.equal({ output, e.code, errors.is(e) }, { nil, "DBInstanceNotFound", true })
@@ -97,14 +107,17 @@ t.test("find and try go through the run's handler, and let through what stops a 
 end)
 
 t.test("what says that a thing is absent, in each service's way", function()
-  for _, e in ipairs { { code = "DBInstanceNotFound" }, { code = "NoSuchHostedZone" }, { code = "404" },
+  for _, e in ipairs { { code = "DBInstanceNotFound" }, { code = "NoSuchHostedZone" },
+    { code = "404" },
       { code = "ResourceNotFoundException" }, { code = "AWS.SimpleQueueService.NonExistentQueue" },
       { code = "InvalidVpcID.NotFound" }, { code = "StateMachineDoesNotExist" },
       { code = "WAFNonexistentItemException" }, { code = "UnknownResourceException" },
-      { service = "cloudformation", code = "ValidationError", answer = "Stack with id x does not exist" } } do
+      { service = "cloudformation", code = "ValidationError",
+        answer = "Stack with id x does not exist" } } do
     t.ok(absence.says(e), e.code)
   end
-  for _, e in ipairs { { code = "AccessDenied" }, { code = "KMSNotFoundException" }, { code = "Throttling" },
+  for _, e in ipairs { { code = "AccessDenied" }, { code = "KMSNotFoundException" },
+    { code = "Throttling" },
       { code = "UnknownOperationException" }, { code = "MissingParameter" }, { kind = "timeout" },
       { service = "cloudformation", code = "ValidationError", answer = "bad name" },
       { service = "rds", code = "ValidationError", answer = "x does not exist" } } do

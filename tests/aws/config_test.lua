@@ -55,7 +55,8 @@ dynamodb =
       region = "us-east-1", note = "first\nsecond ; kept\nthird",
     },
     ["services local"] = {
-      s3 = { endpoint_url = "http://localhost:9000" }, dynamodb = { endpoint_url = "http://localhost:8000" },
+      s3 = { endpoint_url = "http://localhost:9000" },
+      dynamodb = { endpoint_url = "http://localhost:8000" },
     },
   })
 end)
@@ -85,7 +86,8 @@ end)
 local function load(config_text, credentials_text, env, profile)
   env = env or {}
   env.HOME = env.HOME or "/home/u"
-  local files = { ["/home/u/.aws/config"] = config_text, ["/home/u/.aws/credentials"] = credentials_text }
+  local files = { ["/home/u/.aws/config"] = config_text,
+    ["/home/u/.aws/credentials"] = credentials_text }
   return config.load { env = env, profile = profile, read = function(path)
     if files[path] then return files[path] end
     return nil, path .. ": No such file or directory", "missing"
@@ -93,7 +95,8 @@ local function load(config_text, credentials_text, env, profile)
 end
 
 t.test("profiles come from both files, the credentials file winning", function()
-  local c = load("[default]\nregion = a\n[profile x]\nregion = b\naws_access_key_id = no\n[plugins]\nr = z\n[y]\nq=1",
+  local c = load("[default]\nregion = a\n[profile x]\nregion = b\naws_access_key_id = "
+    .. "no\n[plugins]\nr = z\n[y]\nq=1",
     "[x]\naws_access_key_id = yes\n[profile z]\nregion = no\n")
   t.equal(c:profile_names(), { "default", "x" })
   t.equal(c:profile(), { region = "a" })
@@ -102,7 +105,8 @@ t.test("profiles come from both files, the credentials file winning", function()
 end)
 
 t.test("[profile default] wins over [default]", function()
-  t.equal(load("[default]\nregion = a\nx = 1\n[profile default]\nregion = b"):profile(), { region = "b" })
+  t.equal(load("[default]\nregion = a\nx = 1\n[profile default]\nregion = b"):profile(),
+    { region = "b" })
 end)
 
 t.test("the profile's name: option, AWS_PROFILE, AWS_DEFAULT_PROFILE, default", function()
@@ -114,8 +118,8 @@ t.test("the profile's name: option, AWS_PROFILE, AWS_DEFAULT_PROFILE, default", 
 end)
 
 t.test("a profile that was asked for must exist; the nearest name is offered", function()
-  local e = t.raises("profile \"produktion\"", load("[profile production]\nx = 1", nil, {}, "produktion").profile,
-    load("[profile production]\nx = 1", nil, {}, "produktion"))
+  local e = t.raises("profile \"produktion\"", load("[profile production]\nx = 1", nil, {},
+    "produktion").profile, load("[profile production]\nx = 1", nil, {}, "produktion"))
   t.equal(e.kind, "missing")
   t.contains(e, "production")
   t.equal(load(nil, nil):profile(), {})
@@ -123,31 +127,35 @@ end)
 
 t.test("other files by the environment; ~ is the home directory", function()
   local seen = {}
-  config.load { env = { HOME = "/h", AWS_CONFIG_FILE = "~/c", AWS_SHARED_CREDENTIALS_FILE = "/etc/creds" },
+  config.load { env = { HOME = "/h", AWS_CONFIG_FILE = "~/c",
+    AWS_SHARED_CREDENTIALS_FILE = "/etc/creds" },
     read = function(path) table.insert(seen, path) return nil, path, "missing" end }
   t.equal(seen, { "/h/c", "/etc/creds" })
 end)
 
 t.test("a file that cannot be read is an error, not an empty one", function()
   local e = t.raises("cannot read /home/u/.aws/config: Permission denied", config.load,
-    { env = { HOME = "/home/u" }, read = function(path) return nil, path .. ": Permission denied", "denied" end })
+    { env = { HOME = "/home/u" },
+      read = function(path) return nil, path .. ": Permission denied", "denied" end })
   t.equal(e.kind, "denied")
 end)
 
 t.test("settings: environment before file, flags are true or false", function()
-  local c = load("[default]\nregion = a\nuse_fips_endpoint = TRUE\nuse_dualstack_endpoint = yes", nil,
-    { AWS_DEFAULT_REGION = "b", AWS_EMPTY = "" })
+  local c = load("[default]\nregion = a\nuse_fips_endpoint = TRUE\nuse_dualstack_endpoint = yes",
+    nil, { AWS_DEFAULT_REGION = "b", AWS_EMPTY = "" })
   t.equal(c:region(), "b")
   t.equal(select(2, c:region()), "AWS_DEFAULT_REGION")
   t.equal(c:setting({ "AWS_EMPTY" }, "region"), "a")
   t.equal(select(2, c:setting({ "AWS_EMPTY" }, "region")), "/home/u/.aws/config:2")
   t.equal(c:flag({ "AWS_USE_FIPS_ENDPOINT" }, "use_fips_endpoint", false), true)
   t.equal(c:flag({}, "absent", false), false)
-  t.raises("/home/u/.aws/config:4: true or false expected, got yes", c.flag, c, {}, "use_dualstack_endpoint")
+  t.raises("/home/u/.aws/config:4: true or false expected, got yes", c.flag, c, {},
+    "use_dualstack_endpoint")
 end)
 
 t.test("sso-session and services sections", function()
-  local c = load("[sso-session corp]\nsso_region = us-east-1\n[services dev]\nrds =\n  endpoint_url = http://h")
+  local c = load("[sso-session corp]\nsso_region = us-east-1\n[services dev]\nrds "
+    .. "=\n  endpoint_url = http://h")
   t.equal(c:sso_session("corp"), { sso_region = "us-east-1" })
   t.equal(c:services_section("dev"), { rds = { endpoint_url = "http://h" } })
   t.raises("sso%-session \"crop\"", c.sso_session, c, "crop")
@@ -155,7 +163,8 @@ end)
 
 t.test("any text parses or is refused with file and line", function()
   math.randomseed(4)
-  local pieces = { "[", "]", "profile", " ", "=", "\n", "\n ", "#", ";", "a", "\t", "default", "\"", "\r\n", "\0" }
+  local pieces = { "[", "]", "profile", " ", "=", "\n", "\n ", "#", ";", "a", "\t", "default", "\"",
+    "\r\n", "\0" }
   for _ = 1, 5000 do
     local text = {}
     for i = 1, math.random(30) do text[i] = pieces[math.random(#pieces)] end

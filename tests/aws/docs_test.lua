@@ -42,7 +42,8 @@ t.test("what is not there names the nearest", function()
 end)
 
 t.test("every operation of the services of recoveries has a page and a valid example", function()
-  for _, service in ipairs { "rds", "route53", "backup", "ecs", "dynamodb", "s3", "eks", "lambda", "wafv2" } do
+  for _, service in ipairs { "rds", "route53", "backup", "ecs", "dynamodb", "s3", "eks", "lambda",
+    "wafv2" } do
     for _, name in ipairs(model.open(service):operations()) do
       local text = docs.text(service, name)
       t.ok(load(text:match("Example\n(.*)$")), service .. "." .. name)

@@ -10,8 +10,10 @@ t.test("texts of services, operations and members, down to what lists hold", fun
   installed()
   t.contains(model.doc("rds"), "Relational Database Service")
   t.contains(model.doc("rds", "PromoteReadReplica"), "Promotes a read replica")
-  t.contains(model.doc("rds", "PromoteReadReplica", "BackupRetentionPeriod"), "automated backups are retained")
-  local text, values = documentation.text("ec2", "DescribeInstances", "Reservations", "Instances", "State", "Name")
+  t.contains(model.doc("rds", "PromoteReadReplica", "BackupRetentionPeriod"),
+    "automated backups are retained")
+  local text, values = documentation.text("ec2", "DescribeInstances", "Reservations", "Instances",
+    "State", "Name")
   t.contains(text, "state of the instance")
   t.contains(table.concat(values, " "), "terminated")
 end)
@@ -25,6 +27,7 @@ t.test("what is not there is nil", function()
 end)
 
 t.test("HTML becomes plain text", function()
-  local html = "<p>One <code>a&lt;b</code>\n  two.</p> <ul> <li> <p>x &amp; y</p> </li> <li>z</li></ul>"
+  local html = "<p>One <code>a&lt;b</code>\n  two.</p> <ul> <li> <p>x &amp; "
+    .. "y</p> </li> <li>z</li></ul>"
   t.equal(documentation.plain(html), "One a<b two.\n\n- x & y\n\n- z")
 end)

@@ -17,12 +17,14 @@ local answer = {
 
 t.test("the expressions of AWS's waiters and paginators", function()
   t.equal(search("Reservations[].Instances[].InstanceId", answer), { "i-1", "i-2", "i-3" })
-  t.equal(search("Reservations[].Instances[?State.Name=='running'].InstanceId[]", answer), { "i-1", "i-3" })
+  t.equal(search("Reservations[].Instances[?State.Name=='running'].InstanceId[]", answer),
+    { "i-1", "i-3" })
   t.equal(search("length(Reservations[]) > `0`", answer), true)
   t.equal(search("NextToken", answer), nil)
   t.equal(search("Reservations[-1].Instances[0].InstanceId", answer), "i-3")
   t.equal(search("contains(Reservations[].Instances[].State.Name, 'stopped')", answer), true)
-  t.equal(search("length(services[?!(length(deployments) == `1` && runningCount == desiredCount)]) == `0`", {
+  t.equal(search("length(services[?!(length(deployments) == `1` && "
+    .. "runningCount == desiredCount)]) == `0`", {
     services = { { deployments = { {} }, runningCount = 2, desiredCount = 2 } },
   }), true)
 end)
@@ -82,7 +84,8 @@ t.test("sort_by keeps the order of equals; keys must be of one kind", function()
     local a, b = sorted[i - 1], sorted[i]
     t.ok(a % 3 < b % 3 or a % 3 == b % 3 and a < b)
   end
-  t.equal(t.raises("numbers or all strings", search, "sort_by(@, &k)", { { k = 1 }, { k = "a" } }).code, "invalid-type")
+  t.equal(t.raises("numbers or all strings", search, "sort_by(@, &k)",
+    { { k = 1 }, { k = "a" } }).code, "invalid-type")
 end)
 
 t.test("text is counted and turned by characters", function()
@@ -115,8 +118,9 @@ end)
 t.test("any text compiles or is refused with a code", function()
   math.randomseed(11)
   local pieces = {
-    "a", "[", "]", "*", ".", "?", "|", "||", "&", "&&", "!", "=", "==", "<", "(", ")", "{", "}", ":", ",",
-    "`1`", "'x'", '"q"', "`", "'", '"', "\\", " ", "0", "-1", "@", "length(", "sort_by(", "\0", "\xff", "é",
+    "a", "[", "]", "*", ".", "?", "|", "||", "&", "&&", "!", "=", "==", "<", "(", ")", "{", "}",
+    ":", ",", "`1`", "'x'", '"q"', "`", "'", '"', "\\", " ", "0", "-1", "@", "length(", "sort_by(",
+    "\0", "\xff", "é",
   }
   local values = { {}, { a = { { a = 1 }, { a = "x" } } }, { 1, 2, 3 }, "text", 7 }
   for _ = 1, 20000 do

@@ -8,19 +8,20 @@ local t = require "harness"
 local null = json.null
 
 local function make(protocol, input, output, http, more)
-  local shapes = { S = { type = "string" }, I = { type = "integer" }, L = { type = "long" }, D = { type = "double" },
-    T = { type = "timestamp" }, B = { type = "blob" }, Y = { type = "boolean" },
-    List = { type = "list", member = { shape = "S" } },
+  local shapes = { S = { type = "string" }, I = { type = "integer" }, L = { type = "long" },
+    D = { type = "double" }, T = { type = "timestamp" }, B = { type = "blob" },
+    Y = { type = "boolean" }, List = { type = "list", member = { shape = "S" } },
     Map = { type = "map", key = { shape = "S" }, value = { shape = "S" } },
     Tree = { type = "structure", members = { kids = { shape = "Trees" }, name = { shape = "S" } } },
     Trees = { type = "list", member = { shape = "Tree" } } }
   for name, shape in pairs(more or {}) do shapes[name] = shape end
   shapes.In, shapes.Out = input, output
   return model.from_table {
-    metadata = { protocol = protocol, apiVersion = "2020-01-01", targetPrefix = "Thing", jsonVersion = "1.1",
-      endpointPrefix = "thing" },
+    metadata = { protocol = protocol, apiVersion = "2020-01-01", targetPrefix = "Thing",
+      jsonVersion = "1.1", endpointPrefix = "thing" },
     operations = { DoIt = { name = "DoIt", http = http or { method = "POST", requestUri = "/" },
-      input = input and { shape = "In" }, output = output and { shape = "Out", resultWrapper = "DoItResult" },
+      input = input and { shape = "In" }, output = output
+      and { shape = "Out", resultWrapper = "DoItResult" },
       errors = { { shape = "Gone" } } } },
     shapes = (function()
       shapes.Gone = { type = "structure", exception = true,
@@ -43,15 +44,19 @@ t.test("unknown members are refused with the nearest name", function()
     { DBInstanceIdentifier = "x", BackupRetentionPerod = 7 })
   t.equal(e.kind, "invalid")
   t.equal(tostring(e),
-    'rds.promote_read_replica: unknown member "BackupRetentionPerod"; did you mean "BackupRetentionPeriod"?')
+    'rds.promote_read_replica: unknown member "BackupRetentionPerod"; did you '
+      .. 'mean "BackupRetentionPeriod"?')
 end)
 
 t.test("all faults of an input are told in one message, with their paths", function()
   local rds = model.open("rds")
   local e = t.raises(nil, rds.serialize, rds, "CreateDBInstance", { AllocatedStorage = "20",
-    Tags = { { Key = 5 }, { Valeu = "x" } }, VpcSecurityGroupIds = { "a", extra = 1 }, DBInstanceClass = "c" })
-  for _, part in ipairs { "rds.create_db_instance:", "AllocatedStorage: an integer expected, got string",
-    "Tags[1].Key: a string expected, got number", 'Tags[2]: unknown member "Valeu"; did you mean "Value"?',
+    Tags = { { Key = 5 }, { Valeu = "x" } }, VpcSecurityGroupIds = { "a", extra = 1 },
+    DBInstanceClass = "c" })
+  for _, part in ipairs { "rds.create_db_instance:", "AllocatedStorage: an "
+    .. "integer expected, got string",
+    "Tags[1].Key: a string expected, got number",
+    'Tags[2]: unknown member "Valeu"; did you mean "Value"?',
     "VpcSecurityGroupIds: a list is expected, got a table with other keys",
     'missing required member "DBInstanceIdentifier"', 'missing required member "Engine"' } do
     t.contains(e, part)
@@ -66,10 +71,13 @@ t.test("an unknown operation and an input where none is taken are refused", func
 end)
 
 t.test("lengths, least values, unions and times are checked before sending", function()
-  local m = make("json", structure { n = { shape = "N" }, s = { shape = "Short" }, u = { shape = "U" },
-    t = { shape = "T" } }, nil, nil, { N = { type = "integer", min = 5 }, Short = { type = "string", min = 3 },
-      U = { type = "structure", union = true, members = { a = { shape = "S" }, b = { shape = "S" } } } })
-  local e = t.raises(nil, m.serialize, m, "DoIt", { n = 4, s = "é", u = { a = "1", b = "2" }, t = "yesterday" })
+  local m = make("json", structure { n = { shape = "N" }, s = { shape = "Short" },
+    u = { shape = "U" }, t = { shape = "T" } }, nil, nil, { N = { type = "integer", min = 5 },
+    Short = { type = "string", min = 3 },
+      U = { type = "structure", union = true,
+        members = { a = { shape = "S" }, b = { shape = "S" } } } })
+  local e = t.raises(nil, m.serialize, m, "DoIt", { n = 4, s = "é", u = { a = "1", b = "2" },
+    t = "yesterday" })
   local other = t.raises(nil, m.serialize, m, "DoIt", { s = "ab\xff" })
   t.contains(other, "s: text in UTF-8 is expected")
   t.contains(e, "n: it is below the least value 5")
@@ -90,7 +98,8 @@ t.test("numbers keep every digit in every protocol", function()
     t.equal(read.i, sent.i, protocol)
     t.equal(read.d, sent.d, protocol)
     t.ok(math.abs(read.when - sent.when) < 1e-6, protocol)
-    local answer = assert(m:serialize_response("DoIt", { i = math.maxinteger, d = -1e300, when = 0 }))
+    local answer = assert(m:serialize_response("DoIt",
+      { i = math.maxinteger, d = -1e300, when = 0 }))
     t.equal(m:parse("DoIt", answer), { i = math.maxinteger, d = -1e300, when = 0 }, protocol)
   end
 end)
@@ -98,7 +107,8 @@ end)
 t.test("errors go and come in every protocol with their modeled fields", function()
   for _, protocol in ipairs(PROTOCOLS) do
     local m = make(protocol, structure {}, structure {})
-    local answer = assert(m:serialize_error("DoIt", { code = "Gone", message = "it <went>", request_id = "id-7",
+    local answer = assert(m:serialize_error("DoIt",
+      { code = "Gone", message = "it <went>", request_id = "id-7",
       fields = { Which = "this & that" } }))
     t.equal(answer.status, 404, protocol)
     local output, err = m:parse("DoIt", answer)
@@ -114,7 +124,8 @@ end)
 t.test("errors without a body, with HTML, or damaged still name their status", function()
   for _, protocol in ipairs(PROTOCOLS) do
     local m = make(protocol, nil, structure {})
-    for _, body in ipairs { "", "<html><b>Http/1.1 Service Unavailable</b>", "{\"a\":", "\xff\xfe" } do
+    for _, body in ipairs { "", "<html><b>Http/1.1 Service Unavailable</b>", "{\"a\":",
+      "\xff\xfe" } do
       local _, err = m:parse("DoIt", { status = 503, headers = {}, body = body })
       t.equal(err.code, "503", protocol)
       t.equal(err.message, "Service Unavailable", protocol)
@@ -141,20 +152,24 @@ t.test("XML of every form is read, and what could exhaust memory is refused", fu
     local output, err = m:parse("DoIt", { status = 200, headers = {}, body = body })
     return output or err.message
   end
-  for _, body in ipairs { "<r><s>a&lt;é</s></r>", "<r><s>a&lt;&#xe9;</s></r>", "<r><!-- c --><s>a&lt;é</s></r>",
-    "<r><s><![CDATA[a<é]]></s></r>", "<?xml version='1.0' encoding='ISO-8859-1'?><r><s>a&lt;\xe9</s></r>",
+  for _, body in ipairs { "<r><s>a&lt;é</s></r>", "<r><s>a&lt;&#xe9;</s></r>",
+    "<r><!-- c --><s>a&lt;é</s></r>", "<r><s><![CDATA[a<é]]></s></r>",
+    "<?xml version='1.0' encoding='ISO-8859-1'?><r><s>a&lt;\xe9</s></r>",
     "\u{feff}<r><s>a&lt;é</s></r>", "<n:r xmlns:n='u'>\r\n <n:s>a&lt;é</n:s>\t</n:r>\n",
     "<r><?p?><s a='1'>a&lt;é</s></r>",
     "<r><zzz><s>not this</s></zzz><s>a&lt;é</s></r>" } do
     t.equal(read(body), { s = "a<é" }, body)
   end
-  t.equal(read("<r><list><member>a</member><member/><member>  </member></list></r>"), { list = { "a", "", "  " } })
+  t.equal(read("<r><list><member>a</member><member/><member>  </member></list></r>"),
+    { list = { "a", "", "  " } })
   t.equal(read("<r><s>a\r\nb</s></r>"), { s = "a\nb" })
-  for _, body in ipairs { "<r><s>a</r></s>", "<r><s>&nbsp;</s></r>", "<r a='1' a='2'/>", "<r/><r/>", "<r>", "text",
-    "<r>\0</r>", "<r><s>\xff</s></r>", "<r><s>]]></s></r>", "<r><1/></r>", "<r a=1/>", "<r><s>\x01</s></r>" } do
+  for _, body in ipairs { "<r><s>a</r></s>", "<r><s>&nbsp;</s></r>", "<r a='1' a='2'/>", "<r/><r/>",
+    "<r>", "text", "<r>\0</r>", "<r><s>\xff</s></r>", "<r><s>]]></s></r>", "<r><1/></r>",
+    "<r a=1/>", "<r><s>\x01</s></r>" } do
     t.contains(read(body), "invalid XML", body)
   end
-  t.contains(read('<!DOCTYPE r [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><r><s>&b;</s></r>'), "document type")
+  t.contains(read('<!DOCTYPE r [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><r><s>&b;</s></r>'),
+    "document type")
 end)
 
 t.test("an empty answer has nothing of the one before", function()
@@ -181,7 +196,8 @@ t.test("S3 errors inside of a 200 are errors", function()
     t.equal(err.request_id, "656")
   end
   local where = s3:parse("GetBucketLocation", { status = 200, headers = {},
-    body = '<LocationConstraint xmlns="http://s3.amazonaws.com/doc/2006-03-01/">us-west-2</LocationConstraint>' })
+    body = '<LocationConstraint '
+      .. 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/">us-west-2</LocationConstraint>' })
   t.equal(where, { LocationConstraint = "us-west-2" })
 end)
 
@@ -198,15 +214,16 @@ t.test("a deep input and a deep answer are refused, not followed", function()
   local _, err = m:parse("DoIt", { status = 200, headers = {}, body = body })
   t.contains(err.message, "deep")
   m = make("query", nil, shape)
-  body = "<r><DoItResult>" .. ("<tree>"):rep(100000) .. ("</tree>"):rep(100000) .. "</DoItResult></r>"
+  body = "<r><DoItResult>" .. ("<tree>"):rep(100000) .. ("</tree>"):rep(100000)
+    .. "</DoItResult></r>"
   _, err = m:parse("DoIt", { status = 200, headers = {}, body = body })
   t.contains(err.message, "deep")
 end)
 
 t.test("documents, nulls and sparse maps survive", function()
   local m = make("rest-json", structure { doc = { shape = "Doc" }, map = { shape = "Sparse" } },
-    structure { doc = { shape = "Doc" }, map = { shape = "Sparse" }, list = { shape = "List" } }, nil,
-    { Doc = { type = "structure", document = true, members = {} },
+    structure { doc = { shape = "Doc" }, map = { shape = "Sparse" }, list = { shape = "List" } },
+    nil, { Doc = { type = "structure", document = true, members = {} },
       Sparse = { type = "map", sparse = true, key = { shape = "S" }, value = { shape = "S" } } })
   local request = m:serialize("DoIt", { doc = { 1, { a = null }, "x" }, map = { a = null } })
   t.equal(json.decode(request.body), { doc = { 1, { a = null }, "x" }, map = { a = null } })
@@ -216,23 +233,29 @@ t.test("documents, nulls and sparse maps survive", function()
 end)
 
 t.test("headers are found whatever their case, as a map, as pairs or as lines", function()
-  local m = make("rest-json", nil, structure { tag = { shape = "S", location = "header", locationName = "X-Tag" },
+  local m = make("rest-json", nil,
+    structure { tag = { shape = "S", location = "header", locationName = "X-Tag" },
     code = { shape = "I", location = "statusCode" },
     meta = { shape = "Map", location = "headers", locationName = "x-meta-" } })
   local want = { tag = "v", code = 201, meta = { a = "1" } }
-  t.equal(m:parse("DoIt", { status = 201, headers = { ["x-tag"] = "v", ["X-Meta-a"] = "1" }, body = "" }), want)
-  t.equal(m:parse("DoIt", { status = 201, headers = { { "X-TAG", "v" }, { "x-meta-a", "1" } }, body = "" }), want)
+  t.equal(m:parse("DoIt", { status = 201, headers = { ["x-tag"] = "v", ["X-Meta-a"] = "1" },
+    body = "" }), want)
+  t.equal(m:parse("DoIt", { status = 201, headers = { { "X-TAG", "v" }, { "x-meta-a", "1" } },
+    body = "" }), want)
   local lines = "x-TAG:v\r\nno colon\r\nX-Meta-a: 1 \r\n\r\n"
   t.equal(m:parse("DoIt", { status = 201, headers = lines, body = "" }), want)
-  t.equal(m:parse("DoIt", { status = 201, headers = lines .. "X-Tag: w\r\nx-tag: x\r\n", body = "" }).tag, "v, w, x")
+  t.equal(m:parse("DoIt", { status = 201, headers = lines .. "X-Tag: w\r\nx-tag: x\r\n",
+    body = "" }).tag, "v, w, x")
 end)
 
 t.test("JSON in a header comes and goes as a table, other JSON as its text", function()
-  local shape = structure { j = { shape = "S", location = "header", locationName = "X-J", jsonvalue = true } }
+  local shape = structure { j = { shape = "S", location = "header", locationName = "X-J",
+    jsonvalue = true } }
   local m = make("rest-json", shape, shape)
   for sent, header in pairs { [{ a = { 1 } }] = "eyJhIjpbMV19", ["true"] = "dHJ1ZQ==" } do
     t.equal(m:serialize("DoIt", { j = sent }).headers["X-J"], header)
-    t.equal(m:parse("DoIt", { status = 200, headers = { ["X-J"] = header }, body = "" }), { j = sent })
+    t.equal(m:parse("DoIt", { status = 200, headers = { ["X-J"] = header }, body = "" }),
+      { j = sent })
   end
 end)
 
@@ -243,10 +266,13 @@ t.test("a header that is no time does not spoil the answer", function()
 end)
 
 t.test("a header or a path cannot be broken out of", function()
-  local m = make("rest-json", structure { h = { shape = "S", location = "header", locationName = "X-H" },
-    p = { shape = "S", location = "uri", locationName = "p" } }, nil, { method = "GET", requestUri = "/a/{p}" })
+  local m = make("rest-json",
+    structure { h = { shape = "S", location = "header", locationName = "X-H" },
+    p = { shape = "S", location = "uri", locationName = "p" } }, nil, { method = "GET",
+    requestUri = "/a/{p}" })
   t.raises("line break", m.serialize, m, "DoIt", { p = "x", h = "a\r\nInjected: b" })
-  local maps = make("rest-json", structure { h = { shape = "Map", location = "headers", locationName = "x-" } })
+  local maps = make("rest-json",
+    structure { h = { shape = "Map", location = "headers", locationName = "x-" } })
   for key, value in pairs { ["a: b\r\nc"] = "v", ["a b"] = "v", a = "v\nc: d" } do
     t.raises("cannot be sent as headers", maps.serialize, maps, "DoIt", { h = { [key] = value } })
   end
@@ -265,7 +291,8 @@ t.test("a stream from a file goes through untouched, with its checksum", functio
     Body = { file = path, offset = 100000, length = 5 } })
   t.equal(request.body.file, path)
   t.equal(request.headers["x-amz-checksum-crc32"], "NhCmhg==") -- of "hello"
-  t.raises("cannot read", s3.serialize, s3, "PutObject", { Bucket = "b", Key = "k", Body = { file = "/nowhere/x" } })
+  t.raises("cannot read", s3.serialize, s3, "PutObject",
+    { Bucket = "b", Key = "k", Body = { file = "/nowhere/x" } })
 end)
 
 t.test("idempotency tokens are filled in where absent, and the input is not changed", function()
@@ -277,7 +304,8 @@ t.test("idempotency tokens are filled in where absent, and the input is not chan
   local m = make("json", structure { token = { shape = "S", idempotencyToken = true } })
   t.equal(json.decode(m:serialize("DoIt", {}, { idempotency_token = "T" }).body).token, "T")
   t.equal(#json.decode(m:serialize("DoIt", {}).body).token, 36)
-  t.equal(json.decode(m:serialize("DoIt", { token = "mine" }, { idempotency_token = "T" }).body).token, "mine")
+  t.equal(json.decode(m:serialize("DoIt", { token = "mine" },
+    { idempotency_token = "T" }).body).token, "mine")
 end)
 
 t.test("request compression above a threshold", function()
@@ -295,23 +323,31 @@ end)
 t.test("a service's other protocols are spoken when asked for", function()
   local cloudwatch = model.open("cloudwatch")
   for _, protocol in ipairs { "query", "json", "smithy-rpc-v2-cbor" } do
-    local request = cloudwatch:serialize("DescribeAlarms", { AlarmNames = { "a" } }, { protocol = protocol })
-    local operation, spoken = cloudwatch:route(request.method, request.uri, request.headers, request.body)
+    local request = cloudwatch:serialize("DescribeAlarms", { AlarmNames = { "a" } },
+      { protocol = protocol })
+    local operation, spoken = cloudwatch:route(request.method, request.uri, request.headers,
+      request.body)
     t.equal({ operation, spoken }, { "DescribeAlarms", protocol })
     t.equal(cloudwatch:parse_request(operation, { method = request.method, target = request.uri,
-      headers = request.headers, body = request.body }, { protocol = spoken }), { AlarmNames = { "a" } })
+      headers = request.headers, body = request.body }, { protocol = spoken }),
+      { AlarmNames = { "a" } })
   end
-  t.raises("does not speak", cloudwatch.serialize, cloudwatch, "DescribeAlarms", {}, { protocol = "rest-xml" })
+  t.raises("does not speak", cloudwatch.serialize, cloudwatch, "DescribeAlarms", {},
+    { protocol = "rest-xml" })
 end)
 
 t.test("the slash at the end of a path may be missing, as Smithy's clients leave it", function()
   local backup, route53 = model.open("backup"), model.open("route53")
-  t.equal(backup:route("GET", "/backup-vaults/v/recovery-points/", {}, ""), "ListRecoveryPointsByBackupVault")
-  t.equal(backup:route("GET", "/backup-vaults/v/recovery-points", {}, ""), "ListRecoveryPointsByBackupVault")
+  t.equal(backup:route("GET", "/backup-vaults/v/recovery-points/", {}, ""),
+    "ListRecoveryPointsByBackupVault")
+  t.equal(backup:route("GET", "/backup-vaults/v/recovery-points", {}, ""),
+    "ListRecoveryPointsByBackupVault")
   t.equal(backup:route("GET", "/backup-vaults/v", {}, ""), "DescribeBackupVault")
   t.equal(backup:route("GET", "/backup-vaults", {}, ""), "ListBackupVaults")
-  t.equal(route53:route("POST", "/2013-04-01/hostedzone/Z1/rrset", {}, ""), "ChangeResourceRecordSets")
-  t.equal(route53:parse_request("ListResourceRecordSets", { method = "GET", target = "/2013-04-01/hostedzone/Z1/rrset",
+  t.equal(route53:route("POST", "/2013-04-01/hostedzone/Z1/rrset", {}, ""),
+    "ChangeResourceRecordSets")
+  t.equal(route53:parse_request("ListResourceRecordSets",
+    { method = "GET", target = "/2013-04-01/hostedzone/Z1/rrset",
     headers = {}, body = "" }), { HostedZoneId = "Z1" })
 end)
 
@@ -342,8 +378,9 @@ end)
 
 t.test("a damaged compiled model is refused", function()
   local compiler = require "aws.compiler"
-  local bytes = compiler.compile({ metadata = { protocol = "json" }, shapes = { S = { type = "string" },
-    In = structure { a = { shape = "S" } } }, operations = { Op = { input = { shape = "In" } } } })
+  local bytes = compiler.compile({ metadata = { protocol = "json" },
+    shapes = { S = { type = "string" }, In = structure { a = { shape = "S" } } },
+    operations = { Op = { input = { shape = "In" } } } })
   t.ok(codec.load(bytes))
   for _, wrong in ipairs { "", "DRM1", bytes:sub(1, -2), bytes .. "x", "XXXX" .. bytes:sub(5),
     bytes:sub(1, 150) .. string.char(bytes:byte(151) ~ 1) .. bytes:sub(152) } do
@@ -367,8 +404,9 @@ t.test("a damaged compiled model is refused", function()
 end)
 
 t.test("a model that binds a value where it cannot stand makes an error", function()
-  for _, ref in ipairs { { shape = "S", location = "headers" }, { shape = "Map", location = "header" },
-    { shape = "Tree", location = "querystring" }, { shape = "Trees", location = "header" } } do
+  for _, ref in ipairs { { shape = "S", location = "headers" },
+    { shape = "Map", location = "header" }, { shape = "Tree", location = "querystring" },
+    { shape = "Trees", location = "header" } } do
     local m = make("rest-json", structure { v = ref }, structure { v = ref })
     for _, value in ipairs { "x", { a = "x" }, { { name = "x" } }, {} } do
       pcall(m.serialize, m, "DoIt", { v = value })
@@ -382,7 +420,8 @@ end)
 t.test("a model that contradicts itself is not compiled", function()
   t.raises("no shape", model.from_table, { metadata = { protocol = "json" },
     operations = { A = { input = { shape = "X" } } } })
-  t.raises("unknown type", model.from_table, { metadata = { protocol = "json" }, shapes = { X = { type = "wave" } },
+  t.raises("unknown type", model.from_table,
+    { metadata = { protocol = "json" }, shapes = { X = { type = "wave" } },
     operations = { A = { input = { shape = "X" } } } })
   t.raises("no protocol", model.from_table, { metadata = { protocol = "soap" } })
 end)

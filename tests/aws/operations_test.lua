@@ -4,17 +4,21 @@ local operations = require "aws.operations"
 
 t.test("what the operations of recoveries do", function()
   local expected = {
-    rds = { DescribeDBInstances = "read", PromoteReadReplica = "once", ModifyDBInstance = "repeatable",
-      RestoreDBInstanceFromDBSnapshot = "once", RebootDBInstance = "once", FailoverDBCluster = "once",
+    rds = { DescribeDBInstances = "read", PromoteReadReplica = "once",
+      ModifyDBInstance = "repeatable", RestoreDBInstanceFromDBSnapshot = "once",
+      RebootDBInstance = "once", FailoverDBCluster = "once",
       DownloadDBLogFilePortion = "read", DeleteDBInstance = "repeatable" },
-    route53 = { ChangeResourceRecordSets = "repeatable", GetChange = "read", TestDNSAnswer = "read" },
-    backup = { StartRestoreJob = "once", DescribeRestoreJob = "read", ListRecoveryPointsByBackupVault = "read" },
+    route53 = { ChangeResourceRecordSets = "repeatable", GetChange = "read",
+      TestDNSAnswer = "read" },
+    backup = { StartRestoreJob = "once", DescribeRestoreJob = "read",
+      ListRecoveryPointsByBackupVault = "read" },
     dynamodb = { Query = "read", Scan = "read", BatchGetItem = "read", PutItem = "repeatable",
       TransactGetItems = "read", BatchWriteItem = "repeatable" },
     logs = { StartQuery = "read", FilterLogEvents = "read", PutLogEvents = "once" },
     sts = { GetCallerIdentity = "read", AssumeRole = "read" },
     ["cognito-identity"] = { GetId = "once" },
-    iam = { UpdateAccessKey = "repeatable", CreateAccessKey = "once", SimulatePrincipalPolicy = "read" },
+    iam = { UpdateAccessKey = "repeatable", CreateAccessKey = "once",
+      SimulatePrincipalPolicy = "read" },
   }
   for service, list in pairs(expected) do
     for name, effect in pairs(list) do
@@ -24,14 +28,19 @@ t.test("what the operations of recoveries do", function()
 end)
 
 t.test("an input can make the difference", function()
-  t.equal(operations.effect("dynamodb", "ExecuteStatement", { Statement = " select * from t" }), "read")
-  t.equal(operations.effect("dynamodb", "ExecuteStatement", { Statement = "DELETE from t" }), "once")
+  t.equal(operations.effect("dynamodb", "ExecuteStatement", { Statement = " select * from t" }),
+    "read")
+  t.equal(operations.effect("dynamodb", "ExecuteStatement", { Statement = "DELETE from t" }),
+    "once")
   t.equal(operations.effect("dynamodb", "ExecuteStatement", {}), "once")
   t.equal(operations.effect("dynamodb", "ExecuteStatement", { Statement = "" }), "once")
-  t.equal(operations.effect("dynamodb", "UpdateItem", { UpdateExpression = "SET a = :b" }), "repeatable")
+  t.equal(operations.effect("dynamodb", "UpdateItem", { UpdateExpression = "SET a = :b" }),
+    "repeatable")
   t.equal(operations.effect("dynamodb", "UpdateItem", { UpdateExpression = "add n :one" }), "once")
-  t.equal(operations.effect("dynamodb", "UpdateItem", { UpdateExpression = "SET n = n + :one" }), "once")
-  t.equal(operations.effect("dynamodb", "UpdateItem", { UpdateExpression = "SET address = :b" }), "repeatable")
+  t.equal(operations.effect("dynamodb", "UpdateItem", { UpdateExpression = "SET n = n + :one" }),
+    "once")
+  t.equal(operations.effect("dynamodb", "UpdateItem", { UpdateExpression = "SET address = :b" }),
+    "repeatable")
   t.equal(operations.effect("ec2", "StartInstances", { DryRun = true }), "read")
   t.equal(operations.effect("ec2", "StartInstances", {}), "once")
   t.equal(operations.effect("ec2", "RunInstances", { DryRun = false }), "once")
@@ -40,19 +49,22 @@ end)
 
 t.test("HTTP's own word counts where the name says nothing", function()
   t.equal(operations.effect("x", "Frobnicate", {}, "PUT"), "repeatable")
-  t.equal(operations.effect("x", "Frobnicate", {}, "GET"), "once", "unknown verbs are not taken for reads")
+  t.equal(operations.effect("x", "Frobnicate", {}, "GET"), "once",
+    "unknown verbs are not taken for reads")
 end)
 
 t.test("names by botocore's rules", function()
   for aws, snake in pairs {
     DescribeDBInstances = "describe_db_instances", DBInstanceAvailable = "db_instance_available",
     ListHITsForQualificationType = "list_hits_for_qualification_type", GetObject = "get_object",
-    DescribeVpcEndpoints = "describe_vpc_endpoints", CreateVPCEndpointACLs = "create_vpc_endpoint_acls",
+    DescribeVpcEndpoints = "describe_vpc_endpoints",
+    CreateVPCEndpointACLs = "create_vpc_endpoint_acls",
     ListObjectsV2 = "list_objects_v2", describe_x = "describe_x", GetIPSet = "get_ip_set",
   } do t.equal(names.snake(aws), snake) end
 end)
 
-t.test("every operation of every service is found by AWS's name and by the one that is shown", function()
+t.test("every operation of every service is found by AWS's name "
+  .. "and by the one that is shown", function()
   local model = require "aws.model"
   local wrong = {}
   for _, service in ipairs(model.services()) do

@@ -6,14 +6,16 @@ local paginator = require "aws.paginator"
 local PAGINATORS = {
   DescribeDBInstances = { input_token = "Marker", output_token = "Marker", limit_key = "MaxRecords",
     result_key = "DBInstances" },
-  ListResourceRecordSets = { more_results = "IsTruncated", limit_key = "MaxItems", result_key = "ResourceRecordSets",
-    input_token = { "StartRecordName", "StartRecordType", "StartRecordIdentifier" },
+  ListResourceRecordSets = { more_results = "IsTruncated", limit_key = "MaxItems",
+    result_key = "ResourceRecordSets", input_token = { "StartRecordName", "StartRecordType",
+      "StartRecordIdentifier" },
     output_token = { "NextRecordName", "NextRecordType", "NextRecordIdentifier" } },
-  ListObjects = { more_results = "IsTruncated", output_token = "NextMarker || Contents[-1].Key", input_token = "Marker",
-    result_key = { "Contents", "CommonPrefixes" } },
-  Query = { input_token = "ExclusiveStartKey", output_token = "LastEvaluatedKey", result_key = { "Items", "Count" } },
-  DescribeEngineDefaultParameters = { input_token = "Marker", output_token = "EngineDefaults.Marker",
-    result_key = "EngineDefaults.Parameters" },
+  ListObjects = { more_results = "IsTruncated", output_token = "NextMarker || Contents[-1].Key",
+    input_token = "Marker", result_key = { "Contents", "CommonPrefixes" } },
+  Query = { input_token = "ExclusiveStartKey", output_token = "LastEvaluatedKey",
+    result_key = { "Items", "Count" } },
+  DescribeEngineDefaultParameters = { input_token = "Marker",
+    output_token = "EngineDefaults.Marker", result_key = "EngineDefaults.Parameters" },
 }
 
 local function fake(pages)
@@ -36,11 +38,13 @@ t.test("each goes through the items of all pages", function()
   local client = fake { { DBInstances = { { id = 1 }, { id = 2 } }, Marker = "m1" },
     { DBInstances = {}, Marker = "m2" }, { DBInstances = { { id = 3 } } } }
   local seen = {}
-  for instance in paginator.each(client, "describe_db_instances", { Filters = {} }, "DBInstances") do
+  for instance in paginator.each(client, "describe_db_instances", { Filters = {} },
+    "DBInstances") do
     table.insert(seen, instance.id)
   end
   t.equal(seen, { 1, 2, 3 })
-  t.equal(client.asked, { { Filters = {} }, { Filters = {}, Marker = "m1" }, { Filters = {}, Marker = "m2" } })
+  t.equal(client.asked, { { Filters = {} }, { Filters = {}, Marker = "m1" },
+    { Filters = {}, Marker = "m2" } })
 end)
 
 t.test("the key is the model's when none is given", function()
@@ -53,14 +57,15 @@ t.test("route 53 pages by three tokens, and only while truncated", function()
   local client = fake {
     { IsTruncated = true, NextRecordName = "b.", NextRecordType = "A", NextRecordIdentifier = "one",
       ResourceRecordSets = { 1 } },
-    { IsTruncated = true, NextRecordName = "c.", NextRecordType = "CNAME", ResourceRecordSets = { 2 } },
+    { IsTruncated = true, NextRecordName = "c.", NextRecordType = "CNAME",
+      ResourceRecordSets = { 2 } },
     { IsTruncated = false, NextRecordName = "ignored.", ResourceRecordSets = { 3 } },
   }
   t.equal(paginator.all(client, "list_resource_record_sets", { HostedZoneId = "Z" }), { 1, 2, 3 })
   t.equal(client.asked[2], { HostedZoneId = "Z", StartRecordName = "b.", StartRecordType = "A",
     StartRecordIdentifier = "one" })
-  t.equal(client.asked[3], { HostedZoneId = "Z", StartRecordName = "c.", StartRecordType = "CNAME" },
-    "the identifier of the former page does not stay")
+  t.equal(client.asked[3], { HostedZoneId = "Z", StartRecordName = "c.",
+    StartRecordType = "CNAME" }, "the identifier of the former page does not stay")
 end)
 
 t.test("a token may be an expression, a map, or deep", function()
@@ -77,9 +82,10 @@ t.test("a token may be an expression, a map, or deep", function()
 end)
 
 t.test("a token that comes again is an error, not an endless loop", function()
-  local client = fake { { DBInstances = { 1 }, Marker = "a" }, { DBInstances = { 2 }, Marker = "b" },
-    { DBInstances = { 3 }, Marker = "a" } }
-  local e = t.raises("gave the same page token twice", paginator.all, client, "describe_db_instances")
+  local client = fake { { DBInstances = { 1 }, Marker = "a" },
+    { DBInstances = { 2 }, Marker = "b" }, { DBInstances = { 3 }, Marker = "a" } }
+  local e = t.raises("gave the same page token twice", paginator.all, client,
+    "describe_db_instances")
   t.equal(e.kind, "corrupt")
   t.equal(#client.asked, 3)
 end)
@@ -98,7 +104,8 @@ end)
 t.test("an operation without a paginator gives its one answer, and wants a key", function()
   local client = fake { { Things = { 1, 2 } } }
   t.equal(paginator.all(client, "GetThings", {}, "Things"), { 1, 2 })
-  local e = t.raises("rds.GetThings has no paginator", function() paginator.each(client, "GetThings") end)
+  local e = t.raises("rds.GetThings has no paginator",
+    function() paginator.each(client, "GetThings") end)
   t.contains(e.where, "paginator_test.lua")
 end)
 

@@ -14,7 +14,8 @@ local function start(service, script)
   lane.reset()
   local server = fake.start(script)
   t.cleanup(function() server:close() end)
-  return aws[service] { region = "us-west-2", endpoint_url = server.url, credentials = KEYS, max_attempts = 1 }, server
+  return aws[service] { region = "us-west-2", endpoint_url = server.url, credentials = KEYS,
+    max_attempts = 1 }, server
 end
 
 t.test("S3 Control: the account is before the host once, in every operation", function()
@@ -25,7 +26,8 @@ t.test("S3 Control: the account is before the host once, in every operation", fu
     local op = client:operation(name)
     if op.model.host_prefix then
       local input = values.new(client.model, 7):value(op.model.input)
-      input.AccountId, input.Bucket, input.Name = "123456789012", input.Bucket and "bucket", input.Name and "name"
+      input.AccountId, input.Bucket, input.Name = "123456789012", input.Bucket and "bucket",
+        input.Name and "name"
       input.OutpostId = nil -- outposts have a host without it
       local request = client:serialize(op, input)
       local ok, found = pcall(client.target, client, op, input)
@@ -40,7 +42,8 @@ t.test("S3 Control: the account is before the host once, in every operation", fu
 end)
 
 t.test("API Gateway: one Accept header, the caller's where it gave one", function()
-  local client, server = start("apigateway", { body = "swagger: '2.0'", headers = { { "x-amzn-requestid", "r" } } })
+  local client, server = start("apigateway",
+    { body = "swagger: '2.0'", headers = { { "x-amzn-requestid", "r" } } })
   local function accepts(request)
     local found = {}
     for _, pair in ipairs(request.headers) do
@@ -48,7 +51,8 @@ t.test("API Gateway: one Accept header, the caller's where it gave one", functio
     end
     return found
   end
-  client:get_export { restApiId = "a", stageName = "s", exportType = "oas30", accepts = "application/yaml" }
+  client:get_export { restApiId = "a", stageName = "s", exportType = "oas30",
+    accepts = "application/yaml" }
   client:get_export { restApiId = "a", stageName = "s", exportType = "oas30" }
   t.equal(accepts(server.requests[1]), { "application/yaml" })
   t.equal(accepts(server.requests[2]), { "application/json" })
@@ -65,11 +69,14 @@ t.test("Route 53's refusal of a batch says why", function()
 <InvalidChangeBatch xmlns="https://route53.amazonaws.com/doc/2013-04-01/"><Messages>
 <Message>Tried to create resource record set [name='a.', type='A'] but it already exists</Message>
 <Message>second</Message></Messages></InvalidChangeBatch>]] })
-  local _, e = client:try("change_resource_record_sets", { HostedZoneId = "Z1", ChangeBatch = { Changes = {
+  local _, e = client:try("change_resource_record_sets",
+    { HostedZoneId = "Z1", ChangeBatch = { Changes = {
     { Action = "CREATE", ResourceRecordSet = { Name = "a.", Type = "A" } } } } })
   t.equal({ e.code, e.status }, { "InvalidChangeBatch", 400 })
-  t.equal(e.answer, "Tried to create resource record set [name='a.', type='A'] but it already exists second")
-  t.contains(tostring(e), "already exists second. (InvalidChangeBatch). Next: compare with the zone's")
+  t.equal(e.answer, "Tried to create resource record set [name='a.', type='A'] "
+    .. "but it already exists second")
+  t.contains(tostring(e), "already exists second. (InvalidChangeBatch). "
+    .. "Next: compare with the zone's")
 end)
 
 t.test("a page size goes as text where the service takes text", function()
@@ -79,7 +86,8 @@ t.test("a page size goes as text where the service takes text", function()
   t.matches(server.requests[1].target, "maxitems=20")
 end)
 
-t.test("Glacier: an archive goes with its SHA-256 and its tree hash, from memory or a file", function()
+t.test("Glacier: an archive goes with its SHA-256 and its tree "
+  .. "hash, from memory or a file", function()
   local crypto, files = require "native.crypto", require "files"
   local sigv4 = require "aws.sigv4"
   local client, server = start("glacier", { status = 201 })
@@ -93,7 +101,8 @@ t.test("Glacier: an archive goes with its SHA-256 and its tree hash, from memory
     t.equal(fake.header(request, "x-amz-content-sha256"), crypto.hex(sum(plain)))
     t.equal(fake.header(request, "x-amz-sha256-tree-hash"), crypto.hex(tree))
     t.equal(fake.header(request, "x-amz-glacier-version"), "2012-06-01")
-    local region, why = sigv4.verify { method = request.method, uri = request.target, headers = request.headers,
+    local region, why = sigv4.verify { method = request.method, uri = request.target,
+      headers = request.headers,
       body = request.body, lookup = function() return KEYS.secret_access_key end }
     t.equal(region, "us-west-2", why)
   end
@@ -106,7 +115,8 @@ t.test("Glacier: an archive goes with its SHA-256 and its tree hash, from memory
     check({ file = path, offset = mebibyte }, b .. c, sum(sum(b) .. sum(c)))
     check({ file = path, offset = mebibyte, length = 5 }, "bbbbb", sum "bbbbb")
   end)
-  client:upload_multipart_part { vaultName = "v", uploadId = "u", range = "bytes 0-0/*", body = "c", checksum = "mine" }
+  client:upload_multipart_part { vaultName = "v", uploadId = "u", range = "bytes 0-0/*", body = "c",
+    checksum = "mine" }
   t.equal(fake.header(server.requests[#server.requests], "x-amz-sha256-tree-hash"), "mine")
 end)
 

@@ -12,11 +12,13 @@ local KEYS = { access_key_id = "AKIDEXAMPLE", secret_access_key = "secret" }
 local ID = { { "x-amzn-RequestId", "r-1" } }
 
 local PAGES = { "<html>login</html>", "<!DOCTYPE html>\n<html><body>Sign in</body></html>",
-  "\n<!-- portal --><HTML></HTML>", '<?xml version="1.0"?><!DOCTYPE html PUBLIC "-//W3C//DTD XHTML"><html/>',
+  "\n<!-- portal --><HTML></HTML>",
+  '<?xml version="1.0"?><!DOCTYPE html PUBLIC "-//W3C//DTD XHTML"><html/>',
   "\u{feff}<html>" }
 
 local function parse(service, operation, body, status, headers)
-  return model.open(service):parse(operation, { status = status or 200, headers = headers or {}, body = body })
+  return model.open(service):parse(operation, { status = status or 200, headers = headers
+    or {}, body = body })
 end
 
 local function refused(service, operation, body, status, headers)
@@ -26,10 +28,12 @@ local function refused(service, operation, body, status, headers)
   t.equal(e.code, "InvalidResponse", what)
 end
 
-local OPERATIONS = { { "rds", "PromoteReadReplica" }, { "rds", "AddTagsToResource" }, { "ec2", "StartInstances" },
-  { "ec2", "DeleteVpc" }, { "dynamodb", "DescribeTable" }, { "dynamodb", "TagResource" }, { "ecs", "UpdateService" },
-  { "lambda", "DeleteFunction" }, { "backup", "StartRestoreJob" }, { "route53", "ChangeResourceRecordSets" },
-  { "s3", "CopyObject" }, { "s3", "PutBucketPolicy" }, { "s3", "ListBuckets" }, { "s3", "PutObject" },
+local OPERATIONS = { { "rds", "PromoteReadReplica" }, { "rds", "AddTagsToResource" },
+  { "ec2", "StartInstances" }, { "ec2", "DeleteVpc" }, { "dynamodb", "DescribeTable" },
+  { "dynamodb", "TagResource" }, { "ecs", "UpdateService" },
+  { "lambda", "DeleteFunction" }, { "backup", "StartRestoreJob" },
+  { "route53", "ChangeResourceRecordSets" }, { "s3", "CopyObject" }, { "s3", "PutBucketPolicy" },
+  { "s3", "ListBuckets" }, { "s3", "PutObject" },
   { "cloudfront", "UpdateDistribution" } }
 
 t.test("a web page is no response of any operation", function()
@@ -46,7 +50,8 @@ end)
 t.test("an empty body is refused where the output has members in it", function()
   for _, operation in ipairs { { "rds", "PromoteReadReplica" }, { "ec2", "StartInstances" },
       { "dynamodb", "DescribeTable" }, { "ecs", "UpdateService" }, { "backup", "StartRestoreJob" },
-      { "route53", "ChangeResourceRecordSets" }, { "s3", "ListBuckets" }, { "s3", "CopyObject" } } do
+      { "route53", "ChangeResourceRecordSets" }, { "s3", "ListBuckets" },
+      { "s3", "CopyObject" } } do
     for _, status in ipairs { 200, 202, 204 } do
       for _, body in ipairs { "", " \n" } do refused(operation[1], operation[2], body, status) end
     end
@@ -59,7 +64,8 @@ t.test("an empty body is refused where the output has members in it", function()
 end)
 
 t.test("and taken where there is none, or where AWS itself left an empty object out", function()
-  for _, operation in ipairs { { "rds", "AddTagsToResource" }, { "ec2", "DeleteVpc" }, { "dynamodb", "TagResource" },
+  for _, operation in ipairs { { "rds", "AddTagsToResource" }, { "ec2", "DeleteVpc" },
+    { "dynamodb", "TagResource" },
       { "s3", "PutBucketPolicy" }, { "s3", "PutObject" }, { "lambda", "TagResource" } } do
     for _, status in ipairs { 200, 204 } do
       t.equal(parse(operation[1], operation[2], "", status), {}, operation[2])
@@ -70,8 +76,11 @@ t.test("and taken where there is none, or where AWS itself left an empty object 
 end)
 
 t.test("an operation without output does not look at a body that is no XML", function()
-  for _, operation in ipairs { { "s3", "PutBucketPolicy" }, { "rds", "AddTagsToResource" }, { "ec2", "DeleteVpc" } } do
-    for _, body in ipairs { "ok", "{}", "<cut" } do t.equal(parse(operation[1], operation[2], body), {}, body) end
+  for _, operation in ipairs { { "s3", "PutBucketPolicy" }, { "rds", "AddTagsToResource" },
+    { "ec2", "DeleteVpc" } } do
+    for _, body in ipairs { "ok", "{}", "<cut" } do
+      t.equal(parse(operation[1], operation[2], body), {}, body)
+    end
   end
   local s3 = fake.start { body = "ok" }
   t.cleanup(function() s3:close() end)
@@ -89,25 +98,33 @@ t.test("another operation's response is refused", function()
     { "rds", "AddTagsToResource", "<DeleteDBInstanceResponse/>" },
     { "ec2", "StartInstances", "<StopInstancesResponse><instancesSet/></StopInstancesResponse>" },
     { "ec2", "DeleteVpc", "<DeleteSubnetResponse><return>true</return></DeleteSubnetResponse>" },
-    { "route53", "ChangeResourceRecordSets", "<GetChangeResponse><ChangeInfo/></GetChangeResponse>" },
+    { "route53", "ChangeResourceRecordSets", "<GetChangeResponse>"
+      .. "<ChangeInfo/></GetChangeResponse>" },
     { "s3", "ListBuckets", "<ListBucketResult><Contents/></ListBucketResult>" },
     { "s3", "CopyObject", "<Tagging/>" },
-    { "dynamodb", "DescribeTable", "[]" }, { "dynamodb", "DescribeTable", "null" }, { "ecs", "UpdateService", "ok" },
-    { "backup", "StartRestoreJob", "<StartRestoreJobResponse/>" }, { "backup", "StartRestoreJob", "null" },
+    { "dynamodb", "DescribeTable", "[]" }, { "dynamodb", "DescribeTable", "null" },
+    { "ecs", "UpdateService", "ok" }, { "backup", "StartRestoreJob", "<StartRestoreJobResponse/>" },
+    { "backup", "StartRestoreJob", "null" },
   } do refused(table.unpack(row)) end
 end)
 
 t.test("each service's own way of writing it is taken", function()
-  t.equal(parse("rds", "PromoteReadReplica", "<x:PromoteReadReplicaResponse xmlns:x='u'><x:PromoteReadReplicaResult>"
-    .. "<x:DBInstance/></x:PromoteReadReplicaResult></x:PromoteReadReplicaResponse>"), { DBInstance = {} })
-  t.equal(parse("ec2", "StartInstances", "<StartInstancesResponse><instancesSet/></StartInstancesResponse>"),
+  t.equal(parse("rds", "PromoteReadReplica", "<x:PromoteReadReplicaResponse "
+    .. "xmlns:x='u'><x:PromoteReadReplicaResult>"
+    .. "<x:DBInstance/></x:PromoteReadReplicaResult></x:PromoteReadReplicaResponse>"),
+    { DBInstance = {} })
+  t.equal(parse("ec2", "StartInstances", "<StartInstancesResponse>"
+    .. "<instancesSet/></StartInstancesResponse>"),
     { StartingInstances = {} })
   for _, root in ipairs { "ListAllMyBucketsResult", "ListBucketsResult", "ListBucketsOutput" } do
-    t.equal(parse("s3", "ListBuckets", ("<%s><Buckets/></%s>"):format(root, root)), { Buckets = {} }, root)
+    t.equal(parse("s3", "ListBuckets", ("<%s><Buckets/></%s>"):format(root, root)),
+      { Buckets = {} }, root)
   end
-  t.equal(parse("s3", "ListBuckets", "<Store><Buckets/></Store>"), { Buckets = {} }, "a store that only resembles S3")
+  t.equal(parse("s3", "ListBuckets", "<Store><Buckets/></Store>"), { Buckets = {} },
+    "a store that only resembles S3")
   t.equal(parse("s3", "GetBucketVersioning", "<VersioningConfiguration/>"), {})
-  t.equal(parse("route53", "GetChange", "<GetChangeResponse><ChangeInfo><Id>C</Id></ChangeInfo></GetChangeResponse>"),
+  t.equal(parse("route53", "GetChange", "<GetChangeResponse><ChangeInfo><Id>C</Id>"
+    .. "</ChangeInfo></GetChangeResponse>"),
     { ChangeInfo = { Id = "C" } })
 end)
 

@@ -43,13 +43,15 @@ route_53 =
 
 t.test("an endpoint's URL: by service, then for all; environment, then profile", function()
   local url = function(env, id) return load(file, env, id).endpoint_url end
-  t.equal(url({ AWS_ENDPOINT_URL = "http://all", AWS_ENDPOINT_URL_RDS = "http://rds" }), "http://rds")
+  t.equal(url({ AWS_ENDPOINT_URL = "http://all", AWS_ENDPOINT_URL_RDS = "http://rds" }),
+    "http://rds")
   t.equal(url({ AWS_ENDPOINT_URL = "http://all", AWS_ENDPOINT_URL_S3 = "http://s3" }), "http://all")
   t.equal(url({}), "http://rds.section")
   t.equal(url({}, "Route 53"), "http://route53.section")
   t.equal(url({ AWS_ENDPOINT_URL_ROUTE_53 = "http://r" }, "Route 53"), "http://r")
   t.equal(url({}, "S3"), "http://profile")
-  t.equal(url({ AWS_IGNORE_CONFIGURED_ENDPOINT_URLS = "true", AWS_ENDPOINT_URL = "http://all" }), nil)
+  t.equal(url({ AWS_IGNORE_CONFIGURED_ENDPOINT_URLS = "true", AWS_ENDPOINT_URL = "http://all" }),
+    nil)
   t.equal(load(file).endpoint_source, "/h/.aws/config:12")
 end)
 
@@ -64,7 +66,8 @@ t.test("wrong values name their place and the right ones", function()
   t.raises("AWS_RETRY_MODE: one of standard, adaptive, legacy expected, got fast", load, file,
     { AWS_RETRY_MODE = "fast" })
   t.raises("/h/.aws/config:2: a number expected, got many", load, "[default]\nmax_attempts = many")
-  t.raises("AWS_USE_FIPS_ENDPOINT: true or false expected, got 1", load, nil, { AWS_USE_FIPS_ENDPOINT = "1" })
+  t.raises("AWS_USE_FIPS_ENDPOINT: true or false expected, got 1", load, nil,
+    { AWS_USE_FIPS_ENDPOINT = "1" })
   t.raises("addressing_style: auto, virtual or path expected, got dns", load,
     "[default]\ns3 =\n  addressing_style = dns")
   t.raises('services section "local"', load, "[default]\nservices = local")
@@ -76,5 +79,6 @@ t.test("endpoint parameters", function()
   legacy.AWS_REGION = "eu-south-2"
   t.equal(settings.endpoint_params(load(nil, legacy, "STS")).UseGlobalEndpoint, false)
   local p = settings.endpoint_params(load(file), "123456789012")
-  t.equal({ p.AccountId, p.ForcePathStyle, p.Accelerate, p.UseGlobalEndpoint }, { "123456789012", true, true, false })
+  t.equal({ p.AccountId, p.ForcePathStyle, p.Accelerate, p.UseGlobalEndpoint },
+    { "123456789012", true, true, false })
 end)

@@ -3,7 +3,8 @@ local t = require "harness"
 local crypto = require "native.crypto"
 local sigv4 = require "aws.sigv4"
 
-local keys = { access_key_id = "AKIAIOSFODNN7EXAMPLE", secret_access_key = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY" }
+local keys = { access_key_id = "AKIAIOSFODNN7EXAMPLE",
+  secret_access_key = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY" }
 
 local function s3(method, uri, headers, more)
   table.insert(headers, 1, { "Host", "examplebucket.s3.amazonaws.com" })
@@ -34,7 +35,8 @@ end)
 t.test("S3's documented presigned URL", function()
   local r = sigv4.sign(s3("GET", "/test.txt", {}, { expires = 86400 }))
   t.equal(r.signature, "aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404")
-  t.contains(r.uri, "/test.txt?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524")
+  t.contains(r.uri,
+    "/test.txt?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524")
   t.contains(r.canonical_request, "\nUNSIGNED-PAYLOAD")
 end)
 
@@ -47,7 +49,8 @@ t.test("IAM's documented example", function()
       { "Content-Type", "application/x-www-form-urlencoded; charset=utf-8" },
     },
     region = "us-east-1", service = "iam", time = "20150830T123600Z",
-    credentials = { access_key_id = "AKIDEXAMPLE", secret_access_key = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY" },
+    credentials = { access_key_id = "AKIDEXAMPLE", secret_access_key = "wJalrXUtnFEMI/"
+      .. "K7MDENG+bPxRfiCYEXAMPLEKEY" },
   }
   t.equal(r.signature, "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7")
 end)
@@ -58,7 +61,8 @@ local function rds(more)
   local request = {
     method = "POST", uri = "/", body = "Action=DescribeDBInstances&Version=2014-10-31",
     headers = {
-      { "Host", "rds.us-west-2.amazonaws.com" }, { "Content-Type", "application/x-www-form-urlencoded" },
+      { "Host", "rds.us-west-2.amazonaws.com" },
+      { "Content-Type", "application/x-www-form-urlencoded" },
       { "User-Agent", "drlua" }, { "X-Amzn-Trace-Id", "Root=1-1" },
     },
     region = "us-west-2", service = "rds", credentials = keys, time = NOW,
@@ -69,7 +73,8 @@ end
 
 local function verify(request, more)
   local received = {
-    method = request.method, uri = request.uri, headers = request.headers, body = request.body, now = NOW,
+    method = request.method, uri = request.uri, headers = request.headers, body = request.body,
+    now = NOW,
     lookup = function(id) return id == keys.access_key_id and keys.secret_access_key or nil end,
   }
   for k, v in pairs(more or {}) do received[k] = v end
@@ -85,7 +90,8 @@ t.test("a signed request verifies, with region, service, key and token", functio
   local with_token = rds { credentials = { access_key_id = keys.access_key_id,
     secret_access_key = keys.secret_access_key, session_token = "Fwo/+=token" } }
   t.equal(select(4, verify(sigv4.apply(with_token))), "Fwo/+=token")
-  t.equal(select(4, verify(sigv4.apply(rds { credentials = with_token.credentials, expires = 60 }))), "Fwo/+=token")
+  t.equal(select(4,
+    verify(sigv4.apply(rds { credentials = with_token.credentials, expires = 60 }))), "Fwo/+=token")
 end)
 
 t.test("headers that proxies change are not signed", function()
@@ -132,9 +138,11 @@ t.test("a wrong secret, an unknown key, and what lookup says of one", function()
   local request = sigv4.apply(rds())
   refused("SignatureDoesNotMatch", request, { lookup = function() return "wrong" end })
   refused("SignatureDoesNotMatch", request, { lookup = function() return "" end })
-  t.contains(refused("InvalidClientTokenId", request, { lookup = function() end }), "security token")
+  t.contains(refused("InvalidClientTokenId", request, { lookup = function() end }),
+    "security token")
   t.contains(refused("ExpiredToken", request, {
-    lookup = function() return nil, "The security token included in the request is expired", "ExpiredToken" end,
+    lookup = function() return nil, "The security token "
+      .. "included in the request is expired", "ExpiredToken" end,
   }), "expired")
   t.raises("no such world", verify, request, { lookup = function() error("no such world") end })
   t.raises("must not", verify, request, { lookup = function() sigv4.sign(rds()) end })
@@ -146,10 +154,13 @@ t.test("the time may be off by 15 minutes, not more", function()
   t.equal((verify(request, { now = NOW + 900 })), "us-west-2")
   t.equal((verify(request, { now = NOW - 900 })), "us-west-2")
   t.equal(refused("SignatureDoesNotMatch", request, { now = NOW + 901 }),
-    "Signature expired: 20150830T123600Z is now earlier than 20150830T123601Z (20150830T125101Z - 15 min.)")
-  t.contains(refused("SignatureDoesNotMatch", request, { now = NOW - 901 }), "Signature not yet current")
+    "Signature expired: 20150830T123600Z is now earlier than 20150830T123601Z "
+      .. "(20150830T125101Z - 15 min.)")
+  t.contains(refused("SignatureDoesNotMatch", request, { now = NOW - 901 }),
+    "Signature not yet current")
   refused("RequestExpired", sigv4.apply(rds { service = "ec2" }), { now = NOW + 901 })
-  refused("RequestTimeTooSkewed", sigv4.apply(rds { service = "s3", normalize_path = false, double_encode = false }),
+  refused("RequestTimeTooSkewed",
+    sigv4.apply(rds { service = "s3", normalize_path = false, double_encode = false }),
     { now = NOW + 901 })
 end)
 
@@ -172,20 +183,27 @@ t.test("incomplete signatures are named", function()
     return request
   end
   refused("IncompleteSignature", with("AWS AKID:abc"))
-  t.contains(refused("IncompleteSignature", with("AWS4-HMAC-SHA256 SignedHeaders=host, Signature=00")), "Credential")
+  t.contains(refused("IncompleteSignature", with("AWS4-HMAC-SHA256 "
+    .. "SignedHeaders=host, Signature=00")), "Credential")
   t.contains(refused("IncompleteSignature",
-    with("AWS4-HMAC-SHA256 Credential=A/20150830/us-west-2/rds/aws4_request, Signature=00")), "SignedHeaders")
+    with("AWS4-HMAC-SHA256 Credential=A/20150830/us-west-2/rds/aws4_request, Signature=00")),
+    "SignedHeaders")
   t.contains(refused("IncompleteSignature",
-    with("AWS4-HMAC-SHA256 Credential=A/20150830/us-west-2/rds/aws4_request, SignedHeaders=host")), "Signature")
+    with("AWS4-HMAC-SHA256 Credential=A/20150830/us-west-2/rds/aws4_request, SignedHeaders=host")),
+    "Signature")
   t.contains(refused("IncompleteSignature",
-    with("AWS4-HMAC-SHA256 Credential=A/20150830/aws4_request, SignedHeaders=host, Signature=00")), "slash-delimited")
+    with("AWS4-HMAC-SHA256 Credential=A/20150830/aws4_request, SignedHeaders=host, Signature=00")),
+    "slash-delimited")
   t.contains(refused("IncompleteSignature",
-    with("AWS4-HMAC-SHA256 Credential=A/20150830/us-west-2/rds/aws4_request, SignedHeaders=date, Signature=0")), "Host")
+    with("AWS4-HMAC-SHA256 Credential=A/20150830/us-west-2/rds/aws4_request, "
+      .. "SignedHeaders=date, Signature=0")), "Host")
   t.contains(refused("SignatureDoesNotMatch",
-    with("AWS4-HMAC-SHA256 Credential=A/20150829/us-west-2/rds/aws4_request, SignedHeaders=host, Signature=0")),
+    with("AWS4-HMAC-SHA256 Credential=A/20150829/us-west-2/rds/aws4_request, "
+      .. "SignedHeaders=host, Signature=0")),
     "20150829")
   t.contains(refused("SignatureDoesNotMatch",
-    with("AWS4-HMAC-SHA256 Credential=A/20150830/us-west-2/rds/aws5_request, SignedHeaders=host, Signature=0")),
+    with("AWS4-HMAC-SHA256 Credential=A/20150830/us-west-2/rds/aws5_request, "
+      .. "SignedHeaders=host, Signature=0")),
     "aws5_request")
 end)
 
@@ -193,7 +211,8 @@ t.test("signed headers listed again and again are refused, not followed", functi
   local request = sigv4.apply(rds())
   for _ = 1, 200 do table.insert(request.headers, 1, { "Host", ("h"):rep(50) }) end
   local authorization = request.headers[#request.headers]
-  authorization[2] = authorization[2]:gsub("SignedHeaders=[^,]*", "SignedHeaders=" .. ("host;"):rep(3000) .. "host")
+  authorization[2] = authorization[2]:gsub("SignedHeaders=[^,]*", "SignedHeaders="
+    .. ("host;"):rep(3000) .. "host")
   refused("SignatureDoesNotMatch", request)
 end)
 
@@ -224,7 +243,8 @@ end)
 t.test("header values are folded", function()
   local headers = { { "Host", "h" }, { "X-B", "  a \t  b\n c  " }, { "X-A", "" }, { "x-b", "d" } }
   local r = sigv4.sign(rds { headers = headers })
-  t.contains(r.canonical_request, "host:h\nx-a:\nx-amz-date:20150830T123600Z\nx-b:a b c,d\n\nhost;x-a;x-amz-date;x-b\n")
+  t.contains(r.canonical_request, "host:h\nx-a:\nx-amz-date:20150830T123600Z\nx-b:a b "
+    .. "c,d\n\nhost;x-a;x-amz-date;x-b\n")
 end)
 
 t.test("keys of many regions and services, and longer than the cache takes", function()
@@ -235,7 +255,8 @@ t.test("keys of many regions and services, and longer than the cache takes", fun
     end
   end
   local secret = ("s"):rep(300)
-  local request = sigv4.apply(rds { credentials = { access_key_id = "A", secret_access_key = secret } })
+  local request = sigv4.apply(rds { credentials = { access_key_id = "A",
+    secret_access_key = secret } })
   t.equal((verify(request, { lookup = function() return secret end })), "us-west-2")
   refused("SignatureDoesNotMatch", request, { lookup = function() return secret .. "s" end })
 end)
@@ -249,13 +270,13 @@ t.test("the presigned form of a URI that has a query, or an empty one", function
 end)
 
 t.test("SigV4A signs for a set of regions, and is checked with the derived key", function()
-  local request = sigv4.apply(rds { service = "s3", region = "*", asymmetric = true, sign_body_header = true,
-    normalize_path = false, double_encode = false })
+  local request = sigv4.apply(rds { service = "s3", region = "*", asymmetric = true,
+    sign_body_header = true, normalize_path = false, double_encode = false })
   t.equal((verify(request)), "*")
   request.body = request.body .. "x"
   refused("XAmzContentSHA256Mismatch", request)
-  request = sigv4.apply(rds { service = "s3", region = "us-west-2,us-east-1", asymmetric = true, expires = 100,
-    normalize_path = false, double_encode = false })
+  request = sigv4.apply(rds { service = "s3", region = "us-west-2,us-east-1", asymmetric = true,
+    expires = 100, normalize_path = false, double_encode = false })
   t.equal((verify(request)), "us-west-2,us-east-1")
   request.uri = request.uri:gsub("us%-east%-1", "us-east-2")
   refused("SignatureDoesNotMatch", request)
@@ -267,7 +288,8 @@ t.test("what is wrong with a request is said", function()
   t.raises("20150830T123600Z", sigv4.sign, rds { time = "2015-08-30" })
   t.raises("headers%[1%] must be a pair", sigv4.sign, rds { headers = { { "Host" } } })
   t.raises("region: a string expected, got boolean", sigv4.sign, rds { region = false })
-  t.raises("no secret access key", sigv4.sign, rds { credentials = { access_key_id = "x", secret_access_key = "" } })
+  t.raises("no secret access key", sigv4.sign,
+    rds { credentials = { access_key_id = "x", secret_access_key = "" } })
 end)
 
 t.test("damaged requests are refused, whatever the damage", function()
@@ -277,8 +299,13 @@ t.test("damaged requests are refused, whatever the damage", function()
     local target = math.random(2) == 1 and request.expires and "uri" or "header"
     local text = target == "uri" and request.uri or request.headers[#request.headers][2]
     local at = math.random(#text)
-    local damaged = text:sub(1, at - 1) .. string.char(math.random(0, 255)) .. text:sub(at + math.random(0, 2))
-    if target == "uri" then request.uri = damaged else request.headers[#request.headers][2] = damaged end
+    local damaged = text:sub(1, at - 1) .. string.char(math.random(0, 255))
+      .. text:sub(at + math.random(0, 2))
+    if target == "uri" then
+      request.uri = damaged
+    else
+      request.headers[#request.headers][2] = damaged
+    end
     if crypto.equal(damaged, text) == false then
       local region = verify(request)
       -- Some damage is to what does not count: a space, the case of a hex digit.

@@ -9,7 +9,8 @@ local sigv4 = require "aws.sigv4"
 
 fake.own_settings()
 
-local KEYS = { access_key_id = "AKIDEXAMPLE", secret_access_key = "secret", session_token = "session/token" }
+local KEYS = { access_key_id = "AKIDEXAMPLE", secret_access_key = "secret",
+  session_token = "session/token" }
 local AT = clock.parse "2026-01-31T12:00:00Z"
 local TIME = { now = function() return AT end, monotonic = clock.monotonic, sleep = function() end,
   random = math.random, parse = clock.parse }
@@ -32,7 +33,8 @@ t.test("a database's token is a presigned connect, without the scheme", function
   local region, service = verified(host, uri)
   t.equal(region, "us-west-2")
   t.equal(service, "rds-db")
-  t.raises("rds:auth_token needs port", function() rds:auth_token { hostname = "x", username = "y" } end)
+  t.raises("rds:auth_token needs port",
+    function() rds:auth_token { hostname = "x", username = "y" } end)
 end)
 
 t.test("Aurora DSQL's tokens", function()
@@ -59,7 +61,8 @@ end)
 
 t.test("a kubeconfig of the cluster with that token", function()
   lane.reset()
-  local server = fake.start { body = '{"cluster":{"name":"platform","endpoint":"https://x.eks.amazonaws.com",'
+  local server = fake.start { body = '{"cluster":{"name":"platform",'
+    .. '"endpoint":"https://x.eks.amazonaws.com",'
     .. '"certificateAuthority":{"data":"Q0E="}}}' }
   t.cleanup(function() server:close() end)
   local eks = aws.eks { region = "eu-west-1", credentials = KEYS, endpoint_url = server.url }

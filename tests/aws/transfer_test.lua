@@ -39,7 +39,8 @@ end
 local function object(store, request)
   local match = fake.header(request, "if-match")
   if match and match ~= store.etag then
-    return { status = 412, body = "<Error><Code>PreconditionFailed</Code><Message>At least one</Message></Error>" }
+    return { status = 412, body = "<Error><Code>PreconditionFailed</Code><Message>At "
+      .. "least one</Message></Error>" }
   end
   local headers = { { "ETag", store.etag }, { "Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT" } }
   for _, pair in ipairs(store.headers or {}) do table.insert(headers, pair) end
@@ -56,9 +57,11 @@ local function start(script)
   lane.reset()
   local server = fake.start(script)
   t.cleanup(function() server:close() end)
-  local time = { now = clock.now, monotonic = clock.monotonic, parse = clock.parse, random = math.random,
+  local time = { now = clock.now, monotonic = clock.monotonic, parse = clock.parse,
+    random = math.random,
     sleep = function() task.yield() end }
-  return aws.s3 { region = "us-west-2", endpoint_url = server.url, credentials = KEYS, clock = time }, server
+  return aws.s3 { region = "us-west-2", endpoint_url = server.url, credentials = KEYS,
+    clock = time }, server
 end
 
 local function plain(data, headers)
@@ -70,7 +73,8 @@ t.test("an object is fetched in ranges side by side, verified and renamed", func
   local s3, server = start(function(request) return object(store, request) end)
   local path = folder() .. "/dump.gz"
   local events = {}
-  local done = s3:download { Bucket = "dumps", Key = "a/b.gz", path = path, part_bytes = 16384, together = 4,
+  local done = s3:download { Bucket = "dumps", Key = "a/b.gz", path = path, part_bytes = 16384,
+    together = 4,
     on_progress = function(event) table.insert(events, event.done_bytes) end }
   t.equal(read(path), store.data)
   t.equal(done.bytes, 100000)
@@ -110,7 +114,9 @@ t.test("another version of the object starts anew", function()
   local s3 = start(function(request)
     if request.method == "GET" then
       gets = gets + 1
-      if gets > stop_after then return { status = 403, body = "<Error><Code>AccessDenied</Code></Error>" } end
+      if gets > stop_after then
+        return { status = 403, body = "<Error><Code>AccessDenied</Code></Error>" }
+      end
     end
     return object(store, request)
   end)
@@ -143,12 +149,14 @@ t.test("damage is found by whatever S3 knows of the object", function()
   for what, store in pairs {
     ["sha256"] = { data = data, etag = '"x-1"', headers = { { "x-amz-meta-sha256", wrong } } },
     ["ETag (MD5)"] = { data = data, etag = '"' .. crypto.hex(crypto.md5("other")) .. '"' },
-    ["crc32"] = { data = data, etag = '"x-1"', headers = { { "x-amz-checksum-crc32", crypto.base64("\0\0\0\0") },
+    ["crc32"] = { data = data, etag = '"x-1"',
+      headers = { { "x-amz-checksum-crc32", crypto.base64("\0\0\0\0") },
       { "x-amz-checksum-type", "FULL_OBJECT" } } },
   } do
     local s3 = start(function(request) return object(store, request) end)
     local path = folder() .. "/dump"
-    local e = t.raises("does not match its", s3.download, s3, { Bucket = "b", Key = "k", path = path })
+    local e = t.raises("does not match its", s3.download, s3,
+      { Bucket = "b", Key = "k", path = path })
     t.equal(e.kind, "corrupt")
     t.contains(e.message, what)
     t.equal(fs.stat(path), nil)
@@ -160,10 +168,13 @@ t.test("and what is whole is known to be", function()
   local crc = (">I4"):pack(crypto.crc32(data))
   local half = crypto.md5(data:sub(1, 20000)) .. crypto.md5(data:sub(20001))
   for what, store in pairs {
-    ["sha256"] = { data = data, etag = '"x"', headers = { { "x-amz-meta-sha256", crypto.hex(crypto.sha256(data)) } } },
-    ["crc32"] = { data = data, etag = '"x"', headers = { { "x-amz-checksum-crc32", crypto.base64(crc) },
+    ["sha256"] = { data = data, etag = '"x"',
+      headers = { { "x-amz-meta-sha256", crypto.hex(crypto.sha256(data)) } } },
+    ["crc32"] = { data = data, etag = '"x"',
+      headers = { { "x-amz-checksum-crc32", crypto.base64(crc) },
       { "x-amz-checksum-type", "FULL_OBJECT" } } },
-    ["ETag (MD5 of parts)"] = { data = data, etag = '"' .. crypto.hex(crypto.md5(half)) .. '-2"', part_bytes = 20000 },
+    ["ETag (MD5 of parts)"] = { data = data, etag = '"' .. crypto.hex(crypto.md5(half)) .. '-2"',
+      part_bytes = 20000 },
     ["length only"] = { data = data, etag = '"' .. crypto.hex(crypto.md5("other")) .. '"',
       headers = { { "x-amz-server-side-encryption", "aws:kms" } } },
   } do
@@ -211,7 +222,8 @@ t.test("a handler hears how far a download is", function()
   end)
   t.cleanup(function() effect.install(former) end)
   s3:download { Bucket = "b", Key = "k", path = folder() .. "/x", part_bytes = 10000, together = 1 }
-  t.equal(heard, { "0% of 39.1 KiB", "25% of 39.1 KiB", "50% of 39.1 KiB", "75% of 39.1 KiB", "100% of 39.1 KiB" })
+  t.equal(heard, { "0% of 39.1 KiB", "25% of 39.1 KiB", "50% of 39.1 KiB", "75% of 39.1 KiB",
+    "100% of 39.1 KiB" })
 end)
 
 -- Uploads
@@ -235,10 +247,12 @@ local function receiver()
       state.aborted = true
       return { status = 204 }
     elseif request.target:find("uploads", 1, true) then
-      return { body = "<InitiateMultipartUploadResult><UploadId>u-1</UploadId></InitiateMultipartUploadResult>" }
+      return { body = "<InitiateMultipartUploadResult><UploadId>u-1</UploadId>"
+        .. "</InitiateMultipartUploadResult>" }
     end
     state.completed = request.body
-    return { body = '<CompleteMultipartUploadResult><ETag>"done-2"</ETag></CompleteMultipartUploadResult>' }
+    return { body = '<CompleteMultipartUploadResult><ETag>"done-2"</ETag>'
+      .. '</CompleteMultipartUploadResult>' }
   end
 end
 
@@ -252,7 +266,8 @@ t.test("a small file is one request with its checksum", function()
   local state, script = receiver()
   local s3 = start(script)
   local data = bytes(5000)
-  local done = s3:upload { Bucket = "b", Key = "k", path = file_of(data), Metadata = { sha256 = "abc" } }
+  local done = s3:upload { Bucket = "b", Key = "k", path = file_of(data),
+    Metadata = { sha256 = "abc" } }
   t.equal(state.whole, data)
   t.equal(done.parts, 1)
   t.equal(done.etag, '"w"')
@@ -271,7 +286,9 @@ t.test("a large file goes in parts, put together in order", function()
   t.equal(done.parts, 4)
   t.equal(done.etag, '"done-2"')
   local order = {}
-  for number in state.completed:gmatch("<PartNumber>(%d+)") do table.insert(order, tonumber(number)) end
+  for number in state.completed:gmatch("<PartNumber>(%d+)") do
+    table.insert(order, tonumber(number))
+  end
   t.equal(order, { 1, 2, 3, 4 })
   t.ok(state.checksum)
 end)
@@ -280,7 +297,8 @@ t.test("a failed upload leaves no parts behind", function()
   local state, script = receiver()
   state.fail_at = 2
   local s3 = start(script)
-  t.raises("AccessDenied", s3.upload, s3, { Bucket = "b", Key = "k", path = file_of(bytes(50000)), part_bytes = 16384 })
+  t.raises("AccessDenied", s3.upload, s3, { Bucket = "b", Key = "k", path = file_of(bytes(50000)),
+    part_bytes = 16384 })
   t.equal(state.aborted, true)
   t.equal(state.completed, nil)
 end)

@@ -14,7 +14,9 @@ local function fake(answers, options)
     share_key = options.share_key or tostring(answers) }
   self.clock = {
     monotonic = function() return now end,
-    sleep = function(seconds) table.insert(self.slept, seconds) now = now + seconds task.yield() end,
+    sleep = function(seconds)
+      table.insert(self.slept, seconds) now = now + seconds task.yield()
+    end,
     random = function() return 0.5 end,
   }
   self.model = { waiters = function() return options.waiters end, operation = function() end }
@@ -31,11 +33,15 @@ local function fake(answers, options)
   return self
 end
 
-local AVAILABLE = { DBInstanceAvailable = { operation = "DescribeDBInstances", delay = 30, maxAttempts = 60,
+local AVAILABLE = { DBInstanceAvailable = { operation = "DescribeDBInstances", delay = 30,
+  maxAttempts = 60,
   acceptors = {
-    { matcher = "pathAll", argument = "DBInstances[].DBInstanceStatus", state = "success", expected = "available" },
-    { matcher = "pathAny", argument = "DBInstances[].DBInstanceStatus", state = "failure", expected = "failed" },
-  } }, DBInstanceDeleted = { operation = "DescribeDBInstances", delay = 30, maxAttempts = 60, acceptors = {
+    { matcher = "pathAll", argument = "DBInstances[].DBInstanceStatus", state = "success",
+      expected = "available" },
+    { matcher = "pathAny", argument = "DBInstances[].DBInstanceStatus", state = "failure",
+      expected = "failed" },
+  } }, DBInstanceDeleted = { operation = "DescribeDBInstances", delay = 30, maxAttempts = 60,
+  acceptors = {
   { matcher = "path", argument = "length(DBInstances) == `0`", state = "success", expected = true },
   { matcher = "error", state = "success", expected = "DBInstanceNotFound" },
 } } }
@@ -54,7 +60,8 @@ end
 local INPUT = { DBInstanceIdentifier = "app-dr" }
 
 t.test("a wait ends with the answer that satisfied it", function()
-  local client = fake({ instance "creating", instance "backing-up", instance "available" }, { waiters = AVAILABLE })
+  local client = fake({ instance "creating", instance "backing-up", instance "available" },
+    { waiters = AVAILABLE })
   local page = waiter.wait(client, "db_instance_available", INPUT)
   t.equal(page.DBInstances[1].DBInstanceStatus, "available")
   t.equal(client.calls, 3)
@@ -75,7 +82,8 @@ end)
 t.test("a terminal state ends the wait with its name and reason", function()
   local broken = instance("failed", { StatusReason = "the parameter group is broken" })
   local client = fake({ broken }, { waiters = AVAILABLE })
-  local e = t.raises("rds.db_instance_available of app%-dr in us%-west%-2 cannot succeed: its state is failed "
+  local e = t.raises("rds.db_instance_available of app%-dr in us%-west%-2 cannot "
+    .. "succeed: its state is failed "
     .. "%(the parameter group is broken%)", waiter.wait, client, "db_instance_available", INPUT)
   t.equal(e.kind, "failed")
   t.equal(e.state, "failed")
@@ -96,7 +104,8 @@ t.test("throttles, dropped connections, 5xx and silence never end a wait", funct
 end)
 
 t.test("a refusal ends a wait at once", function()
-  local client = fake({ aws_error { code = "AccessDenied", status = 403, message = "no" } }, { waiters = AVAILABLE })
+  local client = fake({ aws_error { code = "AccessDenied", status = 403, message = "no" } },
+    { waiters = AVAILABLE })
   local e = t.raises("cannot succeed: no", waiter.wait, client, "db_instance_available", INPUT)
   t.equal(e.code, "AccessDenied")
   t.equal(client.calls, 1)
@@ -118,8 +127,8 @@ t.test("after a rename the new identifier is unknown for a while", function()
 end)
 
 t.test("a promotion is over when the source link is gone too", function()
-  local client = fake { instance("available", { ReadReplicaSourceDBInstanceIdentifier = "app" }), instance "modifying",
-    instance "available" }
+  local client = fake { instance("available", { ReadReplicaSourceDBInstanceIdentifier = "app" }),
+    instance "modifying", instance "available" }
   waiter.wait(client, "read_replica_promoted", INPUT)
   t.equal(client.calls, 3)
 end)
@@ -139,7 +148,8 @@ t.test("the models' attempts do not end a wait", function()
   local answers = {}
   for i = 1, 90 do answers[i] = instance "creating" end
   table.insert(answers, instance "available")
-  local client = fake(answers, { waiters = { DBInstanceAvailable = { operation = "DescribeDBInstances", delay = 5,
+  local client = fake(answers,
+    { waiters = { DBInstanceAvailable = { operation = "DescribeDBInstances", delay = 5,
     maxAttempts = 3, acceptors = AVAILABLE.DBInstanceAvailable.acceptors } } })
   waiter.wait(client, "db_instance_available", INPUT)
   t.equal(client.calls, 91)
@@ -158,7 +168,9 @@ t.test("many waits on one question share its answers", function()
       return instance(state[math.min(calls, #state)])
     end }, { waiters = AVAILABLE, share_key = tostring(key) })
     client.clock.monotonic = function() shared_now = shared_now + 1e-6 return shared_now end
-    client.clock.sleep = function(seconds) task.sleep(0.001) shared_now = math.max(shared_now, seconds) end
+    client.clock.sleep = function(seconds)
+      task.sleep(0.001) shared_now = math.max(shared_now, seconds)
+    end
     work[i] = function() waiter.wait(client, "db_instance_available", INPUT) end
   end
   task.all(work)
@@ -166,7 +178,8 @@ t.test("many waits on one question share its answers", function()
 end)
 
 t.test("a wait does not take an answer from before it began", function()
-  local client = fake({ instance "available", instance "modifying", instance "available" }, { waiters = AVAILABLE })
+  local client = fake({ instance "available", instance "modifying", instance "available" },
+    { waiters = AVAILABLE })
   waiter.wait(client, "db_instance_available", INPUT)
   waiter.wait(client, "db_instance_available", INPUT)
   t.equal(client.calls, 3)
@@ -202,22 +215,26 @@ end)
 t.test("every bad end of a restore job ends the wait", function()
   for _, state in ipairs { "ABORTED", "FAILED", "PARTIAL" } do
     local client = fake({ { Status = state, StatusMessage = "because" } }, { service = "backup" })
-    local e = t.raises("its state is " .. state .. " %(because%)", waiter.wait, client, "restore_job_completed",
-      { RestoreJobId = "r-1" })
+    local e = t.raises("its state is " .. state .. " %(because%)", waiter.wait, client,
+      "restore_job_completed", { RestoreJobId = "r-1" })
     t.equal(e.kind, "failed")
   end
 end)
 
 t.test("a drs job that is COMPLETED with a failed server has failed", function()
-  local client = fake({ { items = { { status = "COMPLETED", participatingServers = { { launchStatus = "LAUNCHED" },
+  local client = fake(
+    { { items = { { status = "COMPLETED", participatingServers = { { launchStatus = "LAUNCHED" },
     { launchStatus = "FAILED" } } } } } }, { service = "drs" })
-  t.raises("a server failed to launch", waiter.wait, client, "job_completed", { filters = { jobIDs = { "j" } } })
+  t.raises("a server failed to launch", waiter.wait, client, "job_completed",
+    { filters = { jobIDs = { "j" } } })
 end)
 
 t.test("an instance refresh, a group, a deployment", function()
-  local client = fake({ { InstanceRefreshes = { { Status = "RollbackSuccessful", StatusReason = "unhealthy" },
+  local client = fake(
+    { { InstanceRefreshes = { { Status = "RollbackSuccessful", StatusReason = "unhealthy" },
     { Status = "Successful" } } } }, { service = "autoscaling" })
-  t.raises("RollbackSuccessful %(unhealthy%)", waiter.wait, client, "instance_refresh_successful", {})
+  t.raises("RollbackSuccessful %(unhealthy%)", waiter.wait, client, "instance_refresh_successful",
+    {})
   local function group(n)
     local instances = {}
     for i = 1, n do instances[i] = { LifecycleState = "InService", HealthStatus = "Healthy" } end
@@ -228,15 +245,15 @@ t.test("an instance refresh, a group, a deployment", function()
   waiter.wait(client, "group_in_service", { AutoScalingGroupNames = { "web" } })
   t.equal(client.calls, 2)
   client = fake({ { services = { { deployments = { { status = "PRIMARY", rolloutState = "FAILED",
-    rolloutStateReason = "circuit breaker" }, { status = "ACTIVE", rolloutState = "COMPLETED" } } } } } },
-    { service = "ecs" })
+    rolloutStateReason = "circuit breaker" }, { status = "ACTIVE",
+    rolloutState = "COMPLETED" } } } } } }, { service = "ecs" })
   t.raises("FAILED %(circuit breaker%)", waiter.wait, client, "deployment_completed", {})
 end)
 
 t.test("an unknown wait names the nearest; a wrong timeout is refused", function()
   local client = fake({}, { waiters = AVAILABLE })
-  local e = t.raises("rds has no wait db_instance_availble; did you mean db_instance_available%?", waiter.wait, client,
-    "db_instance_availble", INPUT)
+  local e = t.raises("rds has no wait db_instance_availble; did you mean db_instance_available%?",
+    waiter.wait, client, "db_instance_availble", INPUT)
   t.equal(e.kind, "misuse")
   t.raises("timeout: \"soon\" is no duration", waiter.wait, client, "db_instance_available", INPUT,
     { timeout = "soon" })

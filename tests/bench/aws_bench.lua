@@ -12,16 +12,18 @@ local task = require "task"
 local DRLUA, VENV = sys.exe(), sys.getenv "DRLUA_VENV" or "build/venv"
 local PYTHON = VENV .. "/bin/python"
 local work = assert(fs.tempdir("drlua-bench"))
-local env = { AWS_ACCESS_KEY_ID = "AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY = "secret", AWS_REGION = "us-west-2",
-  AWS_DEFAULT_REGION = "us-west-2",
-  AWS_EC2_METADATA_DISABLED = "true", AWS_CONFIG_FILE = "/nonexistent", AWS_SHARED_CREDENTIALS_FILE = "/nonexistent",
+local env = { AWS_ACCESS_KEY_ID = "AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY = "secret",
+  AWS_REGION = "us-west-2", AWS_DEFAULT_REGION = "us-west-2",
+  AWS_EC2_METADATA_DISABLED = "true", AWS_CONFIG_FILE = "/nonexistent",
+  AWS_SHARED_CREDENTIALS_FILE = "/nonexistent",
   PATH = sys.getenv "PATH", HOME = work }
 
 local function has_peers() return fs.stat(PYTHON) ~= nil end
 
 -- The standard output of a program that must succeed.
 local function run(argv)
-  local child = errors.check("start " .. argv[1], process.start { argv = argv, env = env, stdin = "null",
+  local child = errors.check("start " .. argv[1],
+    process.start { argv = argv, env = env, stdin = "null",
     stdout = "pipe", stderr = "inherit" })
   local parts = {}
   while true do
@@ -30,7 +32,9 @@ local function run(argv)
     table.insert(parts, data)
   end
   local ended = task.await(child:wait())
-  if ended.code ~= 0 then errors.raise { kind = "failed", message = table.concat(argv, " ") .. " failed" } end
+  if ended.code ~= 0 then
+    errors.raise { kind = "failed", message = table.concat(argv, " ") .. " failed" }
+  end
   return table.concat(parts)
 end
 
@@ -43,7 +47,8 @@ end
 local function row(name, ...) print(("  %-44s %s"):format(name, string.format(...))) end
 local function verdict(name, value, limit, at_most)
   local good = at_most and value <= limit or not at_most and value >= limit
-  print(("  %-44s %.2f (%s %g) %s"):format("=> " .. name, value, at_most and "at most" or "at least", limit,
+  print(("  %-44s %.2f (%s %g) %s"):format("=> " .. name, value, at_most and "at most"
+    or "at least", limit,
     good and "ok" or "SHORT"))
 end
 
@@ -53,34 +58,45 @@ local function page(count)
   for i = 1, count do
     local id = ("app-%04d"):format(i)
     list[i] = { DBInstanceIdentifier = id, DBInstanceClass = "db.r6g.2xlarge", Engine = "postgres",
-      EngineVersion = "15.4", DBInstanceStatus = "available", MasterUsername = "postgres", DBName = "app",
-      Endpoint = { Address = id .. ".cxyz.us-west-2.rds.amazonaws.com", Port = 5432, HostedZoneId = "Z1PVIF0B656C1W" },
-      AllocatedStorage = 500, InstanceCreateTime = 1700000000 + i, PreferredBackupWindow = "06:00-06:30",
-      BackupRetentionPeriod = 7, DBSecurityGroups = {}, MultiAZ = true, StorageEncrypted = true,
+      EngineVersion = "15.4", DBInstanceStatus = "available", MasterUsername = "postgres",
+      DBName = "app", Endpoint = { Address = id .. ".cxyz.us-west-2.rds.amazonaws.com", Port = 5432,
+        HostedZoneId = "Z1PVIF0B656C1W" },
+      AllocatedStorage = 500, InstanceCreateTime = 1700000000 + i,
+      PreferredBackupWindow = "06:00-06:30", BackupRetentionPeriod = 7, DBSecurityGroups = {},
+      MultiAZ = true, StorageEncrypted = true,
       VpcSecurityGroups = { { VpcSecurityGroupId = "sg-0a1b2c3d4e5f60718", Status = "active" } },
-      DBParameterGroups = { { DBParameterGroupName = "app-pg15", ParameterApplyStatus = "in-sync" } },
-      AvailabilityZone = "us-west-2a", LatestRestorableTime = 1700000600 + i, AutoMinorVersionUpgrade = true,
-      DBSubnetGroup = { DBSubnetGroupName = "app", DBSubnetGroupDescription = "app subnets", VpcId = "vpc-012345678",
+      DBParameterGroups = { { DBParameterGroupName = "app-pg15",
+        ParameterApplyStatus = "in-sync" } },
+      AvailabilityZone = "us-west-2a", LatestRestorableTime = 1700000600 + i,
+      AutoMinorVersionUpgrade = true, DBSubnetGroup = { DBSubnetGroupName = "app",
+        DBSubnetGroupDescription = "app subnets", VpcId = "vpc-012345678",
         SubnetGroupStatus = "Complete", Subnets = {
-          { SubnetIdentifier = "subnet-1", SubnetAvailabilityZone = { Name = "us-west-2a" }, SubnetStatus = "Active" },
-          { SubnetIdentifier = "subnet-2", SubnetAvailabilityZone = { Name = "us-west-2b" }, SubnetStatus = "Active" },
+          { SubnetIdentifier = "subnet-1", SubnetAvailabilityZone = { Name = "us-west-2a" },
+            SubnetStatus = "Active" },
+          { SubnetIdentifier = "subnet-2", SubnetAvailabilityZone = { Name = "us-west-2b" },
+            SubnetStatus = "Active" },
         } },
       PreferredMaintenanceWindow = "sun:09:00-sun:09:30", PendingModifiedValues = {},
       LicenseModel = "postgresql-license",
-      ReadReplicaDBInstanceIdentifiers = { id .. "-replica" }, PubliclyAccessible = false, StorageType = "gp3",
-      Iops = 12000, DbInstancePort = 0, DbiResourceId = "db-ABCDEFGHIJKLMNOPQRSTUVWXY", CopyTagsToSnapshot = true,
+      ReadReplicaDBInstanceIdentifiers = { id .. "-replica" }, PubliclyAccessible = false,
+      StorageType = "gp3", Iops = 12000, DbInstancePort = 0,
+      DbiResourceId = "db-ABCDEFGHIJKLMNOPQRSTUVWXY", CopyTagsToSnapshot = true,
       KmsKeyId = "arn:aws:kms:us-west-2:123456789012:key/11111111-2222-3333-4444-555555555555",
-      CACertificateIdentifier = "rds-ca-rsa2048-g1", DBInstanceArn = "arn:aws:rds:us-west-2:123456789012:db:" .. id,
-      IAMDatabaseAuthenticationEnabled = true, PerformanceInsightsEnabled = true, DeletionProtection = true,
-      TagList = { { Key = "team", Value = "platform" }, { Key = "environment", Value = "production" } },
+      CACertificateIdentifier = "rds-ca-rsa2048-g1",
+      DBInstanceArn = "arn:aws:rds:us-west-2:123456789012:db:" .. id,
+      IAMDatabaseAuthenticationEnabled = true, PerformanceInsightsEnabled = true,
+      DeletionProtection = true, TagList = { { Key = "team", Value = "platform" },
+        { Key = "environment", Value = "production" } },
       OptionGroupMemberships = { { OptionGroupName = "default:postgres-15", Status = "in-sync" } } }
   end
   local m = model.open("rds")
-  local answer, why = m:serialize_response("DescribeDBInstances", { DBInstances = list }, { request_id = "r-1" })
+  local answer, why = m:serialize_response("DescribeDBInstances", { DBInstances = list },
+    { request_id = "r-1" })
   return assert(answer, why).body
 end
 
-local IDENTITY = "<GetCallerIdentityResponse><GetCallerIdentityResult><Account>123456789012</Account>"
+local IDENTITY = "<GetCallerIdentityResponse><GetCallerIdentityResult>"
+  .. "<Account>123456789012</Account>"
   .. "</GetCallerIdentityResult></GetCallerIdentityResponse>"
 
 local NONE = "<DescribeDBInstancesResponse><DescribeDBInstancesResult><DBInstances/>"
@@ -110,9 +126,12 @@ local function start_nginx()
   assert(fs.write(work .. "/one.xml", page(1)))
   local w = work
   local user = sys.uid() == 0 and "user root; " or ""
-  assert(fs.write(w .. "/nginx.conf", CONF:format(user, w, w, w, w, w, w, w, port, w, IDENTITY, NONE)))
-  local child = errors.check("start nginx", process.start { argv = { "nginx", "-c", work .. "/nginx.conf",
-    "-p", work, "-e", work .. "/error.log" }, env = env, stdin = "null", stdout = "null", stderr = "null" })
+  assert(fs.write(w .. "/nginx.conf", CONF:format(user, w, w, w, w, w, w, w, port, w, IDENTITY,
+    NONE)))
+  local child = errors.check("start nginx",
+    process.start { argv = { "nginx", "-c", work .. "/nginx.conf",
+    "-p", work, "-e", work .. "/error.log" }, env = env, stdin = "null", stdout = "null",
+    stderr = "null" })
   local url = ("http://127.0.0.1:%d"):format(port)
   for _ = 1, 100 do
     if pcall(run, { "curl", "-s", "-o", "/dev/null", url .. "/" }) then return child, url end
@@ -143,7 +162,8 @@ local function cold_start(url)
   print("cold start: one signed STS call, whole process (median ms, peak RSS MiB)")
   env.AWS_ENDPOINT_URL = url
   local function measure(times, argv)
-    local median, least, kib = numbers(run { work .. "/measure", tostring(times), table.unpack(argv) })
+    local median, least, kib = numbers(run { work .. "/measure", tostring(times),
+      table.unpack(argv) })
     return { median = median, least = least, mib = kib / 1024 }
   end
   -- By turns, and the quietest turn of each counts: other work on the machine must not
@@ -162,8 +182,8 @@ local function cold_start(url)
     row(name, "%8.2f ms (least %.2f) %6.1f MiB", figure.median, figure.least, figure.mib)
   end
   local curl, ours = best(8, 10, {
-    { "curl", "-s", "-o", "/dev/null", "--aws-sigv4", "aws:amz:us-west-2:sts", "--user", "AKIDEXAMPLE:secret",
-      "-d", "Action=GetCallerIdentity&Version=2011-06-15", url },
+    { "curl", "-s", "-o", "/dev/null", "--aws-sigv4", "aws:amz:us-west-2:sts", "--user",
+      "AKIDEXAMPLE:secret", "-d", "Action=GetCallerIdentity&Version=2011-06-15", url },
     { DRLUA, "script", "tests/bench/cold.lua" } })
   show("curl --aws-sigv4", curl)
   show("drlua script", ours)
@@ -183,10 +203,11 @@ end
 local function rates_at(url, in_flight, count)
   local best = { floor = 0, ours = 0, boto = has_peers() and 0 or nil }
   for _ = 1, 3 do
-    best.floor = math.max(best.floor, numbers(run { work .. "/floor", url, tostring(count), tostring(in_flight),
+    best.floor = math.max(best.floor,
+      numbers(run { work .. "/floor", url, tostring(count), tostring(in_flight),
       "Action=DescribeDBInstances&Version=2014-10-31&DBInstanceIdentifier=app-dr" }))
-    local ours, mib, cpu = numbers(run { DRLUA, "script", "tests/bench/calls.lua", url, tostring(count),
-      tostring(in_flight) })
+    local ours, mib, cpu = numbers(run { DRLUA, "script", "tests/bench/calls.lua", url,
+      tostring(count), tostring(in_flight) })
     if ours > best.ours then best.ours, best.mib, best.cpu = ours, mib, cpu * 1e6 / count end
     if best.boto then
       best.boto = math.max(best.boto, (numbers(run { PYTHON, "tests/bench/calls.py", url, "1500",
@@ -201,11 +222,13 @@ local function calls(url, what)
   for _, in_flight in ipairs { 1, 64 } do
     local rates = rates_at(url, in_flight, in_flight == 1 and 8000 or 30000)
     row(("libcurl in C, unsigned, %d in flight"):format(in_flight), "%8.0f/s", rates.floor)
-    row(("drlua, %d in flight"):format(in_flight), "%8.0f/s   %.1f MiB, %.1f us of CPU a call", rates.ours, rates.mib,
-      rates.cpu)
+    row(("drlua, %d in flight"):format(in_flight), "%8.0f/s   %.1f MiB, %.1f us of CPU a call",
+      rates.ours, rates.mib, rates.cpu)
     if rates.boto then row(("boto3, %d in flight"):format(in_flight), "%8.0f/s", rates.boto) end
     verdict(("share of unsigned libcurl at %d"):format(in_flight), rates.ours / rates.floor, 0.55)
-    if rates.boto then verdict(("times boto3's rate at %d"):format(in_flight), rates.ours / rates.boto, 50) end
+    if rates.boto then
+      verdict(("times boto3's rate at %d"):format(in_flight), rates.ours / rates.boto, 50)
+    end
   end
 end
 
@@ -214,10 +237,13 @@ local function parsing()
   for _, count in ipairs { 1, 100, 1000 } do
     local path = ("%s/page%d.xml"):format(work, count)
     assert(fs.write(path, page(count)))
-    local ours = numbers(run { DRLUA, "script", "tests/bench/parse.lua", path, count == 1000 and "20" or "200" })
-    row(("drlua, %d instances (%d KiB)"):format(count, fs.stat(path).size // 1024), "%8.3f ms", ours)
+    local ours = numbers(run { DRLUA, "script", "tests/bench/parse.lua", path, count == 1000
+      and "20" or "200" })
+    row(("drlua, %d instances (%d KiB)"):format(count, fs.stat(path).size // 1024), "%8.3f ms",
+      ours)
     if has_peers() then
-      local boto = numbers(run { PYTHON, "tests/bench/parse.py", path, count == 1000 and "3" or "20" })
+      local boto = numbers(run { PYTHON, "tests/bench/parse.py", path, count == 1000 and "3"
+        or "20" })
       row(("botocore, %d instances"):format(count), "%8.3f ms", boto)
       verdict("times faster", boto / ours, 15)
     end
@@ -231,9 +257,10 @@ local function signing()
   print("signing (nanoseconds)")
   local headers = { { "Host", "rds.us-west-2.amazonaws.com" },
     { "Content-Type", "application/x-www-form-urlencoded; charset=utf-8" } }
-  local request = { method = "POST", uri = "/", headers = headers, region = "us-west-2", service = "rds",
-    body = "Action=DescribeDBInstances&Version=2014-10-31", time = "20260101T000000Z",
-    credentials = { access_key_id = "AKIDEXAMPLE", secret_access_key = "secret" } }
+  local request = { method = "POST", uri = "/", headers = headers, region = "us-west-2",
+    service = "rds", body = "Action=DescribeDBInstances&Version=2014-10-31",
+    time = "20260101T000000Z", credentials = { access_key_id = "AKIDEXAMPLE",
+      secret_access_key = "secret" } }
   local best = math.huge
   for _ = 1, 5 do
     local began = clock.monotonic()

@@ -27,5 +27,7 @@ task.all(workers)
 local seconds = clock.monotonic() - began
 
 local peak = 0
-for line in io.lines("/proc/self/status") do peak = tonumber(line:match("^VmHWM:%s+(%d+)")) or peak end
+for line in io.lines("/proc/self/status") do
+  peak = tonumber(line:match("^VmHWM:%s+(%d+)")) or peak
+end
 print(("%.0f %.1f %.2f"):format(count / seconds, peak / 1024, os.clock() - cpu))

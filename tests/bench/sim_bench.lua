@@ -23,8 +23,8 @@ local function start(world)
   local began = clock.monotonic()
   local argv = { sys.exe(), "sim", "--listen", "127.0.0.1:0" }
   if world then table.move({ "--world", world }, 1, 2, #argv + 1, argv) end
-  local proc = errors.check("start", process.start { argv = argv, stdin = "null", stdout = "pipe", stderr = "inherit",
-    die_with_parent = true })
+  local proc = errors.check("start", process.start { argv = argv, stdin = "null", stdout = "pipe",
+    stderr = "inherit", die_with_parent = true })
   local line = errors.check("drlua sim", task.await(proc:read("stdout", 200)))
   return proc, line:match("http://%S+"), clock.monotonic() - began
 end
@@ -36,13 +36,16 @@ local function stop(proc)
 end
 
 local function signed(url)
-  return sigv4.sign { method = "POST", uri = "/", body = BODY, region = "us-east-1", service = "rds", headers = {
-    { "Host", url:match("//(.*)") }, { "Content-Type", "application/x-www-form-urlencoded; charset=utf-8" } },
+  return sigv4.sign { method = "POST", uri = "/", body = BODY, region = "us-east-1",
+    service = "rds", headers = {
+    { "Host", url:match("//(.*)") },
+    { "Content-Type", "application/x-www-form-urlencoded; charset=utf-8" } },
     credentials = { access_key_id = "test", secret_access_key = "test" } }.headers
 end
 
 local function describe(url, headers)
-  local answer = errors.check("call", task.await(http.request { method = "POST", url = url .. "/", headers = headers,
+  local answer = errors.check("call",
+    task.await(http.request { method = "POST", url = url .. "/", headers = headers,
     body = BODY, timeout = 10 }))
   if answer.status ~= 200 then errors.raise { message = "status " .. answer.status } end
 end
@@ -53,9 +56,12 @@ local function load(url)
   local headers = signed(url)
   local script = os.tmpname()
   local lines = { ("wrk.method, wrk.body = 'POST', %q"):format(BODY) }
-  for _, pair in ipairs(headers) do table.insert(lines, ("wrk.headers[%q] = %q"):format(pair[1], pair[2])) end
+  for _, pair in ipairs(headers) do
+    table.insert(lines, ("wrk.headers[%q] = %q"):format(pair[1], pair[2]))
+  end
   fs.write(script, table.concat(lines, "\n"))
-  local wrk = io.popen(("wrk -t1 -c%d -d%d -s %s %s/ 2>/dev/null"):format(CONNECTIONS, LOAD_SECONDS, script, url))
+  local wrk = io.popen(("wrk -t1 -c%d -d%d -s %s %s/ 2>/dev/null"):format(CONNECTIONS, LOAD_SECONDS,
+    script, url))
   local rate = tonumber(wrk:read("a"):match("Requests/sec:%s*([%d.]+)"))
   wrk:close()
   os.remove(script)

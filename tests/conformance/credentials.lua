@@ -20,7 +20,11 @@ local function exchanges(path)
       last.answer = action.Response.response
     elseif action.Data then
       local text = action.Data.data.Utf8 or ""
-      if action.Data.direction == "Request" then last.sent = last.sent .. text else last.body = last.body .. text end
+      if action.Data.direction == "Request" then
+        last.sent = last.sent .. text
+      else
+        last.body = last.body .. text
+      end
     end
   end
   return list
@@ -45,15 +49,18 @@ local function header(list, name)
   end
 end
 
-local compared = { "x-aws-ec2-metadata-token", "x-aws-ec2-metadata-token-ttl-seconds", "x-amz-sso_bearer_token" }
+local compared = { "x-aws-ec2-metadata-token", "x-aws-ec2-metadata-token-ttl-seconds",
+  "x-amz-sso_bearer_token" }
 
 local function compare(request, recorded, sent)
   local function differ(what, expected, actual)
-    errors.raise { kind = "assertion", message = ("%s: %s expected, got %s"):format(what, expected, tostring(actual)) }
+    errors.raise { kind = "assertion", message = ("%s: %s expected, got %s"):format(what, expected,
+      tostring(actual)) }
   end
   if request.method ~= recorded.method then differ("method", recorded.method, request.method) end
   if place(request.url) ~= place(recorded.uri) then differ("URL", recorded.uri, request.url) end
-  if not vectors.alike(pairs_of(recorded.uri:match("%?.*") or ""), pairs_of(request.url:match("%?.*") or "")) then
+  if not vectors.alike(pairs_of(recorded.uri:match("%?.*") or ""),
+    pairs_of(request.url:match("%?.*") or "")) then
     differ("query", recorded.uri, request.url)
   end
   for _, name in ipairs(compared) do
@@ -71,7 +78,8 @@ local function replay(list)
   local at = 0
   return function(request)
     at = at + 1
-    local exchange = list[at] or errors.raise { kind = "assertion", message = "a request too many: " .. request.url }
+    local exchange = list[at] or errors.raise { kind = "assertion", message = "a request too many: "
+      .. request.url }
     compare(request, exchange.request, exchange.sent)
     local answer = exchange.answer and exchange.answer.Ok
     if not answer then return nil, "the recorded connection failed", "reset" end
@@ -97,7 +105,9 @@ local function world(path, kind)
       return nil, name .. ": No such file or directory", "missing"
     end,
   }, function()
-    if count() < #list then return ("%d of %d recorded requests were made"):format(count(), #list) end
+    if count() < #list then
+      return ("%d of %d recorded requests were made"):format(count(), #list)
+    end
   end
 end
 
@@ -117,7 +127,9 @@ end
 
 local function check_token(expected, token)
   if token.token ~= expected.token then return "another token: " .. tostring(token.token) end
-  if token.expires ~= math.floor(clock.parse(expected.expiration)) then return "another expiration" end
+  if token.expires ~= math.floor(clock.parse(expected.expiration)) then
+    return "another expiration"
+  end
 end
 
 local function run(path, kind, case)
@@ -128,8 +140,12 @@ local function run(path, kind, case)
   if expected.ErrorContains then
     if ok then return "an error expected" end
     local e = errors.from(result)
-    if e.kind ~= "credentials" and e.kind ~= "missing" then return "an error of another kind: " .. tostring(e) end
-    if os.getenv("VERBOSE") then print(("  %s\n  theirs: %s"):format(tostring(e), expected.ErrorContains)) end
+    if e.kind ~= "credentials" and e.kind ~= "missing" then
+      return "an error of another kind: " .. tostring(e)
+    end
+    if os.getenv("VERBOSE") then
+      print(("  %s\n  theirs: %s"):format(tostring(e), expected.ErrorContains))
+    end
     return nil
   end
   if not ok then return tostring(errors.from(result)) end

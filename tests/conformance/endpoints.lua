@@ -17,7 +17,9 @@ local function run(evaluate, case)
   local expected = case.expect
   if expected.error then
     if found then return "an error expected, got " .. found.url end
-    if message ~= expected.error then return ("error %q expected, got %q"):format(expected.error, message) end
+    if message ~= expected.error then
+      return ("error %q expected, got %q"):format(expected.error, message)
+    end
     return nil
   end
   if not found then return "an endpoint expected, got the error " .. message end
@@ -25,7 +27,8 @@ local function run(evaluate, case)
   if found.url ~= wanted.url then return ("%s expected, got %s"):format(wanted.url, found.url) end
   for _, part in ipairs { "properties", "headers" } do
     if wanted[part] and not vectors.alike(wanted[part], found[part]) then
-      return ("%s: %s expected, got %s"):format(part, json.encode(wanted[part]), json.encode(found[part]))
+      return ("%s: %s expected, got %s"):format(part, json.encode(wanted[part]),
+        json.encode(found[part]))
     end
   end
 end
@@ -39,12 +42,15 @@ end
 --- The pinned botocore's answers to a list of { service, params }, or nil.
 local function ask_peer(questions)
   local python = (sys.getenv "DRLUA_VENV" or "build/venv") .. "/bin/python"
-  if not (vectors.read(python) and vectors.read "build/botocore/endpoint_provider.py") then return nil end
+  if not (vectors.read(python) and vectors.read "build/botocore/endpoint_provider.py") then
+    return nil
+  end
   local path = os.tmpname()
   local file = assert(io.open(path, "w"))
   for _, question in ipairs(questions) do file:write(json.encode(question), "\n") end
   file:close()
-  local pipe = assert(io.popen(("PYTHONPATH=build %s tests/conformance/peer_endpoint.py < %s"):format(python, path)))
+  local pipe = assert(io.popen(("PYTHONPATH=build %s tests/conformance/peer_endpoint.py < %s")
+    :format(python, path)))
   local answers = {}
   for line in pipe:lines() do table.insert(answers, json.decode(line)) end
   pipe:close()
@@ -74,7 +80,8 @@ local function settle(suite, failures)
     end
   end
   if contradicted > 0 then
-    print(("%s: %d cases are contradicted by the pinned models: botocore answers as we do"):format(suite.name,
+    print(("%s: %d cases are contradicted by the pinned models: botocore answers as we do")
+      :format(suite.name,
       contradicted))
   end
 end
@@ -86,10 +93,12 @@ local function services(suite)
     local m = model.open(service)
     local evaluate = m and rules.compile(m:endpoint_rules())
     cases_of(path, function(name, case)
-      local text = evaluate and run(evaluate, case) or not evaluate and "no model of that service is embedded" or nil
+      local text = evaluate and run(evaluate, case) or not evaluate
+        and "no model of that service is embedded" or nil
       if text and evaluate then
         table.insert(failures,
-          { service = service, name = service .. name, case = case, text = text, evaluate = evaluate })
+          { service = service, name = service .. name, case = case, text = text,
+            evaluate = evaluate })
       else
         suite:case(service .. name, function() return text end)
       end

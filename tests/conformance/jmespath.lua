@@ -19,7 +19,8 @@ local function check(given, case)
   elseif not ok then
     return tostring(errors.from(result))
   elseif case.result ~= nil and not vectors.same(case.result, value.stored(result)) then
-    return ("%s expected, got %s"):format(json.encode(case.result), json.encode(value.stored(result)))
+    return ("%s expected, got %s"):format(json.encode(case.result),
+      json.encode(value.stored(result)))
   end
 end
 
@@ -28,7 +29,8 @@ for _, path in ipairs(suite:find(".json")) do
   for _, group in ipairs(json.decode(vectors.read(path))) do
     for _, case in ipairs(group.cases) do
       number = number + 1
-      suite:case(("%s#%d %s"):format(path:match("([^/]*)%.json$"), number, case.expression), check, group.given, case)
+      suite:case(("%s#%d %s"):format(path:match("([^/]*)%.json$"), number, case.expression), check,
+        group.given, case)
     end
   end
 end

@@ -137,7 +137,9 @@ end
 local function compare_error(case, err)
   local faults = {}
   if not err then return { "no error" } end
-  if err.code ~= case.errorCode then faults[1] = ("code %s, not %s"):format(err.code, case.errorCode) end
+  if err.code ~= case.errorCode then
+    faults[1] = ("code %s, not %s"):format(err.code, case.errorCode)
+  end
   if case.errorMessage and err.message ~= case.errorMessage then
     faults[#faults + 1] = ("message %s, not %s"):format(err.message, case.errorMessage)
   end

@@ -20,5 +20,7 @@ signing.run("sigv4", arg[1], function(case, check)
   check("query-signed-request", case:format(request, presigned.uri, presigned.headers))
 
   case:verifies(request, signed.uri, signed.headers)
-  if not case.context.omit_session_token then case:verifies(request, presigned.uri, presigned.headers) end
+  if not case.context.omit_session_token then
+    case:verifies(request, presigned.uri, presigned.headers)
+  end
 end)

@@ -12,7 +12,8 @@ local function same_key(case, request)
   local text = vectors.read(case.path .. "/public-key.json")
   if not text then return end
   local expected = cjson.decode(text)
-  local x, y = sigv4.public_key(request.credentials.access_key_id, request.credentials.secret_access_key)
+  local x, y = sigv4.public_key(request.credentials.access_key_id,
+    request.credentials.secret_access_key)
   if crypto.hex(x) ~= expected.X:lower() or crypto.hex(y) ~= expected.Y:lower() then
     error("another public key: " .. crypto.hex(x) .. " " .. crypto.hex(y), 0)
   end
@@ -40,15 +41,19 @@ signing.run("sigv4a", arg[1], function(case, check)
   check("header-canonical-request", signed.canonical_request)
   check("header-string-to-sign", signed.string_to_sign)
   check("header-signature", signed.signature, genuine(signed.string_to_sign))
-  check("header-signed-request", case:format(request, signed.uri, signed.headers), same_but_signature)
+  check("header-signed-request", case:format(request, signed.uri, signed.headers),
+    same_but_signature)
 
   request.expires, request.sign_body_header = case.context.expiration_in_seconds, false
   local presigned = sigv4.sign(request)
   check("query-canonical-request", presigned.canonical_request)
   check("query-string-to-sign", presigned.string_to_sign)
   check("query-signature", presigned.signature, genuine(presigned.string_to_sign))
-  check("query-signed-request", case:format(request, presigned.uri, presigned.headers), same_but_signature)
+  check("query-signed-request", case:format(request, presigned.uri, presigned.headers),
+    same_but_signature)
 
   case:verifies(request, signed.uri, signed.headers)
-  if not case.context.omit_session_token then case:verifies(request, presigned.uri, presigned.headers) end
+  if not case.context.omit_session_token then
+    case:verifies(request, presigned.uri, presigned.headers)
+  end
 end)

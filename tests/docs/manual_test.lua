@@ -124,7 +124,8 @@ end
 
 function run.moto(block, w)
   if not w.moto then return end
-  expect_zero(block, "script", w.run({ "script", write(w, block) }, { env = { AWS_ENDPOINT_URL = w.moto } }))
+  expect_zero(block, "script",
+    w.run({ "script", write(w, block) }, { env = { AWS_ENDPOINT_URL = w.moto } }))
 end
 
 local function workspace(url, chat_url)
@@ -132,9 +133,10 @@ local function workspace(url, chat_url)
   for _, name in ipairs { "playbooks", "playbooks/env", "playbooks/rehearsals" } do
     assert(fs.mkdir(w.directory .. "/" .. name, 448))
   end
-  for name, value in pairs { AWS_ENDPOINT_URL = url, AWS_ACCESS_KEY_ID = "test", AWS_SECRET_ACCESS_KEY = "test",
-    AWS_REGION = "us-east-1", AWS_CONFIG_FILE = "/dev/null", AWS_SHARED_CREDENTIALS_FILE = "/dev/null",
-    AWS_EC2_METADATA_DISABLED = "true", DB_PASSWORD = PASSWORD, SIM_URL = url } do w.env[name] = value end
+  for name, value in pairs { AWS_ENDPOINT_URL = url, AWS_ACCESS_KEY_ID = "test",
+    AWS_SECRET_ACCESS_KEY = "test", AWS_REGION = "us-east-1", AWS_CONFIG_FILE = "/dev/null",
+    AWS_SHARED_CREDENTIALS_FILE = "/dev/null", AWS_EC2_METADATA_DISABLED = "true",
+    DB_PASSWORD = PASSWORD, SIM_URL = url } do w.env[name] = value end
   w.env.DRLUA_STDLIB, w.url, w.chat_url = "", url, chat_url
   return w
 end
@@ -164,7 +166,8 @@ for _, path in ipairs(manuals) do
     end
     for _, block in ipairs(blocks) do
       if block.lua then
-        local fn = t.ok(run[block.kind], ("%s: a block of unknown kind %s"):format(place(block), block.kind))
+        local fn = t.ok(run[block.kind], ("%s: a block of unknown kind %s"):format(place(block),
+          block.kind))
         if block.file then w.write(block.file, block.code) end
         fn(block, w)
       end

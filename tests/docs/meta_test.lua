@@ -18,7 +18,8 @@ end
 t.test("every native module has a stub with its functions", function()
   local declared = 0
   for name in assert(fs.read("engine/modules.c")):gmatch("X%((%l%w*)%)") do
-    t.equal(functions(stub("docs/meta/native/" .. name .. ".lua")), functions(require("native." .. name)), name)
+    t.equal(functions(stub("docs/meta/native/" .. name .. ".lua")),
+      functions(require("native." .. name)), name)
     declared = declared + 1
   end
   t.equal(#fs.list("docs/meta/native"), declared)
@@ -32,7 +33,8 @@ end)
 
 -- The names after ---@field in the class of a stub.
 local function fields(path, class)
-  local text = assert(fs.read(path)):match("%-%-%-@class " .. class:gsub("%.", "%%.") .. "\n(.-)\n\n")
+  local text = assert(fs.read(path)):match("%-%-%-@class " .. class:gsub("%.", "%%.")
+    .. "\n(.-)\n\n")
   local names = {}
   for name in text:gmatch("%-%-%-@field ([%w_]+)") do table.insert(names, name) end
   table.sort(names)

@@ -23,17 +23,25 @@ local BAD = "a\0b"
 -- What may hold any bytes: contents, and texts that are read with their length.
 local any_bytes = {}
 for key in ([[
-  crypto.sha256.data crypto.sha1.data crypto.md5.data crypto.sha512.data crypto.hmac_sha256.key
-  crypto.hmac_sha256.data crypto.crc32.data crypto.crc32c.data crypto.crc32c_portable.data crypto.crc64nvme.data
-  crypto.base64.data crypto.unbase64.text crypto.hex.data crypto.unhex.text crypto.equal.a crypto.equal.b
-  crypto.es256.pem crypto.es256.text embed.list.prefix fs.write.data fs.overwrite.data
+  crypto.base64.data crypto.crc32.data crypto.crc32c.data crypto.crc32c_portable.data
+  crypto.crc64nvme.data crypto.equal.a crypto.equal.b crypto.es256.pem crypto.es256.text
+  crypto.hex.data crypto.hmac_sha256.data crypto.hmac_sha256.key crypto.md5.data crypto.open.bound
+  crypto.open.key crypto.open.nonce crypto.open.sealed crypto.seal.bound crypto.seal.key
+  crypto.seal.nonce crypto.seal.text crypto.sha1.data crypto.sha256.data crypto.sha512.data
+  crypto.unbase64.text crypto.unhex.text
+  embed.list.prefix
+  fs.overwrite.data fs.write.data
   gzip.compress.data gzip.decompress.data
-  http.header.text http.header.name http.options.body json.decode.text
-  model.open.service model.load.bytes model.unpack.bytes model.snake.name model.uncbor.bytes model.crc32.data
-  pq.bytea.bytes pq.connection:copy_write.data process.child:write.data
+  http.header.name http.header.text http.options.body
+  json.decode.text
+  model.crc32.data model.load.bytes model.open.service model.snake.name model.uncbor.bytes
+  model.unpack.bytes
+  pq.bytea.bytes pq.connection:copy_write.data
+  process.child:write.data
   server.request:respond.body server.request:send.chunk
-  sigv4.public_key.access_key_id sigv4.public_key.secret_access_key sigv4.check_asymmetric.access_key_id
-  sigv4.check_asymmetric.secret_access_key sigv4.check_asymmetric.text sigv4.check_asymmetric.signature
+  sigv4.check_asymmetric.access_key_id sigv4.check_asymmetric.secret_access_key
+  sigv4.check_asymmetric.signature sigv4.check_asymmetric.text sigv4.public_key.access_key_id
+  sigv4.public_key.secret_access_key
 ]]):gmatch("%S+") do
   any_bytes[key] = true
 end
@@ -46,14 +54,19 @@ local function each(module, functions)
 end
 
 each("fs", {
-  ["stat.path"] = fs.stat, ["lstat.path"] = fs.lstat, ["list.path"] = fs.list, ["glob.pattern"] = fs.glob,
-  ["mkdir.path"] = fs.mkdir, ["remove.path"] = fs.remove, ["remove_tree.path"] = fs.remove_tree,
-  ["readlink.path"] = fs.readlink, ["realpath.path"] = fs.realpath, ["read.path"] = fs.read,
-  ["lock.path"] = fs.lock, ["tempdir.prefix"] = fs.tempdir, ["statfs.path"] = fs.statfs, ["sync.path"] = fs.sync,
-  ["rename.from"] = function(bad) fs.rename(bad, "x") end, ["rename.to"] = function(bad) fs.rename("x", bad) end,
+  ["stat.path"] = fs.stat, ["lstat.path"] = fs.lstat, ["list.path"] = fs.list,
+  ["glob.pattern"] = fs.glob, ["mkdir.path"] = fs.mkdir, ["remove.path"] = fs.remove,
+  ["remove_tree.path"] = fs.remove_tree, ["readlink.path"] = fs.readlink,
+  ["realpath.path"] = fs.realpath, ["read.path"] = fs.read,
+  ["lock.path"] = fs.lock, ["tempdir.prefix"] = fs.tempdir, ["statfs.path"] = fs.statfs,
+  ["sync.path"] = fs.sync,
+  ["rename.from"] = function(bad) fs.rename(bad, "x") end,
+  ["rename.to"] = function(bad) fs.rename("x", bad) end,
   ["symlink.target"] = function(bad) fs.symlink(bad, "x") end,
   ["symlink.path"] = function(bad) fs.symlink("x", bad) end,
-  ["chmod.path"] = function(bad) fs.chmod(bad, 0) end, ["chown.path"] = function(bad) fs.chown(bad, 0, 0) end,
+  ["chmod.path"] = function(bad) fs.chmod(bad, 0) end, ["chown.path"] = function(bad)
+    fs.chown(bad, 0, 0)
+  end,
   ["write.path"] = function(bad) fs.write(bad, "x") end,
   ["overwrite.path"] = function(bad) fs.overwrite(bad, 0, "x") end,
 })
@@ -68,11 +81,14 @@ end })
 each("sys", {
   ["getenv.name"] = sys.getenv, ["setenv.name"] = function(bad) sys.setenv(bad, "x") end,
   ["setenv.value"] = function(bad) sys.setenv("DRLUA_TEST", bad) end, ["user.name"] = sys.user,
-  ["kill.signal"] = function(bad) sys.kill(sys.pid(), bad) end, ["read_secret.prompt"] = sys.read_secret,
+  ["kill.signal"] = function(bad) sys.kill(sys.pid(), bad) end,
+  ["read_secret.prompt"] = sys.read_secret,
 })
 
 each("crypto", {
-  ["hasher.name"] = crypto.hasher, ["hash_file.name"] = function() crypto.hash_file("md5\0", "x") end,
+  ["hasher.name"] = crypto.hasher, ["hash_file.name"] = function()
+    crypto.hash_file("md5\0", "x")
+  end,
   ["hash_file.path"] = function(bad) crypto.hash_file("md5", bad) end,
 })
 
@@ -162,13 +178,15 @@ end
 each("server", { ["listen.options.host"] = function(bad) server.listen { host = bad } end })
 each("server.request", {
   [":header.name"] = respond("header", function(bad) return bad end),
-  [":respond.headers"] = respond("respond", function(bad) return { headers = { { "X", bad } } } end),
-  [":respond.headers (name)"] = respond("respond", function(bad) return { headers = { { bad, "x" } } } end),
+  [":respond.headers"] = respond("respond",
+    function(bad) return { headers = { { "X", bad } } } end),
+  [":respond.headers (name)"] = respond("respond",
+    function(bad) return { headers = { { bad, "x" } } } end),
   [":start.headers"] = respond("start", function(bad) return { headers = { { "X", bad } } } end),
 })
 
-for _, name in ipairs { "host", "dbname", "user", "password", "sslmode", "sslrootcert", "application_name", "options",
-  "target_session_attrs" } do
+for _, name in ipairs { "host", "dbname", "user", "password", "sslmode", "sslrootcert",
+  "application_name", "options", "target_session_attrs" } do
   refused["pq.options." .. name] = function(bad) pq.connect({ [name] = bad }):cancel() end
 end
 
@@ -183,7 +201,9 @@ local function statement(fn)
 end
 each("pq.connection", {
   [":exec.sql"] = statement(function(conn) conn:exec "select 1\0" end),
-  [":exec.sql (parameter)"] = statement(function(conn, bad) conn:exec("select $1::text", { bad }) end),
+  [":exec.sql (parameter)"] = statement(function(conn, bad)
+    conn:exec("select $1::text", { bad })
+  end),
   [":prepare.name"] = statement(function(conn, bad) conn:prepare(bad, "select 1") end),
   [":prepare.sql"] = statement(function(conn) conn:prepare("x", "select 1\0") end),
   [":exec_prepared.name"] = statement(function(conn, bad) conn:exec_prepared(bad) end),
@@ -218,7 +238,9 @@ local function texts_of(stub)
   local function add(prefix, name, kind)
     local inner = kind:match("^{.*}")
     if inner and kind:find("string") and name == "options" then
-      for field in inner:gmatch("([%w_]+): string") do table.insert(keys, prefix .. name .. "." .. field) end
+      for field in inner:gmatch("([%w_]+): string") do
+        table.insert(keys, prefix .. name .. "." .. field)
+      end
     elseif kind:find("string") or kind:find('"') then
       table.insert(keys, prefix .. name)
     end
@@ -228,7 +250,9 @@ local function texts_of(stub)
     local field, kind = line:match("^%-%-%-@field ([%w_]+)%??%s+(.+)")
     local arguments = kind and kind:match("^fun%(self,?%s*(.-)%)")
     if arguments then
-      for name, of in arguments:gmatch("([%w_]+)%??: ([^,:{}]+)") do add(class .. ":" .. field .. ".", name, of) end
+      for name, of in arguments:gmatch("([%w_]+)%??: ([^,:{}]+)") do
+        add(class .. ":" .. field .. ".", name, of)
+      end
       for name, of in arguments:gmatch("([%w_]+)%??: (string[%[%]]+)") do
         if name == "headers" or name == "body" then add(class .. ":" .. field .. ".", name, of) end
       end

@@ -15,8 +15,10 @@ t.test("AES-256-GCM: cases 13 to 16 of the GCM specification", function()
   t.equal(hex(crypto.seal(zero, ("\0"):rep(12), "")), "530f8afbc74536b9a963b4f1c4cb738b")
   t.equal(hex(crypto.seal(zero, ("\0"):rep(12), ("\0"):rep(16))),
     "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919")
-  t.equal(hex(crypto.seal(key, nonce, text)), sealed .. "898015ad" .. "b094dac5d93471bdec1a502270e3cc6c")
-  t.equal(hex(crypto.seal(key, nonce, text:sub(1, 60), bound)), sealed .. "76fc6ece0f4e1768cddf8853bb2d551b")
+  t.equal(hex(crypto.seal(key, nonce, text)), sealed .. "898015ad"
+    .. "b094dac5d93471bdec1a502270e3cc6c")
+  t.equal(hex(crypto.seal(key, nonce, text:sub(1, 60), bound)), sealed
+    .. "76fc6ece0f4e1768cddf8853bb2d551b")
 end)
 
 t.test("what was sealed opens with the same key, nonce and bound text alone", function()
@@ -30,8 +32,9 @@ t.test("what was sealed opens with the same key, nonce and bound text alone", fu
     local flipped = sealed:sub(1, at - 1) .. string.char(sealed:byte(at) ~ 1) .. sealed:sub(at + 1)
     t.equal((crypto.open(key, nonce, flipped, "to")), nil, "byte " .. at)
   end
-  for _, case in ipairs { { crypto.random(32), nonce, sealed, "to" }, { key, crypto.random(12), sealed, "to" },
-    { key, nonce, sealed, "other" }, { key, nonce, sealed }, { key, nonce, sealed:sub(1, -2), "to" },
+  for _, case in ipairs { { crypto.random(32), nonce, sealed, "to" },
+    { key, crypto.random(12), sealed, "to" }, { key, nonce, sealed, "other" },
+    { key, nonce, sealed }, { key, nonce, sealed:sub(1, -2), "to" },
     { key, nonce, "", "to" }, { key, nonce, "short", "to" } } do
     local text, message, kind = crypto.open(case[1], case[2], case[3], case[4])
     t.equal(text, nil)
@@ -43,9 +46,12 @@ t.test("what was sealed opens with the same key, nonce and bound text alone", fu
 end)
 
 t.test("SHA digests of FIPS 180-4's examples", function()
-  t.equal(hex(crypto.sha256("abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
-  t.equal(hex(crypto.sha256("")), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
-  t.equal(hex(crypto.sha256(("a"):rep(1000000))), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0")
+  t.equal(hex(crypto.sha256("abc")),
+    "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+  t.equal(hex(crypto.sha256("")),
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+  t.equal(hex(crypto.sha256(("a"):rep(1000000))),
+    "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0")
   t.equal(hex(crypto.sha1("abc")), "a9993e364706816aba3e25717850c26c9cd0d89d")
   t.equal(hex(crypto.sha512("abc")),
     "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
@@ -59,9 +65,12 @@ end)
 
 t.test("HMAC-SHA-256 of RFC 4231's cases", function()
   local cases = {
-    { ("\x0b"):rep(20), "Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7" },
-    { "Jefe", "what do ya want for nothing?", "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843" },
-    { ("\xaa"):rep(20), ("\xdd"):rep(50), "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe" },
+    { ("\x0b"):rep(20), "Hi There",
+      "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7" },
+    { "Jefe", "what do ya want for nothing?",
+      "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843" },
+    { ("\xaa"):rep(20), ("\xdd"):rep(50),
+      "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe" },
     { ("\xaa"):rep(131), "Test Using Larger Than Block-Size Key - Hash Key First",
       "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54" },
   }
@@ -114,7 +123,8 @@ t.test("hash_file reads a file, a range of it, and names what it cannot read", f
   file:close()
   t.equal(crypto.hash_file("sha256", path), crypto.sha256(data))
   t.equal(crypto.hash_file("md5", path, 1000, 300000), crypto.md5(data:sub(1001, 301000)))
-  t.equal(crypto.hash_file("crc32", path, 699990), crypto.hasher("crc32"):update(data:sub(-10)):final())
+  t.equal(crypto.hash_file("crc32", path, 699990),
+    crypto.hasher("crc32"):update(data:sub(-10)):final())
   local value, message, kind = crypto.hash_file("sha256", path .. ".absent")
   t.equal(value, nil)
   t.contains(message, path .. ".absent")
@@ -123,7 +133,8 @@ end)
 
 t.test("base64 of RFC 4648's examples and back", function()
   local examples = {
-    [""] = "", f = "Zg==", fo = "Zm8=", foo = "Zm9v", foob = "Zm9vYg==", fooba = "Zm9vYmE=", foobar = "Zm9vYmFy",
+    [""] = "", f = "Zg==", fo = "Zm8=", foo = "Zm9v", foob = "Zm9vYg==", fooba = "Zm9vYmE=",
+    foobar = "Zm9vYmFy",
   }
   for plain, text in pairs(examples) do
     t.equal(crypto.base64(plain), text)
@@ -165,7 +176,8 @@ end)
 -- is checked by openssl.
 t.test("ES256: the public key, and a signature that openssl accepts", function()
   local pem = "-----BEGIN EC PRIVATE KEY-----\n" .. crypto.base64(crypto.unhex("30310201010420"
-    .. "8e9b109e719098bf980487df1f5d77e9cb29606ebed2263b5f57c213df84f4b2" .. "a00a06082a8648ce3d030107"))
+    .. "8e9b109e719098bf980487df1f5d77e9cb29606ebed2263b5f57c213df84f4b2"
+    .. "a00a06082a8648ce3d030107"))
     .. "\n-----END EC PRIVATE KEY-----\n"
   local signature, x, y = crypto.es256(pem, "text")
   t.equal(hex(x), "7fcdce2770f6c45d4183cbee6fdb4b7b580733357be9ef13bacf6e3c7bd15445")
@@ -173,7 +185,9 @@ t.test("ES256: the public key, and a signature that openssl accepts", function()
   t.equal(#signature, 64)
   t.ok(signature ~= crypto.es256(pem, "text"), "random")
   local path = os.tmpname()
-  t.cleanup(function() for _, name in ipairs { "", ".sig", ".pem" } do os.remove(path .. name) end end)
+  t.cleanup(function()
+    for _, name in ipairs { "", ".sig", ".pem" } do os.remove(path .. name) end
+  end)
   local function write(name, bytes)
     local file = assert(io.open(path .. name, "wb"))
     file:write(bytes)
@@ -188,7 +202,8 @@ t.test("ES256: the public key, and a signature that openssl accepts", function()
   write("", "text")
   write(".sig", "0" .. string.char(#numbers) .. numbers)
   write(".pem", pem)
-  t.ok(os.execute(("openssl dgst -sha256 -prverify %s.pem -signature %s.sig %s >/dev/null"):format(path, path, path)))
+  t.ok(os.execute(("openssl dgst -sha256 -prverify %s.pem -signature %s.sig %s >/dev/null")
+    :format(path, path, path)))
   local value, _, kind = crypto.es256("no key", "text")
   t.equal({ value, kind }, { nil, "invalid" })
 end)

@@ -54,8 +54,8 @@ t.test("a request leaves as it was written", function()
   t.equal(seen.method, "PUT")
   t.equal(seen.target, "/a/../%2f?x=%20&y")
   t.equal(seen.body, "in\0put")
-  t.equal(seen.headers, { { "Host", "example.com" }, { "Accept", "*/*" }, { "X-One", "1" }, { "X-Empty", "" },
-    { "Content-Length", "6" } })
+  t.equal(seen.headers, { { "Host", "example.com" }, { "Accept", "*/*" }, { "X-One", "1" },
+    { "X-Empty", "" }, { "Content-Length", "6" } })
   t.equal(answer.status, 207)
   t.equal(answer.body, "a\0b")
   t.equal(header(answer, "content-length"), "3")
@@ -64,10 +64,11 @@ end)
 
 t.test("every method, with and without a body", function()
   local base = serve(function(req)
-    req:respond { body = ("%s %s %s"):format(req.method, req.body, req:header("Content-Length") or "-") }
+    req:respond { body = ("%s %s %s"):format(req.method, req.body, req:header("Content-Length")
+      or "-") }
   end)
-  for method, expected in pairs { GET = "GET  -", DELETE = "DELETE  -", OPTIONS = "OPTIONS  -", POST = "POST  0",
-    PUT = "PUT  0", PATCH = "PATCH  0" } do
+  for method, expected in pairs { GET = "GET  -", DELETE = "DELETE  -", OPTIONS = "OPTIONS  -",
+    POST = "POST  0", PUT = "PUT  0", PATCH = "PATCH  0" } do
     t.equal(request { method = method, url = base }.body, expected)
   end
   for _, method in ipairs { "GET", "DELETE", "POST", "PUT", "PATCH" } do
@@ -85,7 +86,8 @@ t.test("connections are used again, and pooled transfers carry nothing over", fu
   end)
   for i = 1, 20 do
     local headers = { { "X-Extra", "e" } }
-    t.equal(request { method = "POST", url = base, body = "b" .. i, headers = headers }.body, "POSTeb" .. i)
+    t.equal(request { method = "POST", url = base, body = "b" .. i, headers = headers }.body,
+      "POSTeb" .. i)
     t.equal(request { url = base }.body, "GET")
   end
   local count = 0
@@ -95,14 +97,16 @@ end)
 
 t.test("a handle used again forgets what the last request was", function()
   local base = serve(function(req)
-    req:respond { body = ("%s %s %s %s"):format(req.method, req.body, req:header("Content-Type") or "-",
+    req:respond { body = ("%s %s %s %s"):format(req.method, req.body, req:header("Content-Type")
+      or "-",
       req:header("Expect") or "-") }
   end)
   local path = directory() .. "/body"
   assert(fs.write(path, "file"))
   local form = { { "Content-Type", "application/x-www-form-urlencoded" } }
   local sent = {
-    { { method = "POST", body = "a=b", headers = form }, "POST a=b application/x-www-form-urlencoded -" },
+    { { method = "POST", body = "a=b", headers = form },
+      "POST a=b application/x-www-form-urlencoded -" },
     { {}, "GET  - -" },
     { { headers = form }, "GET  application/x-www-form-urlencoded -" },
     { { method = "HEAD" }, "" },
@@ -122,10 +126,12 @@ end)
 
 t.test("the answer's headers as one text", function()
   local base = serve(function(req)
-    req:respond { headers = { { "X-One", " 1 " }, { "x-two", "a" }, { "X-Two", "b:c" } }, body = "" }
+    req:respond { headers = { { "X-One", " 1 " }, { "x-two", "a" }, { "X-Two", "b:c" } },
+      body = "" }
   end)
   local text = request { url = base, header_text = true }.headers
-  t.equal({ http.header(text, "x-one"), http.header(text, "X-TWO"), http.header(text, "b") }, { "1", "a" })
+  t.equal({ http.header(text, "x-one"), http.header(text, "X-TWO"), http.header(text, "b") },
+    { "1", "a" })
   t.equal({ http.header("", "x"), http.header("no colon\r\nX:\r\n", "x") }, { nil, "" })
 end)
 
@@ -169,12 +175,14 @@ t.test("files: an answer to one, a part of one as body", function()
   t.equal(upload("PUT", 1000000), "")
   assert(request { url = base, sink = { file = dir .. "/out", append = true } })
   t.equal(fs.stat(dir .. "/out").size, 2000000)
-  t.equal(select(3, request { method = "PUT", url = base, body = { file = dir .. "/nowhere" } }), "missing")
+  t.equal(select(3, request { method = "PUT", url = base, body = { file = dir .. "/nowhere" } }),
+    "missing")
   t.equal(select(3, request { url = base, sink = { file = dir .. "/no/where" } }), "missing")
   t.raises("statuses: integers from 200 to 299", http.request,
     { url = base, sink = { file = dir .. "/none", statuses = { 404 } } })
   t.ok(not fs.stat(dir .. "/none") and not fs.stat(dir .. "/none.part"))
-  t.raises("fewer than asked for", http.request, { url = base, body = { file = dir .. "/out", length = 3000000 } })
+  t.raises("fewer than asked for", http.request,
+    { url = base, body = { file = dir .. "/out", length = 3000000 } })
 end)
 
 t.test("failures have a kind and name the place", function()
@@ -186,7 +194,9 @@ t.test("failures have a kind and name the place", function()
   end
   local base = serve(function(req)
     if req.target == "/reset" then return req:reset() end
-    if req.target == "/cut" then return req:respond { body = ("x"):rep(100), cut_after_bytes = 50 } end
+    if req.target == "/cut" then
+      return req:respond { body = ("x"):rep(100), cut_after_bytes = 50 }
+    end
     if req.target == "/slow" then
       task.sleep(0.5)
       return req:respond {}
@@ -200,10 +210,14 @@ t.test("failures have a kind and name the place", function()
     t.equal(message, text)
     t.equal(got, kind)
   end
-  fails({ url = ("http://127.0.0.1:%d/"):format(port) }, "refused", ("127.0.0.1:%d refuses connections"):format(port))
-  fails({ url = "http://no-such-host.invalid/" }, "resolve", "the name of no-such-host.invalid does not resolve")
-  fails({ url = base .. "/slow", timeout = 0.05 }, "timeout", place .. " sent no complete response within 0.05 s")
-  fails({ url = base .. "/cut" }, "closed", place .. " closed the connection in the middle of its response")
+  fails({ url = ("http://127.0.0.1:%d/"):format(port) }, "refused",
+    ("127.0.0.1:%d refuses connections"):format(port))
+  fails({ url = "http://no-such-host.invalid/" }, "resolve",
+    "the name of no-such-host.invalid does not resolve")
+  fails({ url = base .. "/slow", timeout = 0.05 }, "timeout", place
+    .. " sent no complete response within 0.05 s")
+  fails({ url = base .. "/cut" }, "closed", place .. " closed the connection in "
+    .. "the middle of its response")
   fails({ url = base, max_body_bytes = 999 }, "full",
     ("the response of %s is larger than the 999 bytes allowed"):format(place))
   local answer, message, kind = request { url = base .. "/reset" }
@@ -226,8 +240,10 @@ for i in range(3):
     c.connect_ex(s.getsockname()); held.append(c)
 print(s.getsockname()[1], flush=True); sys.stdin.read()]] }, stdin = "pipe" })
   local port = tonumber((task.await(hold:read("stdout"))))
-  local answer, message, kind = request { url = ("http://127.0.0.1:%d/"):format(port), connect_timeout = 0.2 }
-  t.equal({ answer, message, kind }, { nil, ("no connection to 127.0.0.1:%d within 0.2 s"):format(port), "connect" })
+  local answer, message, kind = request { url = ("http://127.0.0.1:%d/"):format(port),
+    connect_timeout = 0.2 }
+  t.equal({ answer, message, kind }, { nil, ("no connection "
+    .. "to 127.0.0.1:%d within 0.2 s"):format(port), "connect" })
 end)
 
 t.test("a POST on a dead connection is not sent twice behind our back", function()
@@ -279,9 +295,9 @@ t.test("a proxy of the environment is used, but not for loopback", function()
 end)
 
 local function certificate(dir)
-  local proc <close> = assert(process.start { argv = { "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes",
-    "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-    "-keyout", dir .. "/key",
+  local proc <close> = assert(process.start { argv = { "openssl", "req", "-x509", "-newkey",
+    "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+    "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", dir .. "/key",
     "-out", dir .. "/cert" }, stderr = "null" })
   t.equal(task.await(proc:wait()), { code = 0 })
 end
@@ -289,8 +305,9 @@ end
 t.test("TLS is verified, by the authority that is named", function()
   local dir = directory()
   certificate(dir)
-  local proc <close> = assert(process.start { argv = { "openssl", "s_server", "-accept", "127.0.0.1:0", "-cert",
-    dir .. "/cert", "-key", dir .. "/key", "-www" }, stdin = "pipe", stderr = "null" })
+  local proc <close> = assert(process.start { argv = { "openssl", "s_server", "-accept",
+    "127.0.0.1:0", "-cert", dir .. "/cert", "-key", dir .. "/key", "-www" }, stdin = "pipe",
+    stderr = "null" })
   local port
   repeat
     local text = task.await(proc:read("stdout"))
@@ -310,7 +327,8 @@ end)
 t.test("misuse raises", function()
   t.raises("option \"url\"", http.request, {})
   t.raises("unknown option \"uri\" %(known: method, url", http.request, { uri = "http://x/" })
-  t.raises("forbidden character", http.request, { url = "http://x/", headers = { { "A", "1\r\nB: 2" } } })
+  t.raises("forbidden character", http.request,
+    { url = "http://x/", headers = { { "A", "1\r\nB: 2" } } })
   t.raises("forbidden character", http.request, { url = "http://x/", headers = { { "A:", "1" } } })
   t.raises("a list of {name, value}", http.request, { url = "http://x/", headers = { { "A" } } })
   t.raises("option \"timeout\"", http.request, { url = "http://x/", timeout = -1 })

@@ -2,7 +2,8 @@ local json = require "native.json"
 local t = require "harness"
 
 t.test("integers are exact, floats read back as they were", function()
-  for _, text in ipairs { "0", "-1", "9223372036854775807", "-9223372036854775808", "1700000000123456" } do
+  for _, text in ipairs { "0", "-1", "9223372036854775807", "-9223372036854775808",
+    "1700000000123456" } do
     local value = json.decode(text)
     t.equal(math.type(value), "integer")
     t.equal(json.encode(value), text)
@@ -16,7 +17,8 @@ t.test("integers are exact, floats read back as they were", function()
 end)
 
 t.test("empty arrays stay arrays, null stays null", function()
-  t.equal(json.encode(json.decode('{"a":[],"b":{},"c":null}'), { sort = true }), '{"a":[],"b":{},"c":null}')
+  t.equal(json.encode(json.decode('{"a":[],"b":{},"c":null}'), { sort = true }),
+    '{"a":[],"b":{},"c":null}')
   t.equal(json.encode(json.array {}), "[]")
   t.equal(json.encode {}, "{}")
   t.equal(json.decode("null"), json.null)
@@ -49,7 +51,8 @@ t.test("what is not JSON is refused with the place", function()
 end)
 
 t.test("what has no JSON is refused", function()
-  for _, value in ipairs { print, { print }, 0 / 0, 1 / 0, { [1.5] = 1 }, { [true] = 1 }, io.stdout } do
+  for _, value in ipairs { print, { print }, 0 / 0, 1 / 0, { [1.5] = 1 }, { [true] = 1 },
+    io.stdout } do
     local text, why, kind = json.encode(value)
     t.equal(text, nil)
     t.ok(#why > 0)

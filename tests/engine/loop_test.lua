@@ -68,7 +68,8 @@ end)
 
 t.test("live handles in a cycle are collected, whatever they do", function()
   local fs, http, process = require "native.fs", require "native.http", require "native.process"
-  local relay, server, sqlite = require "native.relay", require "native.server", require "native.sqlite"
+  local relay, server, sqlite = require "native.relay", require "native.server",
+    require "native.sqlite"
   local dir = assert(fs.tempdir "drlua-loop.")
   t.cleanup(function() assert(fs.remove_tree(dir)) end)
   for _ = 1, 3 do

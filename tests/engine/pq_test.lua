@@ -28,9 +28,12 @@ end
 
 t.test("values of every kind, there and back", function()
   local conn = connect()
-  local sql = "SELECT $1 AS i, $2 AS big, $3 AS f, $4 AS b, $5::text AS s, $6::bytea AS bytes, $7::int AS none, "
-    .. "1.50::numeric AS n, NULL AS null, true AS t, 'NaN'::float8 AS nan, '\\x00ff'::bytea AS bytea"
-  local result = exec(conn, sql, { 42, 2 ^ 40 // 1 | 0, 0.1, false, "häß", pq.bytea "a\0b", nil, n = 7 })
+  local sql = "SELECT $1 AS i, $2 AS big, $3 AS f, $4 AS b, $5::text AS s, $6::bytea "
+    .. "AS bytes, $7::int AS none, "
+    .. "1.50::numeric AS n, NULL AS null, true AS t, 'NaN'::float8 AS "
+    .. "nan, '\\x00ff'::bytea AS bytea"
+  local result = exec(conn, sql, { 42, 2 ^ 40 // 1 | 0, 0.1, false, "häß", pq.bytea "a\0b", nil,
+    n = 7 })
   local row = result.rows[1]
   t.equal({ row[1], row[2], row[3], row[4], row[5], row[6], row[7] },
     { 42, 2 ^ 40 // 1 | 0, 0.1, false, "häß", "a\0b", nil })
@@ -61,7 +64,8 @@ t.test("errors tell PostgreSQL's fields", function()
   local conn = connect()
   local message, detail = fails("missing", task.await(conn:exec "SELECT * FROM nowhere"))
   t.equal(message,
-    ("%s port %d database postgres: relation \"nowhere\" does not exist"):format(cluster.dir, cluster.port))
+    ("%s port %d database postgres: relation \"nowhere\" does not exist"):format(cluster.dir,
+      cluster.port))
   t.equal(detail.sqlstate, "42P01")
   t.equal(detail.position, 15)
   t.equal(detail.severity, "ERROR")
@@ -69,7 +73,8 @@ t.test("errors tell PostgreSQL's fields", function()
   exec(conn, "INSERT INTO u VALUES (1)")
   message, detail = fails("exists", task.await(conn:exec("INSERT INTO u VALUES ($1)", { 1 })))
   t.contains(message, "duplicate key")
-  t.equal({ detail.detail, detail.constraint, detail.table }, { "Key (x)=(1) already exists.", "u_pkey", "u" })
+  t.equal({ detail.detail, detail.constraint, detail.table },
+    { "Key (x)=(1) already exists.", "u_pkey", "u" })
   fails("readonly", task.await(conn:exec "BEGIN READ ONLY; CREATE TABLE z (a int)"))
   t.equal(conn:status(), "failed")
   exec(conn, "ROLLBACK")
@@ -156,7 +161,8 @@ t.test("a name is resolved, and the time limit is ours", function()
   t.cleanup(function() silent:close() end)
   silent:target("127.0.0.1", cluster.port)
   silent:cut(true)
-  local message = fails("connect", task.await(pq.connect(cluster:at { host = "127.0.0.1", port = silent.port,
+  local message = fails("connect",
+    task.await(pq.connect(cluster:at { host = "127.0.0.1", port = silent.port,
     timeout = 0.2 })))
   t.contains(message, "no response within 0.2 s")
 end)
@@ -180,10 +186,12 @@ t.test("a statement given up half-way is cancelled, and the connection goes on",
   local conn = connect()
   local watcher = connect()
   for i = 1, 5 do
-    t.raises("no end within", task.timeout, 0.02, function() task.await(conn:exec "SELECT pg_sleep(60)") end)
+    t.raises("no end within", task.timeout, 0.02,
+      function() task.await(conn:exec "SELECT pg_sleep(60)") end)
     t.equal(conn:status(), "busy")
     t.equal(exec(conn, "SELECT " .. i).rows, { { i } })
-    local running = exec(watcher, "SELECT count(*)::int FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' "
+    local running = exec(watcher, "SELECT count(*)::int FROM pg_stat_activity WHERE "
+      .. "query LIKE 'SELECT pg_sleep%' "
       .. "AND state = 'active'")
     t.equal(running.rows, { { 0 } })
   end
@@ -237,7 +245,8 @@ t.test("a COPY that fails, is ended with a text, or given up", function()
   t.equal(detail.sqlstate, "22P02")
   assert(task.await(conn:copy_in "COPY c FROM STDIN"))
   task.await(conn:copy_write "1\n")
-  t.contains(fails("cancelled", task.await(conn:copy_end("we changed our mind"))), "we changed our mind")
+  t.contains(fails("cancelled", task.await(conn:copy_end("we changed our mind"))),
+    "we changed our mind")
   t.equal(exec(conn, "SELECT count(*)::int FROM c").rows, { { 0 } })
   assert(task.await(conn:copy_out "COPY (SELECT generate_series(1, 10000000)) TO STDOUT"))
   t.ok(task.await(conn:copy_read()))

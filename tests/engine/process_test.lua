@@ -74,8 +74,8 @@ t.test("streams: separate, joined, null, a file; and no descriptor of ours", fun
   local dir = assert(fs.tempdir("drlua-process."))
   t.cleanup(function() assert(fs.remove_tree(dir)) end)
   assert(fs.write(dir .. "/in", "from a file"))
-  proc = assert(process.start { argv = { "cat" }, stdin = { file = dir .. "/in" }, stdout = { file = dir .. "/out" },
-    stderr = "null" })
+  proc = assert(process.start { argv = { "cat" }, stdin = { file = dir .. "/in" },
+    stdout = { file = dir .. "/out" }, stderr = "null" })
   t.equal(task.await(proc:wait()), { code = 0 })
   proc:close()
   t.equal(fs.read(dir .. "/out"), "from a file")
@@ -84,14 +84,17 @@ end)
 t.test("a directory of its own, and the default signals", function()
   t.equal(output { argv = { "pwd" }, cwd = "/usr/bin" }, "/usr/bin\n")
   -- SIGPIPE is ignored in drlua; a child must die of it.
-  t.equal(select(2, output { argv = { "sh", "-c", "kill -PIPE $$; echo survived" } }), { signal = "PIPE" })
+  t.equal(select(2, output { argv = { "sh", "-c", "kill -PIPE $$; echo survived" } }),
+    { signal = "PIPE" })
 end)
 
 t.test("what cannot start says why", function()
   local proc, message, kind = process.start { argv = { "no-such-program-of-ours" } }
-  t.equal({ proc, message, kind }, { nil, "no program \"no-such-program-of-ours\" in PATH", "missing" })
+  t.equal({ proc, message, kind }, { nil, "no program \"no-such-program-of-ours\" in PATH",
+    "missing" })
   proc, message, kind = process.start { argv = { "/etc/passwd" } }
-  t.equal({ proc, message, kind }, { nil, "start /etc/passwd: execute: Permission denied", "denied" })
+  t.equal({ proc, message, kind }, { nil, "start /etc/passwd: execute: Permission denied",
+    "denied" })
   proc, message, kind = process.start { argv = { "true" }, cwd = "/nowhere" }
   t.equal({ proc, message, kind },
     { nil, "start true: enter the directory /nowhere: No such file or directory", "missing" })
@@ -105,8 +108,10 @@ t.test("misuse raises and names the option", function()
   t.raises("zero byte", process.start, { argv = { "echo", "a\0b" } })
   t.raises("unknown option \"timeout\"", process.start, { argv = { "true" }, timeout = 1 })
   t.raises("option \"stdout\": \"null\"", process.start, { argv = { "true" }, stdout = "stdout" })
-  t.raises("option \"env\": A: a string or false", process.start, { argv = { "true" }, env = { A = {} } })
-  t.raises("option \"die_with_parent\"", process.start, { argv = { "true" }, die_with_parent = "NONE" })
+  t.raises("option \"env\": A: a string or false", process.start,
+    { argv = { "true" }, env = { A = {} } })
+  t.raises("option \"die_with_parent\"", process.start,
+    { argv = { "true" }, die_with_parent = "NONE" })
   local proc <close> = assert(process.start { argv = { "sleep", "60" } })
   t.raises("no pipe", proc.write, proc, "x")
   local reading = proc:read("stdout")
@@ -196,7 +201,8 @@ t.test("a child that must not outlive us dies with us, also as another user", fu
     io.stdout:flush()
     require "task".await(child:wait())
   ]]):format(user)))
-  local parent <close> = assert(process.start { argv = { sys.exe(), "script", dir .. "/parent.lua" } })
+  local parent <close> = assert(process.start { argv = { sys.exe(), "script", dir
+    .. "/parent.lua" } })
   local child = tonumber((task.await(parent:read("stdout"))))
   t.ok(sys.alive(child))
   sys.kill(parent.pid, "KILL") -- the parent alone, not the group

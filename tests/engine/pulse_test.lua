@@ -36,7 +36,8 @@ t.test("an endless loop is ended by what the function raises, wherever it stands
   end
 end)
 
-t.test("the function hears the source under way, and is asked again until it answers true", function()
+t.test("the function hears the source under way, and is asked "
+  .. "again until it answers true", function()
   local sources, asked = {}, 0
   local chunk = load("local stop = ... while not stop() do end", "=far")
   local ok, e = with(function(source)

@@ -20,7 +20,8 @@ t.test("a request arrives exactly as it was sent", function()
   local srv = listen()
   local c = client(srv)
   c:send("PUT /a%2Fb%20c/../d;x=1?q=%41&empty&a=b+c%20d&a=2 HTTP/1.1\r\nHost: h\r\nX-Twice: 1\r\n"
-    .. "x-twice:  two \r\nAuthorization: AWS4-HMAC-SHA256 a=b, c=d\r\nContent-Length: 5\r\n\r\nab\0cd")
+    .. "x-twice:  two \r\nAuthorization: AWS4-HMAC-SHA256 a=b, "
+    .. "c=d\r\nContent-Length: 5\r\n\r\nab\0cd")
   local req = task.await(srv:accept())
   t.equal(req.method, "PUT")
   t.equal(req.target, "/a%2Fb%20c/../d;x=1?q=%41&empty&a=b+c%20d&a=2")
@@ -33,7 +34,8 @@ t.test("a request arrives exactly as it was sent", function()
   t.matches(req.remote, "^127%.0%.0%.1:%d+$")
   t.equal(req.closed, false)
   t.equal(tostring(req), "request PUT " .. req.target)
-  t.ok(req:respond { status = 201, headers = { { "X-A", "1" }, { "X-A", "2" }, { "X-Empty", "" } }, body = "done" })
+  t.ok(req:respond { status = 201, headers = { { "X-A", "1" }, { "X-A", "2" }, { "X-Empty", "" } },
+    body = "done" })
   local answer = c:read_until("done")
   t.matches(answer, "^HTTP/1%.1 201 Created\r\n")
   t.contains(answer, "\r\nX-A: 1\r\nX-A: 2\r\n")
@@ -45,7 +47,8 @@ end)
 t.test("one connection, many requests: kept alive and pipelined", function()
   local srv = listen()
   local c = client(srv)
-  c:send("GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\nPOST /3 HTTP/1.1\r\nHost: h\r\n"
+  c:send("GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\nPOST "
+    .. "/3 HTTP/1.1\r\nHost: h\r\n"
     .. "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n")
   for i = 1, 3 do
     local req = task.await(srv:accept())
@@ -88,7 +91,8 @@ t.test("big bodies both ways, and 100-continue", function()
   local srv = listen()
   local c = client(srv)
   local size = 3000000
-  c:send(("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"):format(size))
+  c:send(("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n")
+    :format(size))
   t.contains(c:read_until("\r\n\r\n"), "HTTP/1.1 100 Continue")
   c:send(("z"):rep(size))
   local req = task.await(srv:accept())
@@ -104,7 +108,8 @@ t.test("a body over the limit is refused, announced or not", function()
   c:send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\n")
   t.matches(c:read_all(), "^HTTP/1%.1 413 ")
   c = client(srv)
-  c:send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n0123456789a\r\n0\r\n\r\n")
+  c:send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: "
+    .. "chunked\r\n\r\nb\r\n0123456789a\r\n0\r\n\r\n")
   t.matches(c:read_until("\r\n\r\n"), "^HTTP/1%.1 413 ")
   c = client(srv)
   c:send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n0123456789")
@@ -132,11 +137,13 @@ t.test("what is no HTTP is refused, and the server goes on", function()
   t.ok(c:read_until("\r\n\r\n"))
 end)
 
-t.test("a request that says in two ways where its body ends is refused, and its connection closed", function()
+t.test("a request that says in two ways where its body ends is "
+  .. "refused, and its connection closed", function()
   local srv = listen()
   local length, coding = "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n"
-  for _, headers in ipairs { length .. "Content-Length: 3\r\n", length .. length, "content-LENGTH: 3\r\n" .. length,
-    length .. coding, coding .. length, coding .. coding, length .. "X: y\r\n" .. "Content-Length : 3\r\n",
+  for _, headers in ipairs { length .. "Content-Length: 3\r\n", length .. length,
+    "content-LENGTH: 3\r\n" .. length, length .. coding, coding .. length, coding .. coding, length
+    .. "X: y\r\n" .. "Content-Length : 3\r\n",
     "Content-Length: 5, 5\r\n", "Content-Length: 5, 3\r\n" } do
     for _, body in ipairs { "01234", "5\r\n01234\r\n0\r\n\r\n" } do
       local c = client(srv)
@@ -319,7 +326,8 @@ end)
 t.test("IPv6", function()
   local srv = listen { host = "::1" }
   local proc = require "native.process".start {
-    argv = { "bash", "-c", "exec 3<>/dev/tcp/::1/$0; printf 'GET / HTTP/1.0\r\n\r\n' >&3; cat <&3", srv.port } }
+    argv = { "bash", "-c", "exec 3<>/dev/tcp/::1/$0; printf 'GET / HTTP/1.0\r\n\r\n' >&3; cat <&3",
+      srv.port } }
   local req = task.await(srv:accept())
   t.matches(req.remote, "^%[::1%]:%d+$")
   req:respond { body = "six" }

@@ -41,7 +41,8 @@ t.test("after a cancel and after reset the signal acts as usual again", function
       sys.kill(sys.pid(), "TERM")
       io.stdout:write("survived\n") io.stdout:flush()
     ]]):format(way)))
-    local child <close> = assert(process.start { argv = { sys.exe(), "script", dir .. "/child.lua" } })
+    local child <close> = assert(process.start { argv = { sys.exe(), "script", dir
+      .. "/child.lua" } })
     t.equal(task.await(child:read("stdout")), "alive\n")
     t.equal(task.await(child:wait()), { signal = "TERM" })
   end
@@ -50,7 +51,8 @@ end)
 t.test("children do not inherit the block", function()
   t.cleanup(signal.reset)
   local op = signal.next { "TERM" }
-  local child <close> = assert(process.start { argv = { "sh", "-c", "kill -TERM $$; echo survived" } })
+  local child <close> = assert(process.start { argv = { "sh", "-c",
+    "kill -TERM $$; echo survived" } })
   t.equal(task.await(child:wait()), { signal = "TERM" })
   op:cancel()
 end)

@@ -50,7 +50,8 @@ t.test("times are parsed and written", function()
   t.equal(clock.format(784111777.25), "1994-11-06T08:49:37.250Z")
   t.equal(clock.format(784111777, "http"), "Sun, 06 Nov 1994 08:49:37 GMT")
   t.equal(clock.format(784111777, "compact"), "19941106T084937Z")
-  for _, text in ipairs { "", "yesterday", "2024-02-30T00:00:00Z", "2024-01-01T25:00:00Z", "2024-01-01T00:00:00" } do
+  for _, text in ipairs { "", "yesterday", "2024-02-30T00:00:00Z", "2024-01-01T25:00:00Z",
+    "2024-01-01T00:00:00" } do
     local at, message, kind = clock.parse(text)
     t.equal(at, nil, text)
     t.contains(message, "is not a time")
@@ -59,7 +60,8 @@ t.test("times are parsed and written", function()
 end)
 
 t.test("an undefined global is an error with its name", function()
-  local e = t.raises("undefined global \"nowhere\"", function() return nowhere end) -- luacheck: ignore
+  -- luacheck: ignore
+  local e = t.raises("undefined global \"nowhere\"", function() return nowhere end)
   t.ok(errors.is(e))
   t.contains(e.where, "smoke_test.lua")
 end)

@@ -17,8 +17,8 @@ local function fitting(m, name, op)
   local input = op.input and generator:value(op.input) or {}
   local request = m:serialize(name, input)
   if request then
-    m:parse_request(name, { method = request.method, target = request.uri, headers = request.headers,
-      body = type(request.body) == "string" and request.body or "" })
+    m:parse_request(name, { method = request.method, target = request.uri,
+      headers = request.headers, body = type(request.body) == "string" and request.body or "" })
   end
   local output = op.output and generator:value(op.output) or {}
   local answer = m:serialize_response(name, output)
@@ -38,7 +38,8 @@ local function use(m)
     local op = m:operation(name)
     if op and op.input then m:shape(op.input) end
     m:find(name)
-    pcall(require("aws.constraints").faults, constraints, name, { a = "x", b = { "y" }, c = { k = "v" } })
+    pcall(require("aws.constraints").faults, constraints, name,
+      { a = "x", b = { "y" }, c = { k = "v" } })
     m:serialize(name, { a = "x", b = { "y" }, c = { k = "v" } })
     m:parse(name, { status = 200, headers = { h = "1" }, body = "<a><b>c</b></a>" })
     m:parse(name, { status = 200, headers = { h = "1" }, body = '{"a":"b"}' })

@@ -4,7 +4,8 @@ local chunked = require "aws.chunked"
 local sigv4 = require "aws.sigv4"
 
 local NOW = 1440938160
-local keys = { access_key_id = "AKIDEXAMPLE", secret_access_key = "secret", session_token = "token" }
+local keys = { access_key_id = "AKIDEXAMPLE", secret_access_key = "secret",
+  session_token = "token" }
 
 local function lookup(id) return id == keys.access_key_id and keys.secret_access_key or nil end
 
@@ -17,7 +18,8 @@ local function parse(data)
     table.insert(headers, { name, value })
     if not name:find("^[%w-]+$") or name:lower() == "x-amz-content-sha256" then plain = false end
   end
-  return { method = method or "", uri = uri or "", headers = headers, body = body, lookup = lookup, now = NOW }, plain
+  return { method = method or "", uri = uri or "", headers = headers, body = body, lookup = lookup,
+    now = NOW }, plain
 end
 
 local function round_trip(request, expires, asymmetric)
@@ -27,15 +29,20 @@ local function round_trip(request, expires, asymmetric)
   copy.expires, copy.asymmetric = expires, asymmetric
   sigv4.apply(copy)
   local region, message = sigv4.verify(copy)
-  if region ~= "us-east-1" then error("FUZZ: our own signature is refused: " .. tostring(message)) end
+  if region ~= "us-east-1" then
+    error("FUZZ: our own signature is refused: " .. tostring(message))
+  end
 end
 
 return function(data)
   local request, plain = parse(data)
   sigv4.verify(request)
-  chunked.decode(request.body, chunked.chain { secret_access_key = "s", region = "r", service = "s3",
-    time = "20150830T123600Z", signature = ("0"):rep(64) })
-  if not plain or request.method == "" or request.uri:lower():find("x%-amz") or request.uri:find("%%") then return end
+  chunked.decode(request.body, chunked.chain { secret_access_key = "s", region = "r",
+    service = "s3", time = "20150830T123600Z", signature = ("0"):rep(64) })
+  if not plain or request.method == "" or request.uri:lower():find("x%-amz")
+    or request.uri:find("%%") then
+    return
+  end
   table.insert(request.headers, { "Host", "example.com" })
   round_trip(request)
   round_trip(request, 60)

@@ -32,20 +32,26 @@ local function drain(proc, stream)
 end
 
 local function run(s, argv, env)
-  local all = { AWS_ENDPOINT_URL = s.url, AWS_ACCESS_KEY_ID = "test", AWS_SECRET_ACCESS_KEY = "test", AWS_PAGER = "",
-    AWS_EC2_METADATA_DISABLED = "true", AWS_CONFIG_FILE = "/dev/null", AWS_SHARED_CREDENTIALS_FILE = "/dev/null",
-    AWS_MAX_ATTEMPTS = "1" }
+  local all = { AWS_ENDPOINT_URL = s.url, AWS_ACCESS_KEY_ID = "test",
+    AWS_SECRET_ACCESS_KEY = "test", AWS_PAGER = "",
+    AWS_EC2_METADATA_DISABLED = "true", AWS_CONFIG_FILE = "/dev/null",
+    AWS_SHARED_CREDENTIALS_FILE = "/dev/null", AWS_MAX_ATTEMPTS = "1" }
   for k, v in pairs(env or {}) do all[k] = v end
-  local proc <close> = errors.check("start " .. argv[1], process.start { argv = argv, env = all, stdin = "null",
+  local proc <close> = errors.check("start " .. argv[1],
+    process.start { argv = argv, env = all, stdin = "null",
     stdout = "pipe", stderr = "pipe" })
-  local texts = task.all { function() return drain(proc, "stdout") end, function() return drain(proc, "stderr") end }
+  local texts = task.all { function() return drain(proc, "stdout") end,
+    function() return drain(proc, "stderr") end }
   return task.await(proc:wait()).code, texts[1], texts[2]
 end
 
 -- One call of the CLI: its decoded output; a failure raises.
 local function aws(s, region, ...)
-  local code, out, err = run(s, { find "aws", "--endpoint-url", s.url, "--output", "json", "--region", region, ... })
-  if code ~= 0 then error(errors.new { kind = "aws", message = table.concat({ ... }, " ") .. ": " .. err }, 0) end
+  local code, out, err = run(s, { find "aws", "--endpoint-url", s.url, "--output", "json",
+    "--region", region, ... })
+  if code ~= 0 then
+    error(errors.new { kind = "aws", message = table.concat({ ... }, " ") .. ": " .. err }, 0)
+  end
   return out ~= "" and json.decode(out) or nil
 end
 
@@ -77,29 +83,34 @@ t.test("aws: describe, snapshot, wait, restore, wait", function()
   local s = started()
   t.equal(aws(s, EAST, "sts", "get-caller-identity").Account, "123456789012")
   t.equal(#aws(s, EAST, "rds", "describe-db-instances").DBInstances, 1)
-  aws(s, EAST, "rds", "create-db-snapshot", "--db-instance-identifier", "shop", "--db-snapshot-identifier", "before")
+  aws(s, EAST, "rds", "create-db-snapshot", "--db-instance-identifier", "shop",
+    "--db-snapshot-identifier", "before")
   aws(s, EAST, "rds", "wait", "db-snapshot-available", "--db-snapshot-identifier", "before")
   s:sql("shop", "INSERT INTO orders VALUES (2)")
-  aws(s, EAST, "rds", "restore-db-instance-from-db-snapshot", "--db-instance-identifier", "restored",
-    "--db-snapshot-identifier", "before")
+  aws(s, EAST, "rds", "restore-db-instance-from-db-snapshot", "--db-instance-identifier",
+    "restored", "--db-snapshot-identifier", "before")
   aws(s, EAST, "rds", "wait", "db-instance-available", "--db-instance-identifier", "restored")
   t.equal(s:sql("restored", "SELECT count(*) FROM orders").rows[1][1], 1)
 end)
 
 t.test("aws: promote, move DNS and wait for INSYNC", function()
   local s = started()
-  aws(s, WEST, "rds", "promote-read-replica", "--db-instance-identifier", "shop-dr", "--backup-retention-period", "7")
+  aws(s, WEST, "rds", "promote-read-replica", "--db-instance-identifier", "shop-dr",
+    "--backup-retention-period", "7")
   aws(s, WEST, "rds", "wait", "db-instance-available", "--db-instance-identifier", "shop-dr")
-  local shape = aws(s, WEST, "rds", "describe-db-instances", "--db-instance-identifier", "shop-dr").DBInstances[1]
+  local shape = aws(s, WEST, "rds", "describe-db-instances", "--db-instance-identifier",
+    "shop-dr").DBInstances[1]
   t.equal(shape.ReadReplicaSourceDBInstanceIdentifier, nil)
   t.equal(shape.BackupRetentionPeriod, 7)
   s:sql("shop-dr", "INSERT INTO orders VALUES (2)")
-  local batch = json.encode { Changes = { { Action = "UPSERT", ResourceRecordSet = { Name = "db.shop.example",
+  local batch = json.encode { Changes = { { Action = "UPSERT",
+    ResourceRecordSet = { Name = "db.shop.example",
     Type = "CNAME", TTL = 60, ResourceRecords = { { Value = shape.Endpoint.Address } } } } } }
-  local change = aws(s, EAST, "route53", "change-resource-record-sets", "--hosted-zone-id", "Z1", "--change-batch",
-    batch).ChangeInfo
+  local change = aws(s, EAST, "route53", "change-resource-record-sets", "--hosted-zone-id", "Z1",
+    "--change-batch", batch).ChangeInfo
   aws(s, EAST, "route53", "wait", "resource-record-sets-changed", "--id", change.Id)
-  local records = aws(s, EAST, "route53", "list-resource-record-sets", "--hosted-zone-id", "Z1").ResourceRecordSets
+  local records = aws(s, EAST, "route53", "list-resource-record-sets", "--hosted-zone-id",
+    "Z1").ResourceRecordSets
   t.equal(records[3].ResourceRecords[1].Value, shape.Endpoint.Address)
 end)
 

@@ -25,7 +25,8 @@ local function user(iam, name, policy)
 end
 
 local ALL = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
-local READ = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["rds:Describe*"],"Resource":"*"}]}'
+local READ = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow",'
+  .. '"Action":["rds:Describe*"],"Resource":"*"}]}'
 
 local function start()
   if not moto.present() then t.skip "moto is not installed (scripts/setup --tests)" end
@@ -47,7 +48,8 @@ end
 
 test("a wrong key and a forbidden action are refused", function()
   local wrong = { access_key_id = keys.access_key_id, secret_access_key = "wrong" }
-  local e = t.raises("SignatureDoesNotMatch", function() aws.sts(with(wrong)):get_caller_identity {} end)
+  local e = t.raises("SignatureDoesNotMatch",
+    function() aws.sts(with(wrong)):get_caller_identity {} end)
   t.equal(e.code, "SignatureDoesNotMatch")
   e = t.raises("InvalidClientTokenId", function()
     aws.sts(with { access_key_id = "AKIAUNKNOWN", secret_access_key = "x" }):get_caller_identity {}
@@ -55,7 +57,8 @@ test("a wrong key and a forbidden action are refused", function()
   t.equal(e.status, 403)
   t.equal(#aws.rds(with(reader)):describe_db_instances({}).DBInstances, 0)
   e = t.raises("AccessDenied", function()
-    aws.rds(with(reader)):delete_db_instance { DBInstanceIdentifier = "x", SkipFinalSnapshot = true }
+    aws.rds(with(reader)):delete_db_instance { DBInstanceIdentifier = "x",
+      SkipFinalSnapshot = true }
   end)
   t.equal(e.status, 403)
   t.contains(e.message, "the identity in use lacks the permission")
@@ -65,14 +68,16 @@ test("sts: who am I, and a role of another account", function()
   local sts = client "sts"
   t.equal(sts:get_caller_identity({}).Account, "123456789012")
   t.matches(sts:get_caller_identity({}).Arn, "user/operator$")
-  local role = sts:assume_role { RoleArn = "arn:aws:iam::123456789012:role/dr", RoleSessionName = "drlua" }
+  local role = sts:assume_role { RoleArn = "arn:aws:iam::123456789012:role/dr",
+    RoleSessionName = "drlua" }
   t.ok(role.Credentials.SessionToken)
   t.ok(role.Credentials.Expiration > 0)
 end)
 
 local function instance(rds, id)
-  return rds:create_db_instance { DBInstanceIdentifier = id, DBInstanceClass = "db.t3.micro", Engine = "postgres",
-    AllocatedStorage = 20, MasterUsername = "postgres", MasterUserPassword = "password-1", DBName = "app",
+  return rds:create_db_instance { DBInstanceIdentifier = id, DBInstanceClass = "db.t3.micro",
+    Engine = "postgres", AllocatedStorage = 20, MasterUsername = "postgres",
+    MasterUserPassword = "password-1", DBName = "app",
     BackupRetentionPeriod = 7, Tags = { { Key = "team", Value = "platform" } } }
 end
 
@@ -82,43 +87,52 @@ test("rds: replica, promotion, snapshots, restore to a time, rename, deletion", 
   local found = rds:wait("db_instance_available", { DBInstanceIdentifier = "app" })
   t.equal(found.DBInstances[1].AllocatedStorage, 20)
   t.equal(found.DBInstances[1].TagList[1].Value, "platform")
-  rds:create_db_instance_read_replica { DBInstanceIdentifier = "app-replica", SourceDBInstanceIdentifier = "app" }
+  rds:create_db_instance_read_replica { DBInstanceIdentifier = "app-replica",
+    SourceDBInstanceIdentifier = "app" }
   rds:promote_read_replica { DBInstanceIdentifier = "app-replica", BackupRetentionPeriod = 7 }
   rds:create_db_snapshot { DBInstanceIdentifier = "app", DBSnapshotIdentifier = "before" }
   rds:wait("db_snapshot_available", { DBSnapshotIdentifier = "before" })
-  local manual = rds:all("describe_db_snapshots", { DBInstanceIdentifier = "app", SnapshotType = "manual" })
+  local manual = rds:all("describe_db_snapshots",
+    { DBInstanceIdentifier = "app", SnapshotType = "manual" })
   t.equal(manual[1].DBSnapshotIdentifier, "before")
-  rds:restore_db_instance_from_db_snapshot { DBInstanceIdentifier = "restored", DBSnapshotIdentifier = "before" }
+  rds:restore_db_instance_from_db_snapshot { DBInstanceIdentifier = "restored",
+    DBSnapshotIdentifier = "before" }
   rds:restore_db_instance_to_point_in_time { SourceDBInstanceIdentifier = "app",
     TargetDBInstanceIdentifier = "in-time", UseLatestRestorableTime = true }
-  rds:copy_db_snapshot { SourceDBSnapshotIdentifier = "before", TargetDBSnapshotIdentifier = "copied" }
+  rds:copy_db_snapshot { SourceDBSnapshotIdentifier = "before",
+    TargetDBSnapshotIdentifier = "copied" }
   rds:modify_db_instance { DBInstanceIdentifier = "restored", NewDBInstanceIdentifier = "app-new",
     ApplyImmediately = true }
   rds:wait("db_instance_renamed", { DBInstanceIdentifier = "app-new" })
   rds:reboot_db_instance { DBInstanceIdentifier = "app-new" }
-  rds:create_db_parameter_group { DBParameterGroupName = "pg", DBParameterGroupFamily = "postgres15",
-    Description = "x" }
+  rds:create_db_parameter_group { DBParameterGroupName = "pg",
+    DBParameterGroupFamily = "postgres15", Description = "x" }
   rds:delete_db_instance { DBInstanceIdentifier = "in-time", SkipFinalSnapshot = true }
-  local e = t.raises("DBInstanceNotFound", function() rds:describe_db_instances { DBInstanceIdentifier = "none" } end)
+  local e = t.raises("DBInstanceNotFound",
+    function() rds:describe_db_instances { DBInstanceIdentifier = "none" } end)
   t.contains(e.message, "rds.DescribeDBInstances of none in us-east-1 failed")
   t.raises("DBInstanceAlreadyExists", function() instance(rds, "app") end)
   local ids = {}
-  for each in rds:each("describe_db_instances", {}, "DBInstances") do ids[each.DBInstanceIdentifier] = true end
+  for each in rds:each("describe_db_instances", {}, "DBInstances") do
+    ids[each.DBInstanceIdentifier] = true
+  end
   t.ok(ids.app and ids["app-new"] and ids["app-replica"])
 end)
 
 test("rds: Aurora clusters", function()
   local rds = client "rds"
-  rds:create_db_cluster { DBClusterIdentifier = "aurora", Engine = "aurora-postgresql", MasterUsername = "postgres",
-    MasterUserPassword = "password-1" }
+  rds:create_db_cluster { DBClusterIdentifier = "aurora", Engine = "aurora-postgresql",
+    MasterUsername = "postgres", MasterUserPassword = "password-1" }
   rds:wait("db_cluster_available", { DBClusterIdentifier = "aurora" })
   for i = 1, 2 do
-    rds:create_db_instance { DBInstanceIdentifier = "aurora-" .. i, DBInstanceClass = "db.r6g.large",
-      Engine = "aurora-postgresql", DBClusterIdentifier = "aurora" }
+    rds:create_db_instance { DBInstanceIdentifier = "aurora-" .. i,
+      DBInstanceClass = "db.r6g.large", Engine = "aurora-postgresql",
+      DBClusterIdentifier = "aurora" }
   end
-  rds:create_db_cluster_snapshot { DBClusterIdentifier = "aurora", DBClusterSnapshotIdentifier = "c-snap" }
-  rds:restore_db_cluster_from_snapshot { DBClusterIdentifier = "aurora-restored", SnapshotIdentifier = "c-snap",
-    Engine = "aurora-postgresql" }
+  rds:create_db_cluster_snapshot { DBClusterIdentifier = "aurora",
+    DBClusterSnapshotIdentifier = "c-snap" }
+  rds:restore_db_cluster_from_snapshot { DBClusterIdentifier = "aurora-restored",
+    SnapshotIdentifier = "c-snap", Engine = "aurora-postgresql" }
   rds:failover_db_cluster { DBClusterIdentifier = "aurora" }
   t.equal(#rds:all("describe_db_clusters", {}), 2)
 end)
@@ -126,44 +140,55 @@ end)
 test("rds: a copy between regions carries a presigned URL", function()
   instance(client "rds", "app")
   client("rds"):create_db_snapshot { DBInstanceIdentifier = "app", DBSnapshotIdentifier = "s" }
-  local copied = client("rds", { region = "us-west-2" }):copy_db_snapshot { SourceRegion = "us-east-1",
-    SourceDBSnapshotIdentifier = "arn:aws:rds:us-east-1:123456789012:snapshot:s", TargetDBSnapshotIdentifier = "s2" }
+  local copied = client("rds", { region = "us-west-2" })
+    :copy_db_snapshot { SourceRegion = "us-east-1",
+    SourceDBSnapshotIdentifier = "arn:aws:rds:us-east-1:123456789012:snapshot:s",
+    TargetDBSnapshotIdentifier = "s2" }
   t.equal(copied.DBSnapshot.DBSnapshotIdentifier, "s2")
 end)
 
 test("route 53: zones, records, changes, health checks", function()
   local route53 = client "route53"
-  local zone = route53:create_hosted_zone({ Name = "example.com.", CallerReference = "1" }).HostedZone
+  local zone = route53:create_hosted_zone({ Name = "example.com.",
+    CallerReference = "1" }).HostedZone
   t.matches(zone.Id, "^/hostedzone/")
   local changes = {}
   for i = 1, 150 do
-    changes[i] = { Action = "CREATE", ResourceRecordSet = { Name = ("host%03d.example.com."):format(i), Type = "A",
+    changes[i] = { Action = "CREATE",
+      ResourceRecordSet = { Name = ("host%03d.example.com."):format(i), Type = "A",
       TTL = 60, ResourceRecords = { { Value = "10.0.0." .. i } } } }
   end
-  local change = route53:change_resource_record_sets { HostedZoneId = zone.Id, ChangeBatch = { Changes = changes } }
+  local change = route53:change_resource_record_sets { HostedZoneId = zone.Id,
+    ChangeBatch = { Changes = changes } }
   route53:wait("resource_record_sets_changed", { Id = change.ChangeInfo.Id })
   local count = 0
-  for record in route53:each("list_resource_record_sets", { HostedZoneId = zone.Id, MaxItems = "40" }) do
+  for record in route53:each("list_resource_record_sets",
+    { HostedZoneId = zone.Id, MaxItems = "40" }) do
     count = count + (record.Type == "A" and 1 or 0)
   end
   t.equal(count, 150)
   local e = t.raises("InvalidChangeBatch", function()
-    route53:change_resource_record_sets { HostedZoneId = zone.Id, ChangeBatch = { Changes = { changes[1] } } }
+    route53:change_resource_record_sets { HostedZoneId = zone.Id,
+      ChangeBatch = { Changes = { changes[1] } } }
   end)
   t.equal(e.status, 400)
-  local check = route53:create_health_check({ CallerReference = "2", HealthCheckConfig = { Type = "HTTPS", Port = 443,
+  local check = route53:create_health_check({ CallerReference = "2",
+    HealthCheckConfig = { Type = "HTTPS", Port = 443,
     FullyQualifiedDomainName = "app.example.com", ResourcePath = "/health" } }).HealthCheck
   route53:update_health_check { HealthCheckId = check.Id, Inverted = true }
-  t.equal(route53:get_health_check({ HealthCheckId = check.Id }).HealthCheck.HealthCheckConfig.Inverted, true)
+  t.equal(route53:get_health_check(
+    { HealthCheckId = check.Id }).HealthCheck.HealthCheckConfig.Inverted, true)
   t.equal(#route53:all("list_hosted_zones"), 1)
 end)
 
 test("ecs: services to nothing and back", function()
   local ecs = client "ecs"
   ecs:create_cluster { clusterName = "app" }
-  ecs:register_task_definition { family = "web", containerDefinitions = { { name = "web", image = "web:1", memory = 128,
+  ecs:register_task_definition { family = "web",
+    containerDefinitions = { { name = "web", image = "web:1", memory = 128,
     environment = { { name = "DB_HOST", value = "old" } } } } }
-  ecs:create_service { cluster = "app", serviceName = "web", taskDefinition = "web", desiredCount = 3 }
+  ecs:create_service { cluster = "app", serviceName = "web", taskDefinition = "web",
+    desiredCount = 3 }
   ecs:update_service { cluster = "app", service = "web", desiredCount = 0 }
   local service = ecs:describe_services({ cluster = "app", services = { "web" } }).services[1]
   t.equal(service.desiredCount, 0)
@@ -182,7 +207,8 @@ test("dynamodb: tables, items, restore to a time, settings carried over", functi
   end
   create "orders"
   for i = 1, 30 do
-    dynamodb:put_item { TableName = "orders", Item = { id = { S = "o" .. i }, total = { N = tostring(i) },
+    dynamodb:put_item { TableName = "orders",
+      Item = { id = { S = "o" .. i }, total = { N = tostring(i) },
       data = { B = "\0\1\2" }, tags = { L = { { S = "a" }, { NULL = true } } } } }
   end
   local item = dynamodb:get_item({ TableName = "orders", Key = { id = { S = "o7" } } }).Item
@@ -197,10 +223,11 @@ test("dynamodb: tables, items, restore to a time, settings carried over", functi
     PointInTimeRecoverySpecification = { PointInTimeRecoveryEnabled = true } }
   local status = dynamodb:describe_continuous_backups { TableName = "orders" }
   t.equal(status.ContinuousBackupsDescription.PointInTimeRecoveryDescription.PointInTimeRecoveryStatus, "ENABLED")
-  dynamodb:restore_table_to_point_in_time { SourceTableName = "orders", TargetTableName = "orders-2",
-    UseLatestRestorableTime = true }
+  dynamodb:restore_table_to_point_in_time { SourceTableName = "orders",
+    TargetTableName = "orders-2", UseLatestRestorableTime = true }
   local backup = dynamodb:create_backup { TableName = "orders", BackupName = "before" }
-  dynamodb:restore_table_from_backup { TargetTableName = "orders-3", BackupArn = backup.BackupDetails.BackupArn }
+  dynamodb:restore_table_from_backup { TargetTableName = "orders-3",
+    BackupArn = backup.BackupDetails.BackupArn }
   dynamodb:update_time_to_live { TableName = "orders-2",
     TimeToLiveSpecification = { Enabled = true, AttributeName = "ttl" } }
   t.equal(#dynamodb:all("list_tables", {}, "TableNames"), 3)
@@ -209,7 +236,9 @@ end)
 test("s3: objects, multipart, conditions, listing", function()
   local s3 = client "s3"
   s3:create_bucket { Bucket = "dumps" }
-  for i = 1, 25 do s3:put_object { Bucket = "dumps", Key = ("daily/%02d.gz"):format(i), Body = ("x"):rep(i) } end
+  for i = 1, 25 do
+    s3:put_object { Bucket = "dumps", Key = ("daily/%02d.gz"):format(i), Body = ("x"):rep(i) }
+  end
   local keys_seen = {}
   for object in s3:each("list_objects_v2", { Bucket = "dumps", Prefix = "daily", MaxKeys = 10 }) do
     table.insert(keys_seen, object.Key)
@@ -225,7 +254,8 @@ test("s3: objects, multipart, conditions, listing", function()
   t.raises("PreconditionFailed", function()
     s3:put_object { Bucket = "dumps", Key = "daily/07.gz", Body = "y", IfNoneMatch = "*" }
   end)
-  s3:copy_object { Bucket = "dumps", Key = "copy", CopySource = { Bucket = "dumps", Key = "daily/07.gz" } }
+  s3:copy_object { Bucket = "dumps", Key = "copy",
+    CopySource = { Bucket = "dumps", Key = "daily/07.gz" } }
   t.equal(s3:get_object({ Bucket = "dumps", Key = "copy" }).Body, "xxxxxxx")
   s3:delete_objects { Bucket = "dumps", Delete = { Objects = { { Key = "copy" } } } }
   t.raises("NoSuchBucket", function() s3:list_objects_v2 { Bucket = "no-such-bucket" } end)
@@ -235,19 +265,23 @@ test("cloudwatch, logs, sns", function()
   local cloudwatch, logs, sns = client "cloudwatch", client "logs", client "sns"
   cloudwatch:put_metric_data { Namespace = "app",
     MetricData = { { MetricName = "errors", Value = 3, Timestamp = os.time() } } }
-  cloudwatch:put_metric_alarm { AlarmName = "errors", MetricName = "errors", Namespace = "app", Statistic = "Sum",
-    Period = 60, EvaluationPeriods = 1, Threshold = 1, ComparisonOperator = "GreaterThanThreshold" }
+  cloudwatch:put_metric_alarm { AlarmName = "errors", MetricName = "errors", Namespace = "app",
+    Statistic = "Sum", Period = 60, EvaluationPeriods = 1, Threshold = 1,
+    ComparisonOperator = "GreaterThanThreshold" }
   t.equal(cloudwatch:all("describe_alarms", {}, "MetricAlarms")[1].AlarmName, "errors")
-  local figures = cloudwatch:get_metric_statistics { Namespace = "app", MetricName = "errors", Period = 60,
-    StartTime = os.time() - 600, EndTime = os.time() + 60, Statistics = { "Sum" } }
+  local figures = cloudwatch:get_metric_statistics { Namespace = "app", MetricName = "errors",
+    Period = 60, StartTime = os.time() - 600, EndTime = os.time() + 60, Statistics = { "Sum" } }
   t.equal(figures.Datapoints[1].Sum, 3.0)
   logs:create_log_group { logGroupName = "/app" }
   logs:create_log_stream { logGroupName = "/app", logStreamName = "s" }
   logs:put_log_events { logGroupName = "/app", logStreamName = "s", logEvents = {
-    { timestamp = os.time() * 1000, message = "ERROR one" }, { timestamp = os.time() * 1000, message = "fine" } } }
-  t.equal(#logs:all("filter_log_events", { logGroupName = "/app", filterPattern = "ERROR" }, "events"), 1)
+    { timestamp = os.time() * 1000, message = "ERROR one" },
+    { timestamp = os.time() * 1000, message = "fine" } } }
+  t.equal(#logs:all("filter_log_events", { logGroupName = "/app", filterPattern = "ERROR" },
+    "events"), 1)
   local topic = sns:create_topic({ Name = "alerts" }).TopicArn
-  t.ok(sns:publish({ TopicArn = topic, Subject = "Outage", Message = "the database is down" }).MessageId)
+  t.ok(sns:publish({ TopicArn = topic, Subject = "Outage",
+    Message = "the database is down" }).MessageId)
 end)
 
 test("iam: keys deactivated, policies attached", function()
@@ -280,23 +314,27 @@ end)
 test("ec2, autoscaling, load balancers", function()
   local ec2, scaling, elb = client "ec2", client "autoscaling", client "elbv2"
   local image = ec2:all("describe_images", {}, "Images")[1].ImageId
-  local started = ec2:run_instances { ImageId = image, MinCount = 2, MaxCount = 2, InstanceType = "t3.micro",
-    UserData = "#!/bin/sh\ntrue", TagSpecifications = { { ResourceType = "instance",
+  local started = ec2:run_instances { ImageId = image, MinCount = 2, MaxCount = 2,
+    InstanceType = "t3.micro", UserData = "#!/bin/sh\ntrue",
+    TagSpecifications = { { ResourceType = "instance",
       Tags = { { Key = "app", Value = "web" } } } } }
   local ids = { started.Instances[1].InstanceId, started.Instances[2].InstanceId }
   ec2:wait("instance_running", { InstanceIds = ids })
   t.equal(#ec2:all("describe_instances", { Filters = { { Name = "tag:app", Values = { "web" } } } },
     "Reservations[].Instances[]"), 2)
-  scaling:create_launch_configuration { LaunchConfigurationName = "lc", ImageId = image, InstanceType = "t3.micro" }
-  scaling:create_auto_scaling_group { AutoScalingGroupName = "web", LaunchConfigurationName = "lc", MinSize = 1,
-    MaxSize = 4, DesiredCapacity = 1, AvailabilityZones = { "us-east-1a" } }
+  scaling:create_launch_configuration { LaunchConfigurationName = "lc", ImageId = image,
+    InstanceType = "t3.micro" }
+  scaling:create_auto_scaling_group { AutoScalingGroupName = "web", LaunchConfigurationName = "lc",
+    MinSize = 1, MaxSize = 4, DesiredCapacity = 1, AvailabilityZones = { "us-east-1a" } }
   scaling:set_desired_capacity { AutoScalingGroupName = "web", DesiredCapacity = 3 }
   scaling:suspend_processes { AutoScalingGroupName = "web", ScalingProcesses = { "AZRebalance" } }
   scaling:wait("group_in_service", { AutoScalingGroupNames = { "web" } }, { timeout = "30s" })
   local subnets = ec2:all("describe_subnets", {}, "Subnets[].SubnetId")
-  local balancer = elb:create_load_balancer({ Name = "lb", Subnets = { subnets[1], subnets[2] } }).LoadBalancers[1]
+  local balancer = elb:create_load_balancer({ Name = "lb",
+    Subnets = { subnets[1], subnets[2] } }).LoadBalancers[1]
   local vpc = ec2:all("describe_vpcs", {}, "Vpcs")[1].VpcId
-  local group = elb:create_target_group({ Name = "tg", Protocol = "HTTP", Port = 80, VpcId = vpc }).TargetGroups[1]
+  local group = elb:create_target_group({ Name = "tg", Protocol = "HTTP", Port = 80,
+    VpcId = vpc }).TargetGroups[1]
   elb:register_targets { TargetGroupArn = group.TargetGroupArn, Targets = { { Id = ids[1] } } }
   local health = elb:describe_target_health { TargetGroupArn = group.TargetGroupArn }
   t.ok(health.TargetHealthDescriptions[1].TargetHealth.State)
@@ -318,7 +356,8 @@ test("waf: the block list by its lock token", function()
     Addresses = { "192.0.2.1/32", "198.51.100.0/24" } }
   t.equal(#waf:get_ip_set({ Name = "blocked", Scope = "REGIONAL", Id = set.Id }).IPSet.Addresses, 2)
   local e = t.raises("WAFOptimisticLockException", function()
-    waf:update_ip_set { Name = "blocked", Scope = "REGIONAL", Id = set.Id, LockToken = read.LockToken, Addresses = {} }
+    waf:update_ip_set { Name = "blocked", Scope = "REGIONAL", Id = set.Id,
+      LockToken = read.LockToken, Addresses = {} }
   end)
   t.contains(e.message, "read it again and merge")
 end)
@@ -327,15 +366,19 @@ test("lambda, eks, application autoscaling, cloudtrail, backup, events", functio
   local lambda, iam, eks = client "lambda", client "iam", client "eks"
   local role = iam:create_role({ RoleName = "fn", AssumeRolePolicyDocument = ALL }).Role.Arn
   local zip = "PK\5\6" .. ("\0"):rep(18)
-  lambda:create_function { FunctionName = "breaker", Runtime = "python3.12", Role = role, Handler = "x.y",
-    Code = { ZipFile = zip }, Environment = { Variables = { OPEN = "0", KEEP = "1" } } }
-  local variables = lambda:get_function_configuration({ FunctionName = "breaker" }).Environment.Variables
+  lambda:create_function { FunctionName = "breaker", Runtime = "python3.12", Role = role,
+    Handler = "x.y", Code = { ZipFile = zip },
+    Environment = { Variables = { OPEN = "0", KEEP = "1" } } }
+  local variables = lambda:get_function_configuration(
+    { FunctionName = "breaker" }).Environment.Variables
   variables.OPEN = "1"
-  lambda:update_function_configuration { FunctionName = "breaker", Environment = { Variables = variables } }
+  lambda:update_function_configuration { FunctionName = "breaker",
+    Environment = { Variables = variables } }
   lambda:wait("function_updated_v2", { FunctionName = "breaker" })
   t.equal(lambda:get_function_configuration({ FunctionName = "breaker" }).Environment.Variables,
     { OPEN = "1", KEEP = "1" })
-  eks:create_cluster { name = "platform", roleArn = role, resourcesVpcConfig = { subnetIds = { "subnet-1" } } }
+  eks:create_cluster { name = "platform", roleArn = role,
+    resourcesVpcConfig = { subnetIds = { "subnet-1" } } }
   t.equal(eks:wait("cluster_active", { name = "platform" }).cluster.name, "platform")
   local config = eks:kubeconfig "platform"
   t.contains(config, "k8s-aws-v1.")
@@ -344,8 +387,8 @@ test("lambda, eks, application autoscaling, cloudtrail, backup, events", functio
     ProvisionedThroughput = { ReadCapacityUnits = 1, WriteCapacityUnits = 1 },
     AttributeDefinitions = { { AttributeName = "id", AttributeType = "S" } },
     KeySchema = { { AttributeName = "id", KeyType = "HASH" } } }
-  scaling:register_scalable_target { ServiceNamespace = "dynamodb", ResourceId = "table/t", MinCapacity = 1,
-    MaxCapacity = 10, ScalableDimension = "dynamodb:table:ReadCapacityUnits" }
+  scaling:register_scalable_target { ServiceNamespace = "dynamodb", ResourceId = "table/t",
+    MinCapacity = 1, MaxCapacity = 10, ScalableDimension = "dynamodb:table:ReadCapacityUnits" }
   t.equal(#scaling:all("describe_scalable_targets", { ServiceNamespace = "dynamodb" }), 1)
   local backup = client "backup"
   backup:create_backup_vault { BackupVaultName = "dr" }

@@ -36,8 +36,8 @@ local function check(name, n, accepted, v)
   for _, each in ipairs(accepted) do
     if checks[each](v) and (type(v) ~= "function" or each == "expression") then return end
   end
-  fault("invalid-type", "%s(): argument %d must be %s, not %s", name, n, table.concat(accepted, " or "),
-    type(v) == "function" and "an expression" or value.type(v))
+  fault("invalid-type", "%s(): argument %d must be %s, not %s", name, n,
+    table.concat(accepted, " or "), type(v) == "function" and "an expression" or value.type(v))
 end
 
 --- The number of code points; bytes where the text is not UTF-8.
@@ -159,7 +159,8 @@ local function to_number(v)
   if type(v) == "string" then return number_of(v) end
 end
 
-local number, text, array, object, any = { "number" }, { "string" }, { "array" }, { "object" }, { "any" }
+local number, text, array, object, any = { "number" }, { "string" }, { "array" }, { "object" },
+  { "any" }
 local reference, comparable = { "expression" }, { "array-number", "array-string" }
 
 local all = {
@@ -167,7 +168,8 @@ local all = {
   avg = { { "array-number" }, function(v) if #v > 0 then return sum(v) / #v end end },
   ceil = { number, function(x) return integral(math.ceil(x)) end },
   contains = { { "array", "string" }, any, contains },
-  ends_with = { text, text, function(s, tail) return s:sub(math.max(1, #s - #tail + 1)) == tail end },
+  ends_with = { text, text,
+    function(s, tail) return s:sub(math.max(1, #s - #tail + 1)) == tail end },
   floor = { number, function(x) return integral(math.floor(x)) end },
   join = { text, { "array-string" }, function(glue, v) return table.concat(v, glue) end },
   keys = { object, value.keys },
@@ -186,7 +188,8 @@ local all = {
   sum = { { "array-number" }, sum },
   to_array = { any, function(v) return value.is_list(v) and v or list { value.stored(v) } end },
   to_number = { any, to_number },
-  to_string = { any, function(v) return type(v) == "string" and v or json.encode(value.stored(v)) end },
+  to_string = { any,
+    function(v) return type(v) == "string" and v or json.encode(value.stored(v)) end },
   type = { any, value.type },
   values = { object, values },
 }
@@ -197,7 +200,8 @@ function functions.get(name, count)
   local entry = all[name] or fault("unknown-function", "there is no function %s()", name)
   local fn, declared = entry[#entry], #entry - 1
   if entry.rest and count < declared or not entry.rest and count ~= declared then
-    fault("invalid-arity", "%s() takes %d argument%s%s, not %d", name, declared, declared == 1 and "" or "s",
+    fault("invalid-arity", "%s() takes %d argument%s%s, not %d", name, declared, declared == 1
+      and "" or "s",
       entry.rest and " or more" or "", count)
   end
   return function(...)

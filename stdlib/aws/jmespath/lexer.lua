@@ -46,7 +46,8 @@ end
 
 local function raw_string(text, at)
   local close = closing(text, at, "'")
-  return { kind = "literal", value = text:sub(at + 1, close - 1):gsub("\\'", "'"), at = at }, close + 1
+  return { kind = "literal", value = text:sub(at + 1, close - 1):gsub("\\'", "'"), at = at },
+    close + 1
 end
 
 local function literal(text, at)

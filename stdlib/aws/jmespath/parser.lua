@@ -14,7 +14,8 @@ local precedence = {
   ["=="] = 5, ["!="] = 5, ["<"] = 5, ["<="] = 5, [">"] = 5, [">="] = 5,
   ["[]"] = 9, ["*"] = 20, ["[?"] = 21, ["."] = 40, ["!"] = 45, ["{"] = 50, ["["] = 55, ["("] = 60,
 }
-local comparators = { ["=="] = true, ["!="] = true, ["<"] = true, ["<="] = true, [">"] = true, [">="] = true }
+local comparators = { ["=="] = true, ["!="] = true, ["<"] = true, ["<="] = true, [">"] = true,
+  [">="] = true }
 local current = { kind = "current" }
 
 local Parser = {}
@@ -43,7 +44,8 @@ end
 function Parser:expect(kind)
   local token = self:take()
   if token.kind ~= kind then
-    lexer.fault("syntax", "at %d of %q: %q expected, got %s", token.at, self.text, kind, describe(token))
+    lexer.fault("syntax", "at %d of %q: %q expected, got %s", token.at, self.text, kind,
+      describe(token))
   end
   return token
 end
@@ -87,7 +89,9 @@ end
 --- What may follow a dot.
 function Parser:dotted(least)
   local token = self:peek()
-  if token.kind == "name" or token.kind == "quoted" or token.kind == "*" then return self:expression(least) end
+  if token.kind == "name" or token.kind == "quoted" or token.kind == "*" then
+    return self:expression(least)
+  end
   if token.kind == "[" then
     self:take()
     return self:multi_list()
@@ -177,7 +181,9 @@ end
 function prefix.literal(_, token) return { kind = "literal", value = token.value } end
 prefix["@"] = function() return current end
 prefix["!"] = function(self) return { kind = "not", self:expression(precedence["!"]) } end
-prefix["*"] = function(self) return { kind = "values", current, self:projected(precedence["*"]) } end
+prefix["*"] = function(self)
+  return { kind = "values", current, self:projected(precedence["*"]) }
+end
 prefix["[]"] = function(self) return self:flatten(current) end
 prefix["[?"] = function(self) return self:filter(current) end
 prefix["["] = function(self) return self:brackets(current) or self:multi_list() end
@@ -217,9 +223,15 @@ infix["["] = function(self, left)
 end
 infix["[]"] = Parser.flatten
 infix["[?"] = Parser.filter
-infix["|"] = function(self, left) return { kind = "pipe", left, self:expression(precedence["|"]) } end
-infix["||"] = function(self, left) return { kind = "or", left, self:expression(precedence["||"]) } end
-infix["&&"] = function(self, left) return { kind = "and", left, self:expression(precedence["&&"]) } end
+infix["|"] = function(self, left)
+  return { kind = "pipe", left, self:expression(precedence["|"]) }
+end
+infix["||"] = function(self, left)
+  return { kind = "or", left, self:expression(precedence["||"]) }
+end
+infix["&&"] = function(self, left)
+  return { kind = "and", left, self:expression(precedence["&&"]) }
+end
 for sign in pairs(comparators) do
   infix[sign] = function(self, left)
     return { kind = "compare", left, self:expression(precedence[sign]), sign = sign }
@@ -228,7 +240,8 @@ end
 
 --- The tree of an expression; raises kind "invalid", code "syntax".
 function parser.parse(text)
-  local self = setmetatable({ text = text, tokens = lexer.scan(text), position = 1, depth = 0 }, Parser)
+  local self = setmetatable({ text = text, tokens = lexer.scan(text), position = 1, depth = 0 },
+    Parser)
   local tree = self:expression(0)
   if self:peek().kind ~= "end" then self:unexpected(self:peek()) end
   return tree

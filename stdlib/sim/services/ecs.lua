@@ -22,7 +22,8 @@ for name, fn in pairs(require "sim.services.ecs.definitions") do service[name] =
 -- Events and tasks --------------------------------------------------------------
 
 local function event(ctx, s, text)
-  table.insert(s.shape.events, 1, { id = ctx.uuid(), createdAt = ctx:now(), message = ("(service %s) %s"):format(
+  table.insert(s.shape.events, 1, { id = ctx.uuid(), createdAt = ctx:now(),
+    message = ("(service %s) %s"):format(
     s.shape.serviceName, text) })
   s.shape.events[101] = nil
 end
@@ -30,11 +31,12 @@ end
 local function task_shape(ctx, s)
   local id = ctx.uuid():gsub("-", "")
   return {
-    taskArn = ctx:arn(("task/%s/%s"):format(s.cluster.name, id)), clusterArn = s.cluster.shape.clusterArn,
-    taskDefinitionArn = s.shape.taskDefinition, group = "service:" .. s.shape.serviceName, lastStatus = "PENDING",
-    desiredStatus = "RUNNING", launchType = s.shape.launchType, createdAt = ctx:now(), healthStatus = "UNKNOWN",
-    startedBy = s.shape.deployments[1].id, version = 1, cpu = "256", memory = "512", containers = {},
-    availabilityZone = ctx.region .. "a",
+    taskArn = ctx:arn(("task/%s/%s"):format(s.cluster.name, id)),
+    clusterArn = s.cluster.shape.clusterArn, taskDefinitionArn = s.shape.taskDefinition,
+    group = "service:" .. s.shape.serviceName, lastStatus = "PENDING",
+    desiredStatus = "RUNNING", launchType = s.shape.launchType, createdAt = ctx:now(),
+    healthStatus = "UNKNOWN", startedBy = s.shape.deployments[1].id, version = 1, cpu = "256",
+    memory = "512", containers = {}, availabilityZone = ctx.region .. "a",
   }
 end
 
@@ -137,8 +139,9 @@ local function deploy(ctx, s)
   local id = ("ecs-svc/%d"):format(math.floor(ctx.sim.random() * 1e18))
   for _, older in ipairs(s.shape.deployments) do older.status = "ACTIVE" end
   table.insert(s.shape.deployments, 1, {
-    id = id, status = "PRIMARY", taskDefinition = s.shape.taskDefinition, desiredCount = s.shape.desiredCount,
-    pendingCount = 0, runningCount = 0, failedTasks = 0, createdAt = ctx:now(), updatedAt = ctx:now(),
+    id = id, status = "PRIMARY", taskDefinition = s.shape.taskDefinition,
+    desiredCount = s.shape.desiredCount, pendingCount = 0, runningCount = 0, failedTasks = 0,
+    createdAt = ctx:now(), updatedAt = ctx:now(),
     launchType = s.shape.launchType, rolloutState = "IN_PROGRESS",
     rolloutStateReason = ("ECS deployment %s in progress."):format(id),
   })
@@ -148,8 +151,10 @@ end
 
 --- Enters a cluster.
 function service.add_cluster(ctx, name)
-  local cluster = { name = name, services = {}, shape = { clusterName = name, clusterArn = ctx:arn("cluster/" .. name),
-    status = "ACTIVE", registeredContainerInstancesCount = 0, capacityProviders = {}, settings = {} } }
+  local cluster = { name = name, services = {},
+    shape = { clusterName = name, clusterArn = ctx:arn("cluster/" .. name),
+    status = "ACTIVE", registeredContainerInstancesCount = 0, capacityProviders = {},
+    settings = {} } }
   ctx.store.clusters[name] = cluster
   return cluster
 end
@@ -195,7 +200,8 @@ end
 function service.delete_cluster(ctx, input)
   local cluster = lookup.cluster(ctx, input.cluster)
   if refresh(cluster).activeServicesCount > 0 then
-    ctx:fail("ClusterContainsServicesException", "The Cluster cannot be deleted while Services are active.")
+    ctx:fail("ClusterContainsServicesException", "The Cluster cannot be deleted "
+      .. "while Services are active.")
   end
   ctx.store.clusters[cluster.name] = nil
   cluster.shape.status = "INACTIVE"
@@ -210,13 +216,17 @@ function service.add_service(ctx, cluster, input, running)
   local name = input.serviceName
   local s = { cluster = cluster, tasks = {}, shape = {
     serviceName = name, serviceArn = ctx:arn(("service/%s/%s"):format(cluster.name, name)),
-    clusterArn = cluster.shape.clusterArn, status = "ACTIVE", desiredCount = input.desiredCount or 1, runningCount = 0,
-    pendingCount = 0, launchType = input.launchType or "FARGATE", taskDefinition = definition.taskDefinitionArn,
+    clusterArn = cluster.shape.clusterArn, status = "ACTIVE", desiredCount = input.desiredCount
+    or 1, runningCount = 0,
+    pendingCount = 0, launchType = input.launchType or "FARGATE",
+    taskDefinition = definition.taskDefinitionArn,
     deploymentConfiguration = input.deploymentConfiguration
       or { maximumPercent = 200, minimumHealthyPercent = 100 },
-    deployments = {}, events = {}, loadBalancers = input.loadBalancers or {}, serviceRegistries = {},
-    createdAt = ctx:now(), schedulingStrategy = input.schedulingStrategy or "REPLICA", enableECSManagedTags = false,
-    propagateTags = "NONE", enableExecuteCommand = false, networkConfiguration = input.networkConfiguration,
+    deployments = {}, events = {}, loadBalancers = input.loadBalancers
+    or {}, serviceRegistries = {},
+    createdAt = ctx:now(), schedulingStrategy = input.schedulingStrategy or "REPLICA",
+    enableECSManagedTags = false, propagateTags = "NONE", enableExecuteCommand = false,
+    networkConfiguration = input.networkConfiguration,
     deploymentController = { type = "ECS" }, tags = input.tags,
   } }
   cluster.services[name] = s
@@ -243,7 +253,9 @@ end
 
 function service.describe_services(ctx, input)
   local cluster, found, failures = lookup.cluster(ctx, input.cluster), {}, {}
-  if #(input.services or {}) == 0 then ctx:fail("InvalidParameterException", "Services cannot be empty.") end
+  if #(input.services or {}) == 0 then
+    ctx:fail("InvalidParameterException", "Services cannot be empty.")
+  end
   if #input.services > 10 then
     ctx:fail("InvalidParameterException", "You can describe at most 10 services at once.")
   end
@@ -252,7 +264,8 @@ function service.describe_services(ctx, input)
     if s then
       table.insert(found, s.shape)
     else
-      table.insert(failures, { arn = ctx:arn(("service/%s/%s"):format(cluster.name, lookup.name(id))),
+      table.insert(failures,
+        { arn = ctx:arn(("service/%s/%s"):format(cluster.name, lookup.name(id))),
         reason = "MISSING" })
     end
   end
@@ -277,7 +290,9 @@ function service.update_service(ctx, input)
     redeploy = redeploy or definition.taskDefinitionArn ~= s.shape.taskDefinition
     s.shape.taskDefinition = definition.taskDefinitionArn
   end
-  if input.deploymentConfiguration then s.shape.deploymentConfiguration = input.deploymentConfiguration end
+  if input.deploymentConfiguration then
+    s.shape.deploymentConfiguration = input.deploymentConfiguration
+  end
   if input.networkConfiguration then s.shape.networkConfiguration = input.networkConfiguration end
   if input.desiredCount then s.shape.desiredCount = input.desiredCount end
   if redeploy then deploy(ctx, s) end
@@ -289,7 +304,8 @@ function service.delete_service(ctx, input)
   local cluster = lookup.cluster(ctx, input.cluster)
   local s = lookup.active_service(ctx, cluster, input.service)
   if s.shape.desiredCount > 0 and not input.force then
-    ctx:fail("InvalidParameterException", "The service cannot be stopped while it is scaled above 0.")
+    ctx:fail("InvalidParameterException", "The service cannot be stopped "
+      .. "while it is scaled above 0.")
   end
   s.shape.status, s.shape.desiredCount, s.tasks = "DRAINING", 0, {}
   tally(ctx, s)
@@ -309,7 +325,9 @@ function service.list_tasks(ctx, input)
   local cluster, arns = lookup.cluster(ctx, input.cluster), {}
   each_task(cluster, function(one, name)
     local wanted = not input.serviceName or lookup.name(input.serviceName) == name
-    if wanted and one.desiredStatus == (input.desiredStatus or "RUNNING") then table.insert(arns, one.taskArn) end
+    if wanted and one.desiredStatus == (input.desiredStatus or "RUNNING") then
+      table.insert(arns, one.taskArn)
+    end
   end)
   return lookup.page(ctx, input, arns, "taskArns", 100)
 end
@@ -321,7 +339,11 @@ function service.describe_tasks(ctx, input)
   end)
   for _, id in ipairs(input.tasks or {}) do
     local one = by_arn[id] or by_arn[lookup.name(id)]
-    if one then table.insert(tasks, one) else table.insert(failures, { arn = id, reason = "MISSING" }) end
+    if one then
+      table.insert(tasks, one)
+    else
+      table.insert(failures, { arn = id, reason = "MISSING" })
+    end
   end
   return { tasks = tasks, failures = failures }
 end
@@ -357,11 +379,14 @@ function service.load(ctx, world)
   for _, one in ipairs(world.ecs or {}) do
     local cluster = ctx.store.clusters[one.cluster] or service.add_cluster(ctx, one.cluster)
     for _, given in ipairs(one.services or {}) do
-      local definition = service.register_task_definition(ctx, { family = given.family or given.name,
-        containerDefinitions = { { name = given.name, image = given.image or given.name .. ":1",
+      local definition = service.register_task_definition(ctx,
+        { family = given.family or given.name,
+          containerDefinitions = { { name = given.name, image = given.image or given.name .. ":1",
           environment = given.environment or {}, essential = true } } }).taskDefinition
-      service.add_service(ctx, cluster, { serviceName = given.name, desiredCount = given.desired or 1,
-        taskDefinition = definition.taskDefinitionArn, launchType = given.launch_type, tags = given.tags }, true)
+      service.add_service(ctx, cluster, { serviceName = given.name, desiredCount = given.desired
+        or 1,
+        taskDefinition = definition.taskDefinitionArn, launchType = given.launch_type,
+        tags = given.tags }, true)
     end
   end
 end

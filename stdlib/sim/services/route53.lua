@@ -19,14 +19,16 @@ end
 local function zone_shape(zone)
   return {
     Id = "/hostedzone/" .. zone.id, Name = zone.name, CallerReference = zone.caller,
-    Config = { Comment = zone.comment, PrivateZone = zone.private or false }, ResourceRecordSetCount = #zone.records,
+    Config = { Comment = zone.comment, PrivateZone = zone.private or false },
+    ResourceRecordSetCount = #zone.records,
   }
 end
 
 --- Enters a zone with its NS and SOA records.
 function service.add_zone(ctx, fields)
   local name = records.normal(fields.name)
-  local zone = { id = fields.id or ctx:id("Z", 20), name = name, caller = fields.caller or ctx.uuid(),
+  local zone = { id = fields.id or ctx:id("Z", 20), name = name, caller = fields.caller
+    or ctx.uuid(),
     comment = fields.comment, private = fields.private, records = {} }
   zone.servers = {}
   for i, top in ipairs { "com", "net", "org", "co.uk" } do
@@ -43,7 +45,8 @@ end
 
 --- Enters a change that becomes INSYNC when AWS's propagation time has passed.
 function service.add_change(ctx, comment)
-  local change = { Id = "/change/" .. ctx:id("C", 20), Status = "PENDING", SubmittedAt = ctx:now(), Comment = comment }
+  local change = { Id = "/change/" .. ctx:id("C", 20), Status = "PENDING", SubmittedAt = ctx:now(),
+    Comment = comment }
   ctx.store.changes[change.Id:match("[^/]+$")] = change
   ctx.sim.clock:after(PROPAGATION, function() change.Status = "INSYNC" end)
   return change
@@ -60,14 +63,16 @@ end
 function service.create_hosted_zone(ctx, input)
   ctx:need(input, "Name", "CallerReference")
   if ctx.store.callers[input.CallerReference] then
-    ctx:fail("HostedZoneAlreadyExists", ("A hosted zone has already been created with the specified caller reference."))
+    ctx:fail("HostedZoneAlreadyExists", ("A hosted zone has already been created with the "
+      .. "specified caller reference."))
   end
   ctx.store.callers[input.CallerReference] = true
   local config = input.HostedZoneConfig or {}
-  local zone = service.add_zone(ctx, { name = input.Name, caller = input.CallerReference, comment = config.Comment,
-    private = config.PrivateZone })
+  local zone = service.add_zone(ctx, { name = input.Name, caller = input.CallerReference,
+    comment = config.Comment, private = config.PrivateZone })
   return { HostedZone = zone_shape(zone), ChangeInfo = service.add_change(ctx),
-    DelegationSet = { NameServers = zone.servers }, Location = "https://route53.amazonaws.com/2013-04-01/hostedzone/"
+    DelegationSet = { NameServers = zone.servers },
+    Location = "https://route53.amazonaws.com/2013-04-01/hostedzone/"
       .. zone.id }
 end
 
@@ -90,7 +95,8 @@ end
 
 function service.list_hosted_zones(ctx, input)
   local limit = math.min(input.MaxItems and math.tointeger(tonumber(input.MaxItems)) or 100, 100)
-  local output = { HostedZones = {}, IsTruncated = false, MaxItems = tostring(limit), Marker = input.Marker }
+  local output = { HostedZones = {}, IsTruncated = false, MaxItems = tostring(limit),
+    Marker = input.Marker }
   for _, zone in ipairs(ordered_zones(ctx)) do
     if not input.Marker or zone.id >= input.Marker then
       if #output.HostedZones == limit then
@@ -106,8 +112,8 @@ end
 function service.list_hosted_zones_by_name(ctx, input)
   local limit = math.min(input.MaxItems and math.tointeger(tonumber(input.MaxItems)) or 100, 100)
   local from = input.DNSName and records.order(records.normal(input.DNSName))
-  local output = { HostedZones = {}, IsTruncated = false, MaxItems = tostring(limit), DNSName = input.DNSName,
-    HostedZoneId = input.HostedZoneId }
+  local output = { HostedZones = {}, IsTruncated = false, MaxItems = tostring(limit),
+    DNSName = input.DNSName, HostedZoneId = input.HostedZoneId }
   for _, zone in ipairs(ordered_zones(ctx, true)) do
     local order = records.order(zone.name)
     local id_reached = not input.HostedZoneId or zone.id >= bare(input.HostedZoneId)
@@ -125,7 +131,8 @@ end
 function service.delete_hosted_zone(ctx, input)
   local zone = find_zone(ctx, input.Id)
   if #zone.records > 2 then
-    ctx:fail("HostedZoneNotEmpty", "The specified hosted zone contains non-required resource record sets and so cannot "
+    ctx:fail("HostedZoneNotEmpty", "The specified hosted zone contains non-required resource "
+      .. "record sets and so cannot "
       .. "be deleted.")
   end
   ctx.store.zones[zone.id] = nil
@@ -147,7 +154,8 @@ end
 function service.get_change(ctx, input)
   local change = ctx.store.changes[bare(input.Id)]
   if not change then
-    ctx:fail("NoSuchChange", ("A change with the specified change ID does not exist: %s"):format(bare(input.Id)),
+    ctx:fail("NoSuchChange", ("A change with the specified change ID does not exist: %s")
+      :format(bare(input.Id)),
       { status = 404 })
   end
   return { ChangeInfo = change }
@@ -155,9 +163,11 @@ end
 
 function service.test_dns_answer(ctx, input)
   local zone = find_zone(ctx, input.HostedZoneId)
-  local answers = service.resolve(ctx.store, zone, records.normal(input.RecordName), input.RecordType)
-  return { Nameserver = zone.servers[1], RecordName = input.RecordName, RecordType = input.RecordType,
-    RecordData = answers, ResponseCode = #answers > 0 and "NOERROR" or "NXDOMAIN", Protocol = "UDP" }
+  local answers = service.resolve(ctx.store, zone, records.normal(input.RecordName),
+    input.RecordType)
+  return { Nameserver = zone.servers[1], RecordName = input.RecordName,
+    RecordType = input.RecordType, RecordData = answers, ResponseCode = #answers > 0 and "NOERROR"
+    or "NXDOMAIN", Protocol = "UDP" }
 end
 
 function service.list_tags_for_resource(ctx, input)
@@ -168,7 +178,9 @@ end
 --- GET /_sim/state's part: zones with their records, changes, health checks.
 function service.inspect(store)
   local seen = { zones = {}, changes = store.changes, health_checks = {} }
-  for id, zone in pairs(store.zones) do seen.zones[id] = { name = zone.name, records = zone.records } end
+  for id, zone in pairs(store.zones) do
+    seen.zones[id] = { name = zone.name, records = zone.records }
+  end
   for id, check in pairs(store.health_checks) do seen.health_checks[id] = check.shape end
   return seen
 end
@@ -178,7 +190,9 @@ function service.load(ctx, world)
   for _, one in ipairs(world.health_checks or {}) do service.add_health_check(ctx, one) end
   for _, one in ipairs(world.zones or {}) do
     local zone = service.add_zone(ctx, one)
-    for _, record in ipairs(one.records or {}) do records.put(zone, records.from_world(ctx, record)) end
+    for _, record in ipairs(one.records or {}) do
+      records.put(zone, records.from_world(ctx, record))
+    end
   end
 end
 

@@ -11,7 +11,8 @@ function service.register_task_definition(ctx, input)
   for k, v in pairs(input) do definition[k] = v end
   definition.tags = nil
   definition.revision = #revisions + 1
-  definition.taskDefinitionArn = ctx:arn(("task-definition/%s:%d"):format(input.family, definition.revision))
+  definition.taskDefinitionArn = ctx:arn(("task-definition/%s:%d"):format(input.family,
+    definition.revision))
   definition.status, definition.registeredAt = "ACTIVE", ctx:now()
   definition.networkMode = input.networkMode or "awsvpc"
   revisions[definition.revision] = definition
@@ -33,7 +34,9 @@ function service.list_task_definitions(ctx, input)
   for _, family in ipairs(state.sorted(ctx.store.definitions)) do
     for _, one in ipairs(ctx.store.definitions[family]) do
       local wanted = not input.familyPrefix or input.familyPrefix == family
-      if wanted and one.status == (input.status or "ACTIVE") then table.insert(arns, one.taskDefinitionArn) end
+      if wanted and one.status == (input.status or "ACTIVE") then
+        table.insert(arns, one.taskDefinitionArn)
+      end
     end
   end
   return lookup.page(ctx, input, arns, "taskDefinitionArns", 100)

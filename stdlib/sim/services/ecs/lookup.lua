@@ -15,7 +15,9 @@ end
 function lookup.active_service(ctx, cluster, id)
   local s = cluster.services[lookup.name(id)]
   if not s then ctx:fail("ServiceNotFoundException", "Service not found.") end
-  if s.shape.status ~= "ACTIVE" then ctx:fail("ServiceNotActiveException", "Service was not ACTIVE.") end
+  if s.shape.status ~= "ACTIVE" then
+    ctx:fail("ServiceNotActiveException", "Service was not ACTIVE.")
+  end
   return s
 end
 
@@ -38,7 +40,8 @@ end
 --- A page of a list of texts.
 function lookup.page(ctx, input, list, name, most)
   local page, token = paging.cut(list, {
-    token = input.nextToken, limit = math.min(input.maxResults or most, 100), key = function(item) return item end,
+    token = input.nextToken, limit = math.min(input.maxResults or most, 100),
+    key = function(item) return item end,
     invalid = function() ctx:fail("InvalidParameterException", "Invalid token") end,
   })
   return { [name] = page, nextToken = token }

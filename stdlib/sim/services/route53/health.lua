@@ -12,8 +12,8 @@ local PROBE_SECONDS = 4
 --- Enters a health check: { id, config, status = "healthy" | "unhealthy" }; without
 -- a status it is really probed when asked for.
 function health.add_health_check(ctx, fields)
-  local shape = { Id = fields.id or ctx.uuid(), CallerReference = fields.caller or ctx.uuid(), HealthCheckVersion = 1,
-    HealthCheckConfig = fields.config or { Type = "TCP" } }
+  local shape = { Id = fields.id or ctx.uuid(), CallerReference = fields.caller or ctx.uuid(),
+    HealthCheckVersion = 1, HealthCheckConfig = fields.config or { Type = "TCP" } }
   local check = { shape = shape, status = fields.status }
   ctx.store.health_checks[shape.Id] = check
   return check
@@ -22,7 +22,8 @@ end
 local function find(ctx, id)
   local check = ctx.store.health_checks[id]
   if not check then
-    ctx:fail("NoSuchHealthCheck", "A health check with id " .. tostring(id) .. " does not exist.", { status = 404 })
+    ctx:fail("NoSuchHealthCheck", "A health check with id " .. tostring(id) .. " does not exist.",
+      { status = 404 })
   end
   return check
 end
@@ -31,11 +32,13 @@ function health.create_health_check(ctx, input)
   ctx:need(input, "CallerReference", "HealthCheckConfig")
   for _, check in pairs(ctx.store.health_checks) do
     if check.shape.CallerReference == input.CallerReference then
-      ctx:fail("HealthCheckAlreadyExists", "A health check has already been created with the specified caller "
+      ctx:fail("HealthCheckAlreadyExists", "A health check has already been created "
+        .. "with the specified caller "
         .. "reference.")
     end
   end
-  local check = health.add_health_check(ctx, { caller = input.CallerReference, config = input.HealthCheckConfig })
+  local check = health.add_health_check(ctx,
+    { caller = input.CallerReference, config = input.HealthCheckConfig })
   return { HealthCheck = check.shape,
     Location = "https://route53.amazonaws.com/2013-04-01/healthcheck/" .. check.shape.Id }
 end
@@ -55,11 +58,13 @@ end
 function health.update_health_check(ctx, input)
   local shape = find(ctx, input.HealthCheckId).shape
   if input.HealthCheckVersion and input.HealthCheckVersion ~= shape.HealthCheckVersion then
-    ctx:fail("HealthCheckVersionMismatch", "The specified version does not match the current version.")
+    ctx:fail("HealthCheckVersionMismatch", "The specified version does not "
+      .. "match the current version.")
   end
-  for _, member in ipairs { "IPAddress", "Port", "ResourcePath", "FullyQualifiedDomainName", "SearchString",
-    "FailureThreshold", "Inverted", "Disabled", "HealthThreshold", "ChildHealthChecks", "EnableSNI", "Regions",
-    "AlarmIdentifier", "InsufficientDataHealthStatus" } do
+  for _, member in ipairs { "IPAddress", "Port", "ResourcePath", "FullyQualifiedDomainName",
+    "SearchString", "FailureThreshold", "Inverted", "Disabled", "HealthThreshold",
+    "ChildHealthChecks", "EnableSNI", "Regions", "AlarmIdentifier",
+    "InsufficientDataHealthStatus" } do
     if input[member] ~= nil then shape.HealthCheckConfig[member] = input[member] end
   end
   shape.HealthCheckVersion = shape.HealthCheckVersion + 1
@@ -77,8 +82,10 @@ local function probe(config)
   if not where then return false, "Failure: no endpoint" end
   local scheme = config.Type:find("^HTTPS") and "https" or "http"
   local answer, message = task.await(http.request {
-    method = "GET", url = ("%s://%s:%d%s"):format(scheme, where, config.Port or (scheme == "https" and 443 or 80),
-      config.ResourcePath or "/"), verify = false, connect_timeout = PROBE_SECONDS, timeout = PROBE_SECONDS,
+    method = "GET", url = ("%s://%s:%d%s"):format(scheme, where, config.Port
+      or (scheme == "https" and 443 or 80),
+      config.ResourcePath or "/"), verify = false, connect_timeout = PROBE_SECONDS,
+      timeout = PROBE_SECONDS,
   })
   if not answer then return false, "Failure: " .. tostring(message) end
   local ok = answer.status >= 200 and answer.status < 400
@@ -106,9 +113,10 @@ end
 function health.get_health_check_status(ctx, input)
   local _, text = health.judge(find(ctx, input.HealthCheckId))
   local observations = {}
-  for i, region in ipairs { "us-east-1", "us-west-1", "us-west-2", "eu-west-1", "ap-southeast-1" } do
-    observations[i] = { Region = region, IPAddress = "54.183.255." .. i, StatusReport = { Status = text,
-      CheckedTime = ctx:now() } }
+  for i, region in ipairs { "us-east-1", "us-west-1", "us-west-2", "eu-west-1",
+    "ap-southeast-1" } do
+    observations[i] = { Region = region, IPAddress = "54.183.255." .. i,
+      StatusReport = { Status = text, CheckedTime = ctx:now() } }
   end
   return { HealthCheckObservations = observations }
 end
@@ -135,7 +143,9 @@ end
 function health.resolve(store, zone, name, kind)
   local sets, values = {}, {}
   for _, record in ipairs(zone.records) do
-    if record.Name == name and (record.Type == kind or record.Type == "CNAME") then table.insert(sets, record) end
+    if record.Name == name and (record.Type == kind or record.Type == "CNAME") then
+      table.insert(sets, record)
+    end
   end
   for _, record in ipairs(answering(store, sets)) do
     for _, one in ipairs(record.ResourceRecords or {}) do table.insert(values, one.Value) end

@@ -23,7 +23,8 @@ local function precedes(a, b)
 end
 
 local function same_key(a, b)
-  return a.Name == b.Name and a.Type == b.Type and (a.SetIdentifier or "") == (b.SetIdentifier or "")
+  return a.Name == b.Name and a.Type == b.Type and (a.SetIdentifier or "") == (b.SetIdentifier
+    or "")
 end
 
 local function find(list, record)
@@ -46,8 +47,8 @@ end
 --- Enters or replaces a record set in a zone.
 function records.put(zone, record) insert(zone.records, record) end
 
-local ROUTING = { "Weight", "Region", "GeoLocation", "Failover", "MultiValueAnswer", "GeoProximityLocation",
-  "CidrRoutingConfig" }
+local ROUTING = { "Weight", "Region", "GeoLocation", "Failover", "MultiValueAnswer",
+  "GeoProximityLocation", "CidrRoutingConfig" }
 
 local function routed(record)
   for _, member in ipairs(ROUTING) do
@@ -58,7 +59,9 @@ end
 
 local function described(record)
   local parts = { ("name='%s', type='%s'"):format(record.Name, record.Type) }
-  if record.SetIdentifier then table.insert(parts, ("set identifier='%s'"):format(record.SetIdentifier)) end
+  if record.SetIdentifier then
+    table.insert(parts, ("set identifier='%s'"):format(record.SetIdentifier))
+  end
   return table.concat(parts, ", ")
 end
 
@@ -72,7 +75,8 @@ local function value_set(record)
 end
 
 local function equal(a, b)
-  return a.TTL == b.TTL and value_set(a) == value_set(b) and a.Weight == b.Weight and a.Failover == b.Failover
+  return a.TTL == b.TTL and value_set(a) == value_set(b) and a.Weight == b.Weight
+    and a.Failover == b.Failover
     and a.Region == b.Region and a.HealthCheckId == b.HealthCheckId
 end
 
@@ -127,16 +131,20 @@ local function malformed(zone, record)
   end
   local plain = record.ResourceRecords and #record.ResourceRecords > 0
   if record.AliasTarget and (plain or record.TTL) then
-    return ("Invalid request: Expected exactly one of [AliasTarget, all of [TTL, and ResourceRecords], or "
+    return ("Invalid request: Expected exactly one of [AliasTarget, all of "
+      .. "[TTL, and ResourceRecords], or "
       .. "TrafficPolicyInstanceId], but found more than one in Change with [Action=CREATE, %s]")
       :format(described(record))
   end
   if not record.AliasTarget and not (plain and record.TTL) then
-    return ("Invalid request: Expected exactly one of [AliasTarget, all of [TTL, and ResourceRecords], or "
-      .. "TrafficPolicyInstanceId], but found none in Change with [Action=CREATE, %s]"):format(described(record))
+    return ("Invalid request: Expected exactly one of [AliasTarget, all of "
+      .. "[TTL, and ResourceRecords], or "
+      .. "TrafficPolicyInstanceId], but found none in Change with [Action=CREATE, %s]")
+      :format(described(record))
   end
   if record.Type == "CNAME" and record.Name == zone.name then
-    return ("RRSet of type CNAME with DNS name %s is not permitted at apex in zone %s"):format(record.Name, zone.name)
+    return ("RRSet of type CNAME with DNS name %s is not permitted at apex in zone %s")
+      :format(record.Name, zone.name)
   end
   if record.Type == "CNAME" and plain and #record.ResourceRecords > 1 then
     return ("RRSet with DNS name %s, type CNAME must have exactly one value"):format(record.Name)
@@ -145,7 +153,8 @@ local function malformed(zone, record)
   if bad then return bad end
   local policy = routed(record)
   if (policy == nil) ~= (record.SetIdentifier == nil) then
-    return ("Invalid request: a record set with SetIdentifier needs exactly one routing policy, and the other way "
+    return ("Invalid request: a record set with SetIdentifier needs exactly one routing "
+      .. "policy, and the other way "
       .. "round [%s]"):format(described(record))
   end
   return nil
@@ -156,11 +165,13 @@ local function conflicting(list, record)
   for _, other in ipairs(list) do
     if other.Name == record.Name and not same_key(other, record) then
       if other.Type ~= record.Type and (other.Type == "CNAME" or record.Type == "CNAME") then
-        return ("RRSet of type %s with DNS name %s is not permitted as it conflicts with other records with the same "
+        return ("RRSet of type %s with DNS name %s is not permitted as it conflicts with "
+          .. "other records with the same "
           .. "DNS name in zone"):format(record.Type, record.Name)
       end
       if other.Type == record.Type and routed(other) ~= routed(record) then
-        return ("RRSet with DNS name %s, type %s cannot be created as other RRSets exist with the same name and type.")
+        return ("RRSet with DNS name %s, type %s cannot be created as other RRSets exist "
+          .. "with the same name and type.")
           :format(record.Name, record.Type)
       end
     end
@@ -172,7 +183,8 @@ local actions = {}
 
 function actions.CREATE(_, list, record)
   if find(list, record) then
-    return ("Tried to create resource record set [%s] but it already exists"):format(described(record))
+    return ("Tried to create resource record set [%s] but it already exists")
+      :format(described(record))
   end
   local wrong = conflicting(list, record)
   if wrong then return wrong end
@@ -190,14 +202,17 @@ end
 function actions.DELETE(zone, list, record)
   local at = find(list, record)
   if not at then
-    return ("Tried to delete resource record set [%s] but it was not found"):format(described(record))
+    return ("Tried to delete resource record set [%s] but it was not found")
+      :format(described(record))
   end
   if not equal(list[at], record) then
-    return ("Tried to delete resource record set [%s] but the values provided do not match the current values")
+    return ("Tried to delete resource record set [%s] but the values provided do "
+      .. "not match the current values")
       :format(described(record))
   end
   if record.Name == zone.name and (record.Type == "NS" or record.Type == "SOA") then
-    return ("A HostedZone must contain exactly one SOA record and at least one NS record for the zone itself.")
+    return ("A HostedZone must contain exactly one SOA record and at least one NS "
+      .. "record for the zone itself.")
   end
   table.remove(list, at)
   return nil
@@ -213,13 +228,18 @@ end
 -- fails all, with a message for each that is wrong.
 function records.apply(ctx, zone, changes)
   local list, wrong = table.move(zone.records, 1, #zone.records, 1, {}), {}
-  if #changes == 0 then ctx:fail("InvalidInput", "The change batch must have at least one change.") end
+  if #changes == 0 then
+    ctx:fail("InvalidInput", "The change batch must have at least one change.")
+  end
   for _, change in ipairs(changes) do
     local record = change.ResourceRecordSet
     record.Name = records.normal(record.Name)
     local action = actions[change.Action]
-    if not action then ctx:fail("InvalidInput", "Invalid change action: " .. tostring(change.Action)) end
-    local text = malformed(zone, record) or (change.Action ~= "DELETE" and missing_health_check(ctx, record))
+    if not action then
+      ctx:fail("InvalidInput", "Invalid change action: " .. tostring(change.Action))
+    end
+    local text = malformed(zone, record)
+      or (change.Action ~= "DELETE" and missing_health_check(ctx, record))
       or action(zone, list, record)
     if text then table.insert(wrong, text) end
   end
@@ -234,7 +254,8 @@ local function reached(record, input, from)
   if order ~= from then return order > from end
   if not input.StartRecordType then return true end
   if record.Type ~= input.StartRecordType then return record.Type > input.StartRecordType end
-  return not input.StartRecordIdentifier or (record.SetIdentifier or "") >= input.StartRecordIdentifier
+  return not input.StartRecordIdentifier
+    or (record.SetIdentifier or "") >= input.StartRecordIdentifier
 end
 
 --- ListResourceRecordSets: a page begins at a name, type and identifier, all
@@ -249,7 +270,8 @@ function records.list(ctx, zone, input)
   for _, record in ipairs(zone.records) do
     if reached(record, input, from) then
       if #output.ResourceRecordSets == limit then
-        output.IsTruncated, output.NextRecordName, output.NextRecordType = true, record.Name, record.Type
+        output.IsTruncated, output.NextRecordName, output.NextRecordType = true, record.Name,
+          record.Type
         output.NextRecordIdentifier = record.SetIdentifier
         break
       end
@@ -270,7 +292,8 @@ function records.from_world(ctx, given)
     record.ResourceRecords = {}
     for i, value in ipairs(given.values) do
       local id = value:match("^endpoint:(.+)$")
-      record.ResourceRecords[i] = { Value = id and ctx.sim:instance(id).shape.Endpoint.Address or value }
+      record.ResourceRecords[i] = { Value = id and ctx.sim:instance(id).shape.Endpoint.Address
+        or value }
     end
   end
   return record
