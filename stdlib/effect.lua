@@ -20,6 +20,7 @@ local kinds = { aws = true, sql = true, process = true, http = true, file = true
 --   wait        true for a wait until something holds (read as well): not waited for under plan
 --   what        text for a person: "promote the replica app-dr in us-west-2"
 --   input       what is sent; holds unknown values under plan, so validate inside fn
+--   place       of SQL: "host:port/database"
 --   service, operation, region, account      of AWS
 --   token_member  name of the input's idempotency token, when the operation has one
 --   repeatable  true when sending it twice does no more than sending it once

@@ -135,7 +135,7 @@ end
 -- max_bytes (64 MiB) of a query, row or value, kind "full". The connection closes with db:close(), at the end of
 -- `local db <close>`, or with the last reference to it.
 function sql.connect(call)
-  local conn = effect.perform({ kind = "sql", operation = "connect", read = true, what = "connect to " .. place(call),
+  local conn = effect.perform({ kind = "sql", operation = "connect", place = place(call), read = true, what = "connect to " .. place(call),
     input = input_of(call) }, function() return open(call) end)
   return wrap(conn, call)
 end
@@ -149,7 +149,7 @@ function sql.wait_until_accepts(call)
     if name ~= "every" and name ~= "wait" then each[name] = value end
   end
   local every, limit = seconds(call.every, "2s"), seconds(call.wait, "5m")
-  local conn = effect.perform({ kind = "sql", operation = "connect", read = true, wait = true,
+  local conn = effect.perform({ kind = "sql", operation = "connect", place = place(call), read = true, wait = true,
     what = ("%s to accept connections"):format(place(call)), input = input_of(call) }, function()
     local last
     local found, e = errors.try(task.timeout, limit, function()
@@ -307,7 +307,7 @@ local function read(self, statement, ...)
     announce(self, statement)
     return raw_one(self, statement, params)
   end
-  return effect.perform({ kind = "sql", operation = "query", read = true, what = "read from " .. title(self, statement),
+  return effect.perform({ kind = "sql", operation = "query", place = self.place, read = true, what = "read from " .. title(self, statement),
     input = { sql = statement, params = params } }, function()
     return within(self, READ_ONLY, raw_one, self, statement, params)
   end)
@@ -381,7 +381,7 @@ function Database:exec(statement, ...)
     return result.affected, rows_of(result)
   end
   if of(self).depth > 0 then return run() end
-  return effect.perform({ kind = "sql", operation = "exec", read = false, what = "change " .. title(self, statement),
+  return effect.perform({ kind = "sql", operation = "exec", place = self.place, read = false, what = "change " .. title(self, statement),
     input = { sql = statement, params = params } }, run)
 end
 
@@ -396,7 +396,7 @@ function Database:transaction(fn, options)
     return fn()
   end
   local begin = "BEGIN" .. (options.isolation and " ISOLATION LEVEL " .. options.isolation:upper() or "")
-  local e = { kind = "sql", operation = "transaction", read = false,
+  local e = { kind = "sql", operation = "transaction", place = self.place, read = false,
     what = options.what or "a transaction on " .. self.place, input = {} }
   return effect.perform(e, function()
     of(self).effect = e
@@ -447,7 +447,7 @@ function Database:copy_out(statement, fn)
     error(e, 0)
   end
   if of(self).depth > 0 then return run() end
-  return effect.perform({ kind = "sql", operation = "copy_out", read = true,
+  return effect.perform({ kind = "sql", operation = "copy_out", place = self.place, read = true,
     what = "read from " .. title(self, statement), input = { sql = statement } }, function()
     return within(self, READ_ONLY, run)
   end)
@@ -476,7 +476,7 @@ function Database:copy_in(statement, data)
   end
   if of(self).depth > 0 then return run() end
   local size = type(data) == "string" and #data or unknown.within(data)
-  return effect.perform({ kind = "sql", operation = "copy_in", read = false,
+  return effect.perform({ kind = "sql", operation = "copy_in", place = self.place, read = false,
     what = "change " .. title(self, statement), input = { sql = statement, data = size } }, run)
 end
 

@@ -24,8 +24,9 @@ function unknown.new(origin, text)
   return value
 end
 
---- Installs fn(), called whenever something is done with an unknown value; none for nil.
--- Returns the former one.
+--- Installs fn(left), called whenever something is done with an unknown value; none for
+-- nil. left: true when what comes of it is a plain value (a comparison's, a length), in
+-- which the unknown cannot be seen any more. Returns the former one.
 function unknown.watch(fn)
   local former = touched
   touched = fn
@@ -33,8 +34,8 @@ function unknown.watch(fn)
 end
 
 --- Says that something was done with an unknown value: for functions that take one.
-function unknown.touch()
-  if touched then touched() end
+function unknown.touch(left)
+  if touched then touched(left or false) end
 end
 
 local touch = unknown.touch
@@ -65,8 +66,9 @@ function meta.__concat(a, b)
 end
 
 function meta.__index(value, key)
-  touch()
-  if math.type(key) == "integer" and key ~= 1 then return nil end
+  local ends = math.type(key) == "integer" and key ~= 1
+  touch(ends)
+  if ends then return nil end
   return unknown.new(origins[value])
 end
 
@@ -76,7 +78,7 @@ function meta.__call(value)
 end
 
 local function no()
-  touch()
+  touch(true)
   return false
 end
 
@@ -85,13 +87,13 @@ meta.__eq, meta.__lt, meta.__le = no, no, no
 function meta.__newindex() end
 
 function meta.__len()
-  touch()
+  touch(true)
   return 1
 end
 
 --- The iteration over an unknown list, as `next` does it: one pair.
 function unknown.next(value, key)
-  touch()
+  touch(true)
   if key == nil then return 1, unknown.new(origins[value]) end
 end
 

@@ -117,6 +117,10 @@ local function print_plan(loaded, plan, targets, fresh)
   if whose then out(whose) end
   out("")
   for _, s in ipairs(plan.steps) do step_lines(s, out) end
+  if plan.stop then
+    out(("     Between the steps it %s stop here: %s"):format(plan.unsure and "may" or "would",
+      plan.stop))
+  end
   plane_lines(plan, out)
   out("")
   out(("Expected: %s%s%s"):format(plan.open_ended and "at least " or "", duration.format(plan.expected),
@@ -130,7 +134,7 @@ local function print_plan(loaded, plan, targets, fresh)
     end
   end
   if plan.partial then
-    out("Calls that hang on values known only after the run may be missing here; `drlua rehearse` makes them.")
+    out("Calls that depend on values known only after the run may be missing here; `drlua rehearse` makes them.")
   end
   if #plan.critical > 1 then out("Critical path: " .. table.concat(plan.critical, " → ")) end
   out(fresh)
@@ -142,8 +146,9 @@ local function print_json(view, s, plan, targets, fresh)
   end
   s:emit("run_succeeded", { account = #plan.actions > 0 and identity(plan) or nil, result = {
     steps = #plan.steps, expected = plan.expected, critical_path = plan.critical,
-    open_ended = plan.open_ended, limits = plan.limits, control_planes = plan.planes,
-    failed_region = plan.failed_region, targets = targets, freshness = fresh } })
+    open_ended = plan.open_ended, stop = plan.stop, unsure = plan.unsure, limits = plan.limits,
+    control_planes = plan.planes, failed_region = plan.failed_region, targets = targets,
+    freshness = fresh } })
   return view
 end
 
@@ -156,7 +161,7 @@ local function print_policy(parsed, loaded, plan)
   if seen then
     from = ("this policy comes from the plan, and from a rehearsal before %s was edited"):format(found.edited)
   end
-  write.err(("drlua plan: %s; actions of calls that hang on values known only after the run may be missing. "
+  write.err(("drlua plan: %s; actions of calls that depend on values known only after the run may be missing. "
     .. "`drlua rehearse %s%s` first, until it passes, and they are in it\n"):format(from, loaded.path,
     parsed.state and " --state " .. parsed.state or ""))
 end
@@ -217,6 +222,7 @@ end
 
 --- drlua check PLAYBOOK.lua
 function preview.check(parsed)
+  lift.install()
   local loaded, values = start.prepare(parsed)
   if not loaded.definition.ready then options.usage("%s has no `ready`: nothing can be checked", loaded.path) end
   local view = screen.new(parsed.output)

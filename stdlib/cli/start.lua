@@ -4,6 +4,7 @@ local fs = require "native.fs"
 local history = require "run.history"
 local library = require "cli.library"
 local life = require "run.life"
+local lift = require "run.lift"
 local limits = require "run.limits"
 local operator = require "cli.operator"
 local options = require "cli.options"
@@ -51,16 +52,18 @@ local function watch_lock(s)
   end)
 end
 
--- What a step is about to change, found by planning it with the playbook loaded afresh.
+-- What a step is about to change, found by planning it with the playbook loaded again, as
+-- `drlua plan` does it.
 local function previewer(path, environment_name, values)
-  return function(s, step_path)
+  local function look(s, step_path)
     local loaded = library.load(path, environment_name)
-    local look = planner.new { id = s.id, playbook = loaded.definition, params = values, secrets = s.secrets,
-      out = function() end, user = s.user, host = s.host, environment_name = environment_name, path = path,
-      history = s.history:copy(), started = s.started, account_of = account.of,
-      environment = loaded.environment }
-    return look:look_at(step_path)
+    local plan = planner.new { id = s.id, playbook = loaded.definition, params = values,
+      secrets = s.secrets, out = function() end, user = s.user, host = s.host,
+      environment_name = environment_name, path = path, history = s.history:copy(),
+      started = s.started, account_of = account.of, environment = loaded.environment }
+    return plan:look_at(step_path)
   end
+  return function(s, step_path) return lift.during(look, s, step_path) end
 end
 
 -- Runs the body of a session with everything around it; returns the exit code.

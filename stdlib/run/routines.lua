@@ -27,7 +27,8 @@ local function with_place(e)
 end
 
 function routines.create(fn)
-  if type(fn) ~= "function" then control.misuse("coroutine.create: a function expected, got %s", type(fn)) end
+  if type(fn) ~= "function" then control.misuse("coroutine.create: a function expected, got %s",
+    type(fn)) end
   local co = coroutine.create(function(...) return xpcall(fn, with_place, ...) end)
   kept[co] = {}
   return co
@@ -81,7 +82,8 @@ function routines.yield(...)
 end
 
 function routines.status(co)
-  return of(co, "status").at_work and (co == coroutine.running() and "running" or "normal") or coroutine.status(co)
+  return of(co, "status").at_work and (co == coroutine.running() and "running" or "normal")
+    or coroutine.status(co)
 end
 
 function routines.running()
@@ -105,7 +107,8 @@ end
 --- The library for a playbook's globals.
 function routines.library()
   pulse.start()
-  return { create = routines.create, resume = routines.resume, wrap = routines.wrap, yield = routines.yield,
+  return { create = routines.create, resume = routines.resume, wrap = routines.wrap,
+    yield = routines.yield,
     status = routines.status, running = routines.running, isyieldable = routines.isyieldable,
     close = routines.close }
 end

@@ -11,6 +11,7 @@ local errors = require "errors"
 local facade = require "run.facade"
 local fs = require "native.fs"
 local globals = require "run.globals"
+local lift = require "run.lift"
 local nearest = require "nearest"
 local routines = require "run.routines"
 local scope = require "run.scope"
@@ -22,7 +23,8 @@ local sandbox = {}
 sandbox.__index = sandbox
 
 -- What playbooks may require of the standard library, besides toolbox.*.
-local open = { drlua = true, aws = true, sql = true, http = true, process = true, json = true, files = true,
+local open = { drlua = true, aws = true, sql = true, http = true, process = true, json = true,
+  files = true,
   text = true, time = true, duration = true, nearest = true, errors = true, ["aws.sigv4"] = true }
 
 local function withheld(name, instead)
@@ -45,8 +47,10 @@ local function reading_io()
     return io.lines(path, ...)
   end
   room.type = io.type
-  for name, instead in pairs { popen = "use process.run", output = "use files.write", write = "use dr.note",
-    input = "use io.open", read = "use io.open", tmpfile = "use files.write", close = "close the file itself" } do
+  for name, instead in pairs { popen = "use process.run", output = "use files.write",
+    write = "use dr.note",
+    input = "use io.open", read = "use io.open", tmpfile = "use files.write",
+      close = "close the file itself" } do
     room[name] = withheld("io." .. name, instead)
   end
   return room
@@ -66,8 +70,10 @@ local function quiet_os()
   local room = { clock = os.clock, difftime = os.difftime, getenv = variable }
   -- By the run's clock: the same again on a replay.
   function room.time(t) return t and os.time(t) or math.floor(now()) end
-  function room.date(format, t) return os.date(format or "!%Y-%m-%dT%H:%M:%SZ", math.floor(t or now())) end
-  for name, instead in pairs { execute = "use process.run", exit = "use dr.fail", remove = "use files.remove",
+  function room.date(format, t) return os.date(format or "!%Y-%m-%dT%H:%M:%SZ", math.floor(t
+    or now())) end
+  for name, instead in pairs { execute = "use process.run", exit = "use dr.fail",
+    remove = "use files.remove",
     rename = "use files.rename", tmpname = "use files", setlocale = "", setenv = "" } do
     room[name] = withheld("os." .. name, instead)
   end
@@ -99,7 +105,8 @@ end
 
 local function safe_getmetatable(value)
   local meta = getmetatable(value)
-  if type(value) ~= "table" or type(meta) ~= "table" then return type(value) == "table" and meta or nil end
+  if type(value) ~= "table" or type(meta) ~= "table" then return type(value) == "table" and meta
+    or nil end
   return own_metatables[meta] and meta or nil
 end
 
@@ -142,7 +149,8 @@ local function sorted_pairs(t)
   local meta = getmetatable(t)
   if type(meta) == "table" and meta.__pairs ~= nil then return pairs(t) end
   if type(t) ~= "table" then
-    error(("bad argument #1 to 'pairs' (table expected, got %s)"):format(t == nil and "nil" or type(t)), 2)
+    error(("bad argument #1 to 'pairs' (table expected, got %s)"):format(t == nil and "nil"
+      or type(t)), 2)
   end
   local keys, i = sorted_keys(t), 0
   return function()
@@ -167,19 +175,24 @@ local function base(self)
     assert = assert, error = error, getmetatable = safe_getmetatable, ipairs = ipairs, next = next,
     pairs = sorted_pairs,
     rawequal = rawequal, rawget = rawget, rawlen = rawlen, rawset = rawset, select = select,
-    setmetatable = safe_setmetatable, tonumber = tonumber, tostring = tostring, type = type, _VERSION = _VERSION,
+    setmetatable = safe_setmetatable, tonumber = tonumber, tostring = tostring, type = type,
+      _VERSION = _VERSION,
     pcall = protected_call, xpcall = protected_call_with,
     collectgarbage = withheld("collectgarbage", "it runs by itself"),
-    math = plain_copy(math), string = plain_copy(string), table = plain_copy(table), utf8 = plain_copy(utf8),
-    coroutine = routines.library(), io = reading_io(), os = quiet_os(), debug = { traceback = debug.traceback },
+    math = plain_copy(math), string = plain_copy(string), table = plain_copy(table),
+      utf8 = plain_copy(utf8),
+    coroutine = routines.library(), io = reading_io(), os = quiet_os(),
+      debug = { traceback = debug.traceback },
     dofile = withheld("dofile", "use require"), loadfile = withheld("loadfile", "use require"),
   }
   env._G = env
+  lift.globals(env)
   env.string.dump = withheld("string.dump", "bytecode is never loaded")
   env.package = { loaded = {}, path = "", cpath = "", config = package.config,
     loadlib = withheld("package.loadlib", "C libraries cannot be loaded") }
   function env.load(chunk, name, mode, scope_of)
-    if mode ~= nil and mode ~= "t" then control.misuse("load takes source text only here (mode \"t\")") end
+    if mode ~= nil
+      and mode ~= "t" then control.misuse("load takes source text only here (mode \"t\")") end
     if name == nil and type(chunk) == "string" then name = chunk end
     name = name == nil and "=(load)" or tostring(name)
     if not name:find("^@stdlib/") then control.register_source(name) end
@@ -220,8 +233,10 @@ local function refuse_undefined(self, path, chunk)
   local first = globals.undefined(chunk, known)[1]
   if not first then return end
   local text = first.written and ("assignment to global \"%s\": write local before it")
-    or "undefined global \"%s\": a missing local or require" .. nearest.hint(first.name, names_of(self.env))
-  errors.raise { kind = "usage", where = ("%s:%d"):format(path, first.line), message = text:format(first.name) }
+    or "undefined global \"%s\": a missing local or require" .. nearest.hint(first.name,
+      names_of(self.env))
+  errors.raise { kind = "usage", where = ("%s:%d"):format(path, first.line),
+    message = text:format(first.name) }
 end
 
 -- Loads and runs a file as the room's, with every effect refused meanwhile.
@@ -261,7 +276,8 @@ end
 
 local function inside(name)
   return name:find("^native%.") or name:find("^run%.") or name:find("^sim%.") or name:find("^cli%.")
-    or name == "sim" or name == "effect" or name == "task" or name == "strict" or name == "unknown" or name == "cjson"
+    or name == "sim" or name == "effect" or name == "task" or name == "strict" or name == "unknown"
+      or name == "cjson"
 end
 
 --- `require` inside the room: the playbook's own files, then the standard library as
@@ -279,7 +295,8 @@ function sandbox:require(name)
       self.loaded[name] = name == "aws" and facade.aws(module) or facade.module(name, module)
       return self.loaded[name]
     end
-    if not tostring(module):find("module '" .. name .. "' not found", 1, true) then error(module, 0) end
+    if not tostring(module):find("module '" .. name .. "' not found", 1, true) then error(module,
+      0) end
   end
   local path, text = beside(self, name)
   if not path then
@@ -295,7 +312,8 @@ end
 function sandbox:load(path, refuse)
   local text, message, kind = fs.read(path)
   if not text then
-    errors.raise { kind = "usage", message = kind == "missing" and ("there is no file %s"):format(path)
+    errors.raise { kind = "usage", message = kind == "missing"
+      and ("there is no file %s"):format(path)
       or ("%s cannot be read: %s"):format(path, message) }
   end
   if text:byte(1) == 27 then

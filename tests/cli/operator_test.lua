@@ -234,7 +234,7 @@ t.test("plan changes nothing, flows on, and shows the steps in order", function(
   t.contains(r.out, "wait   it is there")
   t.contains(r.out, "(known after run)")
   t.contains(r.out, "skipped: its condition does not hold")
-  t.contains(r.out, "it may stop here: the region answers")
+  t.contains(r.out, "it would stop here: the region answers")
   t.contains(r.out, "Expected: at least 15m, target RTO 10m — MISSED")
   t.equal(fs.stat(w.directory .. "/state"), nil)
   local last = program.events(w.run({ "plan", "a.lua", "--output", "json" }).out)

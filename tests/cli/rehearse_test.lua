@@ -146,7 +146,7 @@ t.test("plan --iam says when the policy comes from the plan alone, or from an ol
     t.equal(value.decode(r.out).Version, "2012-10-17")
     return r.err, r.out
   end
-  t.contains(said(), "comes from the plan alone; actions of calls that hang on values known only after the run may be "
+  t.contains(said(), "comes from the plan alone; actions of calls that depend on values known only after the run may be "
     .. "missing. `drlua rehearse move.lua` first, until it passes")
   t.equal(w.run({ "rehearse", "move.lua" }).code, 0)
   local err, policy = said()

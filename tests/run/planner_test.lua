@@ -1,6 +1,12 @@
 -- run.planner: what a plan says, and the preview of an approval.
 local t = require "harness"
+local dr = require "drlua"
+local effect = require "effect"
+local errors = require "errors"
+local gate = require "run.gate"
+local planner = require "run.planner"
 local program = require "program"
+local secrets = require "run.secrets"
 
 -- Plans a playbook whose `run` is this text; returns the result and its steps by path.
 local function plan(body, more)
@@ -64,8 +70,264 @@ t.test("each of several steps of one name is asked for with its own changes", fu
       dr.step("Drop it", { approve = true }, function() probe.opaque("inner") end)
       dr.step("Drop it", { approve = true }, function() probe.opaque("again") end)
     end)]], {
-    ["Drop it"] = { "run drop 1" }, ["Drop it#2"] = { "run drop 2" }, ["Drop it#3"] = { "run drop 3" },
+    ["Drop it"] = { "run drop 1" }, ["Drop it#2"] = { "run drop 2" },
+      ["Drop it#3"] = { "run drop 3" },
     ["parallel.1/Drop it"] = { "run left" }, ["parallel.2/Drop it"] = { "run right" },
     ["Outer/Drop it"] = { "run inner" }, ["Outer/Drop it#2"] = { "run again" },
   })
+end)
+
+-- Plans run() in this process: the plan, and its steps by name.
+local function look(run, fields)
+  local former = effect.install(nil)
+  t.cleanup(function() effect.install(former) end)
+  gate.install()
+  local s = planner.new { id = "plan", playbook = { title = "Test", run = run }, params = {},
+    user = "u", host = "h",
+    secrets = secrets.new(), out = function() end }
+  for k, v in pairs(fields or {}) do s[k] = v end
+  local found, e = s:plan()
+  if not found then return nil, e end
+  local steps = {}
+  for _, one in ipairs(found.steps) do steps[one.step] = one end
+  return found, steps
+end
+
+-- An effect with a fixed answer: a value, or an error to raise.
+local function perform(e, answer)
+  e.what = e.what or ((e.operation or e.kind) .. " of " .. tostring(e.input and (e.input.path
+    or e.input.Id)))
+  return effect.perform(e, function()
+    if errors.is(answer) then error(answer, 0) end
+    return answer
+  end)
+end
+
+local function aws(operation, input, answer, service)
+  return perform({ kind = "aws", service = service or "rds", operation = operation,
+    region = "eu-west-1", input = input,
+    read = operation:find("^Describe") ~= nil or operation:find("^Get") ~= nil }, answer)
+end
+
+local function absent(code)
+  return errors.new { kind = "aws", code = code or "DBInstanceNotFound", message = "not found" }
+end
+
+local function change(n) return perform({ kind = "process", what = "change " .. n,
+  input = { argv = { "x" .. n } } }) end
+
+-- What each row's second step comes to after its first has stopped a change: "would",
+-- "may", or how many changes it shows.
+local function verdict(first, second)
+  local _, steps = look(function()
+    local result = dr.step("First", first)
+    dr.step("Second", function() return second(result) end)
+  end)
+  local step = steps.Second
+  return step.stop and (step.unsure and "may" or "would") or #(step.changes or {})
+end
+
+t.test("a step would stop, or may, by what it touched", function()
+  local function notify() return perform({ kind = "http", operation = "POST",
+    input = { url = "https://chat/x" } }) end
+  local function fail() dr.fail "too late" end
+  for name, row in pairs {
+    plain = { notify, fail, "would" },
+    read = { notify, function() aws("DescribeDBInstances", { DBInstanceIdentifier = "a" },
+      {}) fail() end, "would" },
+    absent = { notify, function() aws("DescribeDBInstances", { DBInstanceIdentifier = "a" },
+      absent()) end, "would" },
+    missing = { notify, function() perform({ kind = "file", read = true,
+      input = { path = "/no/file" } },
+      errors.new { kind = "missing", message = "No such file" }) end, "would" },
+    index = { notify, function(u) if u.x then fail() end end, "may" },
+    compared = { notify, function(u) if u.x == "available" then return end fail() end, "may" },
+    length = { notify, function(u) if #u < 2 then fail() end end, "may" },
+    text = { notify, function(u) if ("%s"):format(u) ~= "x" then fail() end end, "may" },
+    called = { notify, function(u) u.client:stop() fail() end, "may" },
+    sent = { notify, function(u) aws("DescribeDBInstances", { DBInstanceIdentifier = u.id },
+      {}) fail() end, "may" },
+    near = { function() aws("CreateDBInstance", { DBInstanceIdentifier = "b" }) end,
+      function() aws("DescribeDBInstances", {}, {}) fail() end, "may" },
+    far = { function() aws("CreateDBInstance", { DBInstanceIdentifier = "b" }) end,
+      function() aws("DescribeTable", { TableName = "t" }, {}, "dynamodb") fail() end, "would" },
+    kept = { function() return { notify() } end, function() fail() end, "would" },
+    leaked = { function() return notify().count > 5 end, fail, "may" },
+    broken = { function() dr.fail "first" end, fail, "would" },
+    after_broken = { function() dr.fail "first" end, function(u) return u.x < 5 or fail() end,
+      "may" },
+  } do
+    t.equal(verdict(row[1], row[2]), row[3], name)
+  end
+end)
+
+t.test("what is compared outside of steps may lead to anything; what is only handed on does not",
+  function()
+  for name, row in pairs {
+    handed = { function() end, "would" }, indexed = { function(u) return u.a.b end, "would" },
+    compared = { function(u) return u.a > 5 end, "may" }, length = { function(u) return #u > 0 end,
+      "may" },
+    looped = { function(u) for _ in ipairs(u) do end end, "may" },
+  } do
+    local _, steps = look(function()
+      local made = dr.step("Make", function() return change(1) end)
+      row[1](made)
+      dr.step("Stop", function() dr.fail "now" end)
+    end)
+    t.equal(steps.Stop.unsure and "may" or "would", row[2], name)
+  end
+end)
+
+t.test("a failure between steps ends the plan there, with what was found", function()
+  for name, row in pairs {
+    sure = { function() dr.fail "no traffic" end, nil },
+      unsure = { function(u) if u.x ~= 1 then dr.fail "no traffic" end end, true },
+  } do
+    local found = look(function()
+      local made = dr.step("Make", function() return change(1) end)
+      row[1](made)
+    end)
+    t.contains(found.stop, "no traffic")
+    t.equal({ #found.steps, found.unsure }, { 1, row[2] }, name)
+  end
+  local _, e = look(function() return dr.nothing.x end)
+  t.contains(e.message, "attempt to index")
+end)
+
+t.test("a condition and a probe that depend on what only the run knows do not hide changes",
+  function()
+  local _, steps = look(function()
+    local made = dr.step("Make", function() return change(1) end)
+    dr.step("When", { when = function() return made.count > 5 end }, function() change(2) end)
+    dr.step("Plain", { when = made.count > 5 }, function() change(3) end)
+    dr.step("Off", { when = false }, function() change(4) end)
+    dr.step("Done", { done = function() return #made > 0 end }, function() change(5) end)
+    dr.step("Really", { done = function() return true end }, function() change(6) end)
+  end)
+  for name, n in pairs { When = 1, Plain = 1, Off = 0, Done = 1, Really = 0 } do
+    t.equal(#(steps[name].changes or {}), n, name)
+  end
+  t.equal({ steps.When.uncertain, steps.Off.skipped ~= nil, steps.Really.already }, { true, true,
+    true })
+end)
+
+t.test("a read of what a stopped change would have made is unknown, not absent", function()
+  local function db(id) return { DBInstanceIdentifier = id } end
+  local function read(operation, input, service, code)
+    return function()
+      local found = aws(operation, input, absent(code), service)
+      if found.x ~= 1 then change(2) end
+    end
+  end
+  local function file(operation, input)
+    return function() perform({ kind = "file", operation = operation, input = input }) end
+  end
+  local function look_at(path)
+    return function()
+      perform({ kind = "file", read = true, operation = "read", input = { path = path } },
+        errors.new { kind = "missing", message = path .. ": No such file" })
+      change(2)
+    end
+  end
+  local function call(...)
+    local argv = { ... }
+    return function() perform({ kind = "process", operation = argv[1],
+      input = { argv = argv } }) end
+  end
+  local function query(place, kind)
+    return function()
+      perform({ kind = "sql", read = true, operation = "query", place = place,
+        input = { sql = "x" } },
+        errors.new { kind = kind or "missing", message = "relation does not exist" })
+      change(2)
+    end
+  end
+  local function asks(...)
+    local argv = { ... }
+    return function()
+      perform({ kind = "process", read = true, operation = argv[1], input = { argv = argv } },
+        errors.new { kind = "failed", message = "NotFound" })
+      change(2)
+    end
+  end
+  for name, row in pairs {
+    created = { function() aws("CreateDBInstance", db "new") end, read("DescribeDBInstances",
+      db "new"), 1 },
+    restored = { function() aws("RestoreDBInstanceToPointInTime",
+      { SourceDBInstanceIdentifier = "shop",
+      TargetDBInstanceIdentifier = "new" }) end, read("DescribeDBInstances", db "new"), 1 },
+    copied = { function() aws("CopyDBSnapshot", { SourceDBSnapshotIdentifier = "old",
+      TargetDBSnapshotIdentifier = "new" }) end, read("DescribeDBSnapshots",
+        { DBSnapshotIdentifier = "new" }), 1 },
+    by_arn = { function() aws("CreateDBInstance", db "new") end,
+      read("DescribeTags", { ResourceName = "arn:aws:rds:eu-west-1:1:db:new" }), 1 },
+    in_a_list = { function() aws("UpdateService", { cluster = "c", service = "web" }, nil,
+      "ecs") end,
+      read("DescribeServices", { cluster = "c", services = { "web" } }, "ecs", "ServiceNotFound"),
+        1 },
+    secret = { function() aws("PutSecretValue", { SecretId = "db/password", SecretString = "x" },
+      nil,
+      "secretsmanager") end, read("GetSecretValue", { SecretId = "db/password",
+        VersionStage = "AWSPENDING" },
+      "secretsmanager", "ResourceNotFoundException"), 1 },
+    by_backup = { function() aws("StartRestoreJob", { RecoveryPointArn = "arn:x", Metadata = {
+      DBInstanceIdentifier = "new" } }, nil, "backup") end, read("DescribeDBInstances", db "new"),
+        1 },
+    typo = { function() aws("CreateDBInstance", db "new") end, read("DescribeDBInstances",
+      db "mew"), "may" },
+    other_key = { function() aws("PutObject", { Bucket = "b", Key = "one" }, nil, "s3") end,
+      read("GetObject", { Bucket = "b", Key = "two" }, "s3", "NoSuchKey"), "may" },
+    same_key = { function() aws("PutObject", { Bucket = "b", Key = "one" }, nil, "s3") end,
+      read("GetObject", { Bucket = "b", Key = "one" }, "s3", "NoSuchKey"), 1 },
+    written = { file("write", { path = "/d/x" }), look_at "/d/x", 1 },
+    written_below = { file("write", { path = "/d/x" }), look_at "/d", 1 },
+    made = { file("make", { path = "/d" }), look_at "/d/x", 1 },
+    renamed = { file("rename", { path = "/a", to = "/b" }), look_at "/b", 1 },
+    other_file = { file("write", { path = "/d/x" }), look_at "/d/y", "would" },
+    unpacked = { call("gunzip", "/tmp/dump.sql.gz"), look_at "/tmp/dump.sql", 1 },
+    listed = { file("write", { path = "/d/x.json" }), look_at "/d/*.json", 1 },
+    saved = { function() perform({ kind = "http", operation = "GET", input = { url = "http://h/x",
+      save_to = "/d/x" } }) end, look_at "/d/x", 1 },
+    sunk = { function() perform({ kind = "aws", service = "s3", operation = "GetObject",
+      region = "r", file = "/d/x",
+      input = { Bucket = "b", Key = "k" } }) end, look_at "/d/x", 1 },
+    applied = { call("kubectl", "apply", "-f", "x.yaml"), asks("kubectl", "get", "deployment/api"),
+      1 },
+    other_program = { call("kubectl", "apply"), asks("terraform", "show"), "may" },
+    table_made = { function() perform({ kind = "sql", operation = "exec", place = "h:5432/a",
+      input = {} }) end,
+      query "h:5432/b", 1 },
+    database_restored = { call("pg_restore", "--host=db.example.com", "x.dump"),
+      query "db.example.com:5432/a", 1 },
+    name_moved = { function() aws("ChangeResourceRecordSets", { HostedZoneId = "Z",
+      ChangeBatch = { Changes = { {
+      ResourceRecordSet = { Name = "db.example.com." } } } } }, nil, "route53") end,
+      query("db.example.com:5432/a", "refused"), 1 },
+    other_database = { function() perform({ kind = "sql", operation = "exec", place = "h:5432/a",
+      input = {} }) end,
+      query "i:5432/a", "would" },
+  } do
+    t.equal(verdict(row[1], row[2]), row[3], name)
+  end
+end)
+
+t.test("a source that a change only reads is read as it is", function()
+  local _, steps = look(function()
+    dr.step("Snapshot", function()
+      aws("CreateDBSnapshot", { DBInstanceIdentifier = "shop", DBSnapshotIdentifier = "before" })
+    end)
+    dr.step("Look", function()
+      local found = aws("DescribeDBInstances", { DBInstanceIdentifier = "shop" },
+        { Class = "db.t3.micro" })
+      change(found.Class)
+    end)
+    dr.step("Modify", function() aws("ModifyDBInstance", { DBInstanceIdentifier = "shop" }) end)
+    dr.step("Again", function()
+      local found = aws("DescribeDBInstances", { DBInstanceIdentifier = "shop" },
+        { Class = "db.t3.micro" })
+      change(tostring(found.Class))
+    end)
+  end)
+  t.equal(changes(steps.Look), { "change db.t3.micro" })
+  t.equal(changes(steps.Again), { "change (known after run)" })
 end)

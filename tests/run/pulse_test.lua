@@ -30,7 +30,8 @@ end
 local function signalled(w, verb, ...)
   local names, n = { ... }, 0
   local function send(line, proc)
-    if n < #names and (line:find("spinning", 1, true) or line:find("again: stop at once", 1, true)) then
+    if n < #names and (line:find("spinning", 1, true) or line:find("again: stop at once", 1,
+      true)) then
       n = n + 1
       proc:kill(names[n])
     end
@@ -53,7 +54,8 @@ end
 
 t.test("a step that spins ends at its timeout, and the run goes on", function()
   for name, body in pairs {
-    plain = "while true do end", caught = "while true do pcall(function() while true do end end) end",
+    plain = "while true do end",
+      caught = "while true do pcall(function() while true do end end) end",
     coroutine = "coroutine.wrap(function() while true do end end)()",
     sort = "table.sort({ 1, 2 }, function() while true do end end)",
   } do
@@ -72,7 +74,8 @@ t.test("other branches work on while one spins", function()
     local ended = false
     dr.parallel {
       function() dr.step("Spin", function() while not ended do end end) end,
-      function() dr.step("Work", function() for i = 1, 3 do dr.sleep("10ms") probe.opaque(i) end ended = true end) end,
+      function() dr.step("Work", function() for i = 1,
+        3 do dr.sleep("10ms") probe.opaque(i) end ended = true end) end,
     }]]
   local r = w.run { "a.lua" }
   t.equal({ r.code, #w.effects() }, { 0, 3 }, r.out .. r.err)
@@ -81,8 +84,10 @@ end)
 t.test("plan, check and loading end at once when they are interrupted", function()
   local spin = 'io.open("/proc/self/stat"):close() while true do end'
   for verb, text in pairs {
-    plan = program.playbook('dr.step("Spin", function() dr.note("spinning") print("spinning") ' .. spin .. " end)"),
-    check = program.playbook("", 'ready = function() dr.check("Spin", function() dr.note("spinning") ' .. spin
+    plan = program.playbook('dr.step("Spin", function() dr.note("spinning") print("spinning") '
+      .. spin .. " end)"),
+    check = program.playbook("",
+      'ready = function() dr.check("Spin", function() dr.note("spinning") ' .. spin
       .. " end) end,"),
     run = 'print("spinning") ' .. spin,
   } do
@@ -90,7 +95,8 @@ t.test("plan, check and loading end at once when they are interrupted", function
     local proc = require("native.process")
     local sys = require "native.sys"
     local task = require "task"
-    local child <close> = assert(proc.start { argv = { sys.exe(), verb, "a.lua" }, cwd = w.directory, env = w.env,
+    local child <close> = assert(proc.start { argv = { sys.exe(), verb, "a.lua" },
+      cwd = w.directory, env = w.env,
       stdin = "null", stdout = "null", stderr = "null" })
     -- It computes from here on: its processor time tells.
     repeat

@@ -16,7 +16,8 @@ end
 -- An effect that really waits.
 local ECHO = [[
     local process = require "process"
-    local function echo(x) return (process.run { "echo", tostring(x), read = true }.stdout:gsub("\n", "")) end
+    local function echo(x) return (process.run { "echo", tostring(x),
+      read = true }.stdout:gsub("\n", "")) end
 ]]
 
 t.test("what a coroutine does may wait, between its yields as well", function()
@@ -72,7 +73,8 @@ t.test("steps in a coroutine have their path, their record and their scope", fun
   t.equal(program.names(r.out, "step_succeeded"), { "Part 1", "Part 2", "Part 3", "Last" })
 end)
 
-t.test("where C calls back nothing can wait: refused with the place, and nothing is poisoned", function()
+t.test("where C calls back nothing can wait: refused with the place, and nothing is poisoned",
+  function()
   for name, body in pairs {
     gsub = '("a b"):gsub("%a", function() return echo(1) end)',
     sort = "table.sort({ 2, 1 }, function(a, b) echo(1) return a < b end)",
@@ -94,7 +96,8 @@ t.test("where C calls back nothing can wait: refused with the place, and nothing
     t.equal({ r.code, notes[#notes] }, { 0, "fine" }, name .. ": " .. r.out .. r.err)
     t.ok(notes[1] ~= "nil", name .. " was not refused")
     if name ~= "handler" and name ~= "load" then
-      t.matches(r.out, "cannot wait here, in a function that string.gsub, table.sort or tostring calls")
+      t.matches(r.out,
+        "cannot wait here, in a function that string.gsub, table.sort or tostring calls")
       t.matches(r.out, "a%.lua:%d+")
     end
   end
@@ -108,15 +111,19 @@ t.test("yield, resume and close where they do not belong", function()
     try(coroutine.close, (coroutine.running()))
     try(coroutine.create, 1)
     local co
-    co = coroutine.create(function() try(coroutine.close, co) dr.note(coroutine.status(co)) return 1 end)
+    co = coroutine.create(function() try(coroutine.close,
+      co) dr.note(coroutine.status(co)) return 1 end)
     coroutine.resume(co)
     dr.note(tostring(select(2, coroutine.resume(co))))
     dr.note(tostring(select(2, coroutine.running())) .. tostring(coroutine.isyieldable()))
     try(coroutine.wrap(function() dr.fail "inside" end))]]
   t.equal(r.code, 0, r.out .. r.err)
-  for i, text in ipairs { "coroutine.yield() outside of a coroutine: to wait use dr.sleep or dr.wait_until",
-    "this coroutine is not the playbook's own", "this coroutine is not the playbook's own", "a function expected",
-    "this coroutine is at work", "running", "cannot resume dead coroutine", "truefalse", "inside" } do
+  for i,
+    text in ipairs { "coroutine.yield() outside of a coroutine: to wait use dr.sleep or dr.wait_until",
+    "this coroutine is not the playbook's own", "this coroutine is not the playbook's own",
+      "a function expected",
+    "this coroutine is at work", "running", "cannot resume dead coroutine", "truefalse",
+      "inside" } do
     t.contains(notes[i], text)
   end
 end)
@@ -145,5 +152,6 @@ t.test("another branch cannot resume a coroutine that waits", function()
         dr.note(coroutine.status(co) .. ": " .. tostring(select(2, coroutine.resume(co))))
       end,
     }]]
-  t.equal({ r.code, notes }, { 0, { "normal: cannot resume non-suspended coroutine", "mine" } }, r.out .. r.err)
+  t.equal({ r.code, notes }, { 0, { "normal: cannot resume non-suspended coroutine", "mine" } },
+    r.out .. r.err)
 end)

@@ -21,7 +21,8 @@ t.test("pairs goes through a table in the order of its keys", function()
   for text, expected in pairs {
     ["{}"] = {}, ["{ 1, 2, 3 }"] = { 1, 2, 3 }, ["{ b = 1, a = 2, c = 3 }"] = { "a", "b", "c" },
     ["{ [3] = 1, [1] = 1, [2.5] = 1, [-1] = 1 }"] = { -1, 1, 2.5, 3 },
-    ["{ 'x', 'y', b = 1, [true] = 1, a = 1, [false] = 1, [10] = 1 }"] = { 1, 2, 10, "a", "b", false, true },
+    ["{ 'x', 'y', b = 1, [true] = 1, a = 1, [false] = 1, [10] = 1 }"] = { 1, 2, 10, "a", "b", false,
+      true },
   } do
     t.equal(keys(text), expected, text)
   end
@@ -43,16 +44,19 @@ end)
 t.test("pairs of what has __pairs, and of what is no table", function()
   t.equal(play [[
     local list = {}
-    for k, v in pairs(setmetatable({ 9 }, { __pairs = function() return next, { z = 1 } end })) do list[1] = k .. v end
+    for k, v in pairs(setmetatable({ 9 }, { __pairs = function() return next,
+      { z = 1 } end })) do list[1] = k .. v end
     return list
   ]], { "z1" })
   for text, got in pairs { ["nil"] = "nil", ["1"] = "number" } do
-    local e = t.raises("bad argument #1 to 'pairs' %(table expected, got " .. got, play, "local v = " .. text
+    local e = t.raises("bad argument #1 to 'pairs' %(table expected, got " .. got, play,
+      "local v = " .. text
       .. "\nfor _ in pairs(v) do end return {}")
     t.matches(e.where, "a%.lua:2$")
   end
   -- The iterator can be driven by hand.
-  t.equal(play "local f, s, k = pairs { b = 2, a = 1 } return { f(s, k), (select(2, f(s, 'a'))) }", { "a", 2 })
+  t.equal(play "local f, s, k = pairs { b = 2, a = 1 } return { f(s, k), (select(2, f(s, 'a'))) }",
+    { "a", 2 })
 end)
 
 t.test("a step that goes through pairs is resumed after kill -9", function()
