@@ -33,7 +33,8 @@ local kinds = { aws = true, sql = true, process = true, http = true, file = true
 --               place of each member that AWS's model marks sensitive; of AWS
 --   whose       function() -> the account that the call would go to, or nil and why it is
 --               not known; of AWS
--- A handler may set e.progress, function(text): what takes long reports by it how far it is;
+-- A handler may set e.recorded: the values are kept whole, so they should be plain data;
+-- and e.progress, function(text): what takes long reports by it how far it is;
 -- and e.part, function(statement): a transaction calls it before each of its statements, and
 -- an error in it ends the transaction; and e.again, function(): called before what was sent
 -- without success is sent once more, and an error in it ends the call.

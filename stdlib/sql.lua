@@ -30,6 +30,7 @@ local READ_ONLY = "BEGIN READ ONLY; SET LOCAL standard_conforming_strings = on; 
 -- How long a read may take, and what it may bring into memory.
 local QUERY_TIMEOUT, MAX_ROWS, MAX_BYTES = "10m", 100000, 64 << 20
 local FETCH_ROWS = 1000
+local RECORDED_ROWS = 10000
 
 local Database = {}
 Database.__index = Database
@@ -135,7 +136,8 @@ end
 -- max_bytes (64 MiB) of a query, row or value, kind "full". The connection closes with db:close(), at the end of
 -- `local db <close>`, or with the last reference to it.
 function sql.connect(call)
-  local conn = effect.perform({ kind = "sql", operation = "connect", place = place(call), read = true, what = "connect to " .. place(call),
+  local conn = effect.perform({ kind = "sql", operation = "connect", place = place(call), read = true,
+    what = "connect to " .. place(call),
     input = input_of(call) }, function() return open(call) end)
   return wrap(conn, call)
 end
@@ -307,8 +309,8 @@ local function read(self, statement, ...)
     announce(self, statement)
     return raw_one(self, statement, params)
   end
-  return effect.perform({ kind = "sql", operation = "query", place = self.place, read = true, what = "read from " .. title(self, statement),
-    input = { sql = statement, params = params } }, function()
+  return effect.perform({ kind = "sql", operation = "query", place = self.place, read = true,
+    what = "read from " .. title(self, statement), input = { sql = statement, params = params } }, function()
     return within(self, READ_ONLY, raw_one, self, statement, params)
   end)
 end
@@ -334,12 +336,8 @@ function Database:value(statement, ...)
   return result.rows[1] and result.rows[1][1]
 end
 
---- Iterates over the rows of a query, however many: `for row in db:each(sql, ...)`.
--- It reads by a cursor, 1000 rows at a time, in a READ ONLY transaction that ends with
--- the loop. Nothing else can use the connection meanwhile.
-function Database:each(statement, ...)
-  local params, own = params_of(...), of(self)
-  if not unknown.is(statement) then reads.refuse(statement, 2, own.depth > 0) end
+local function open_cursor(self, statement, params)
+  local own = of(self)
   claim(self)
   tidy(self)
   if own.depth == 0 then
@@ -349,21 +347,75 @@ function Database:each(statement, ...)
     announce(self, statement)
   end
   raw_one(self, "DECLARE drlua_rows NO SCROLL CURSOR FOR " .. statement, params)
-  local rows, at = {}, 0
+end
+
+-- The next rows of the cursor; fewer than FETCH_ROWS are the last ones, which end it.
+local function fetch(self)
+  local limits = { timeout = of(self).limits.timeout, max_rows = FETCH_ROWS }
+  local rows = rows_of(raw(self, ("FETCH %d FROM drlua_rows"):format(FETCH_ROWS), nil, limits))
+  if #rows < FETCH_ROWS then
+    brief(self, "CLOSE drlua_rows")
+    tidy(self)
+    release(self)
+  end
+  return rows
+end
+
+-- All rows of the cursor, for the record: rows that are read outside of a step are kept.
+local function fetch_all(self)
+  local rows = {}
+  repeat
+    local more = fetch(self)
+    table.move(more, 1, #more, #rows + 1, rows)
+    if #rows > RECORDED_ROWS then
+      tidy(self)
+      errors.misuse(1, "db:each outside of a step keeps its rows in the journal, and these are more than %d: "
+        .. "put the loop into a dr.step", RECORDED_ROWS)
+    end
+  until #more < FETCH_ROWS
+  return { rows = rows }
+end
+
+-- The first rows, with a function that fetches the next ones where there may be more.
+local function fetch_first(self)
+  local rows = fetch(self)
+  if #rows < FETCH_ROWS then return { rows = rows } end
+  return { rows = rows, more = function() return fetch(self) end }
+end
+
+-- Goes through the rows of a page, and of those that its function `more` gives.
+local function iterate(page)
+  local rows, more, at = page.rows, page.more, 0
   return function()
     at = at + 1
-    if at > #rows then
-      if not own.cursor and own.depth == 0 then return nil end
-      local limits = { timeout = own.limits.timeout, max_rows = FETCH_ROWS }
-      rows, at = rows_of(raw(self, ("FETCH %d FROM drlua_rows"):format(FETCH_ROWS), nil, limits)), 1
-      if #rows == 0 then
-        brief(self, "CLOSE drlua_rows")
-        tidy(self)
-        release(self)
-      end
+    if at > #rows and more then
+      rows, at = more(), 1
+      if #rows < FETCH_ROWS then more = nil end
     end
     return rows[at]
   end
+end
+
+--- Iterates over the rows of a query, however many: `for row in db:each(sql, ...)`.
+-- It reads by a cursor, 1000 rows at a time, in a READ ONLY transaction that ends with
+-- the loop. Nothing else can use the connection meanwhile. Outside of a step its rows are
+-- kept, as of every read there: at most 10 000.
+function Database:each(statement, ...)
+  local params = params_of(...)
+  local nested = of(self).depth > 0
+  if not unknown.is(statement) then reads.refuse(statement, 2, nested) end
+  if nested then
+    open_cursor(self, statement, params)
+    return iterate { rows = {}, more = function() return fetch(self) end }
+  end
+  local e = { kind = "sql", operation = "each", place = self.place, read = true,
+    what = "read from " .. title(self, statement), input = { sql = statement, params = params } }
+  local page = effect.perform(e, function()
+    open_cursor(self, statement, params)
+    return e.recorded and fetch_all(self) or fetch_first(self)
+  end)
+  if unknown.is(page) then page = { rows = { page[1] } } end
+  return iterate(page)
 end
 
 --- Runs a statement that changes something; returns the number of rows affected and
@@ -381,8 +433,8 @@ function Database:exec(statement, ...)
     return result.affected, rows_of(result)
   end
   if of(self).depth > 0 then return run() end
-  return effect.perform({ kind = "sql", operation = "exec", place = self.place, read = false, what = "change " .. title(self, statement),
-    input = { sql = statement, params = params } }, run)
+  return effect.perform({ kind = "sql", operation = "exec", place = self.place, read = false,
+    what = "change " .. title(self, statement), input = { sql = statement, params = params } }, run)
 end
 
 --- Runs fn in a transaction: committed when fn returns, rolled back when it raises.

@@ -130,6 +130,7 @@ local function outside(s, here, e, fn)
   local usable = seen and not seen.handle and (not seen.error or was_caught(s, here, seen))
   if usable then return hand_back(s, seen) end
   if s.rewinding and not (seen and seen.handle) then come_to_end() end
+  e.recorded = true
   local result, failed = make(s, here, nil, e, fn)
   if passing(failed) then error(failed, 0) end
   if not s.rewinding then s:record("seen", here.path, (entry(e, key, result, failed))) end

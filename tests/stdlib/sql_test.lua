@@ -2,9 +2,11 @@
 local t = require "harness"
 local effect = require "effect"
 local postgres = require "postgres"
+local program = require "program"
 local relay = require "native.relay"
 local sql = require "sql"
 local task = require "task"
+local unknown = require "unknown"
 
 if not postgres.bin then
   t.test("PostgreSQL", function() t.skip("no PostgreSQL on this machine") end)
@@ -367,6 +369,71 @@ t.test("a change over which the connection was lost is in doubt, a read is not",
   -- Nothing of it was committed: that is certain.
   e = lose(function() db:transaction(function() db:exec "select pg_sleep(60)" end) end)
   t.equal({ e.kind, e.retryable, e.doubtful }, { "closed", true, false })
+end)
+
+t.test("each passes the gate: counted, stopped, and with all its rows where they are kept", function()
+  local db, seen = connect(), {}
+  local recorded
+  local former = effect.install(function(e, fn)
+    if e.operation ~= "each" then return fn() end
+    table.insert(seen, e.what)
+    e.recorded = recorded
+    return fn()
+  end)
+  t.cleanup(function() effect.install(former) end)
+  local function count(n)
+    local found = 0
+    for row in db:each("select g as n from generate_series(1, $1) g", n) do found = found + row.n end
+    return found
+  end
+  for _, way in ipairs { false, true } do
+    recorded = way
+    for _, n in ipairs { 0, 1, 999, 1000, 1001, 2500 } do t.equal(count(n), n * (n + 1) // 2, n) end
+    t.equal(db:status(), "idle")
+  end
+  t.equal(#seen, 12)
+  t.contains(seen[1], "select g as n from generate_series")
+  t.equal(count(10000), 50005000)
+  t.raises("put the loop into a dr.step", count, 10001)
+  t.equal({ db:status(), db:value "select 1" }, { "idle", 1 })
+  effect.install(function(e) return unknown.new(e.what) end)
+  local n = 0
+  for row in db:each("select $1", unknown.new "id") do
+    n = n + 1
+    t.ok(unknown.is(row) and unknown.is(row.x))
+  end
+  t.equal(n, 1)
+end)
+
+t.test("rows read outside of steps are those of the first time, after a resume as well", function()
+  local at = cluster:at {}
+  local w = program.workspace { ["a.lua"] = ([[
+local dr, files, sql = require "drlua", require "files", require "sql"
+return dr.playbook { title = "Rows", run = function()
+  local db = sql.connect { host = "%s", port = %d, user = "%s", dbname = "postgres" }
+  for _, n in ipairs { 1, 1500 } do
+    local last
+    for row in db:each("select clock_timestamp()::text as x from generate_series(1, $1)", n) do last = row.x end
+    dr.note(n .. " " .. last)
+  end
+  dr.step("Inside", function()
+    if not files.exists "ok" then
+      dr.fail "not yet"
+    end
+  end)
+end }]]):format(at.host, at.port, at.user) }
+  local function notes(r)
+    local list = {}
+    for _, e in ipairs(program.events(r.out)) do
+      if e.event == "note" then table.insert(list, e.text) end
+    end
+    return list
+  end
+  local first = w.run { "a.lua", "--output", "json" }
+  t.equal({ first.code, #notes(first) }, { 1, 2 }, first.out .. first.err)
+  w.write("ok", "")
+  local second = w.run { "resume", "last", "--output", "json" }
+  t.equal({ second.code, notes(second) }, { 0, notes(first) }, second.out .. second.err)
 end)
 
 t.test("each reads any number of rows", function()
