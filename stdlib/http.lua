@@ -9,6 +9,7 @@
 -- way, raises an error: kind, message, retryable; for a status also status, body.
 local confidential = require "confidential"
 local crypto = require "native.crypto"
+local caption = require "caption"
 local duration = require "duration"
 local effect = require "effect"
 local errors = require "errors"
@@ -284,7 +285,8 @@ function http.request(call)
   local read = not keeps and (method == "GET" or method == "HEAD")
   local response = effect.perform({ kind = "http", operation = method, read = read, message = call.message,
     repeatable = call.repeatable or call.message,
-    what = call.what or ("%s to %s"):format(method, place(call.url)), input = input_of(method, call) }, function(token)
+    what = call.what or ("%s to %s"):format(method, caption.address(call.url)),
+    input = input_of(method, call) }, function(token)
     return send(method, call, token)
   end)
   if unknown.is(response) or getmetatable(response) then return response end

@@ -4,6 +4,7 @@
 --     print(pods.code, pods.stdout)
 --
 -- Secrets go by `env` or `stdin`; arguments can be seen by everybody on the machine.
+local caption = require "caption"
 local clock = require "native.clock"
 local confidential = require "confidential"
 local duration = require "duration"
@@ -212,14 +213,15 @@ end
 --   codes      the codes that are fine, {0} by default
 --   on_line    function(line, "stdout"|"stderr"), called as lines come
 --   user       { uid =, gid = }: run as, when we are root
---   what       text for a person, default the first words of the call
+--   what       text for a person, default the call as one would type it
 --   repeatable true: running it twice does no more than once
 --   max_output_bytes  default 64 MiB
 function process.run(call)
   if type(call) ~= "table" then errors.misuse(2, "process.run: a table expected, got %s", type(call)) end
   call = plain(call)
   local result = effect.perform({ kind = "process", operation = name_of(call), read = call.read or false,
-    what = call.what or "run " .. title(call), input = input_of(call), repeatable = call.repeatable }, function()
+    what = call.what or "run " .. caption.command(call),
+    input = input_of(call), repeatable = call.repeatable }, function()
     validate(call)
     local result = run(call)
     return call.check == false and result or check(call, result)

@@ -32,6 +32,10 @@ local QUERY_TIMEOUT, MAX_ROWS, MAX_BYTES = "10m", 100000, 64 << 20
 local FETCH_ROWS = 1000
 local RECORDED_ROWS = 10000
 
+-- So many statements of a transaction are enough to say what it would do; one that goes on
+-- until the database says something else would go on for ever.
+local REHEARSED = 20
+
 local Database = {}
 Database.__index = Database
 Database.__name = "drlua.database"
@@ -174,9 +178,15 @@ function sql.wait_until_accepts(call)
   return wrap(conn, each)
 end
 
+-- The connection, which nothing reaches while only the statements are asked for.
+local function connection(self)
+  local own = of(self)
+  if own.dry then errors.misuse(5, "this cannot be part of a transaction that is only planned") end
+  return own.conn or errors.misuse(5, "the connection to %s is closed", self.place)
+end
+
 local function raw(self, statement, params, limits)
-  local conn = of(self).conn
-  if not conn then errors.misuse(4, "the connection to %s is closed", self.place) end
+  local conn = connection(self)
   return check(task.await(conn:exec(statement, params and params.n > 0 and params or nil, limits)))
 end
 
@@ -188,8 +198,7 @@ end
 -- One statement and no more: by the protocol that takes parameters the server refuses
 -- a second one, so that a read cannot end its READ ONLY transaction and go on.
 local function raw_one(self, statement, params)
-  local conn = of(self).conn
-  if not conn then errors.misuse(4, "the connection to %s is closed", self.place) end
+  local conn = connection(self)
   local result, message, kind, detail = task.await(conn:exec(statement, params, of(self).limits))
   if kind == "full" and not detail then
     message = message .. ". Read them one by one (db:each), or ask for fewer"
@@ -293,10 +302,19 @@ local function title(self, statement)
   return ("%s: %s"):format(self.place, text.excerpt(tostring(statement), 80))
 end
 
--- A statement inside a transaction: whoever let the transaction pass may look at it.
+-- A statement inside a transaction: whoever let the transaction pass may look at it, and
+-- what the transaction is shown as names it. True: it is not to be sent, since only the
+-- statements are asked for.
 local function announce(self, statement)
-  local e = of(self).effect
+  local own = of(self)
+  local e = own.effect
   if e and e.part then e.part(statement) end
+  if e then e:name(statement) end
+  if own.dry then
+    own.dry = own.dry + 1
+    if own.dry > REHEARSED then errors.raise { kind = "control", control = "enough", message = "enough was seen" } end
+  end
+  return own.dry
 end
 
 -- Reads inside a transaction of the caller belong to it.
@@ -306,7 +324,7 @@ local function read(self, statement, ...)
   if not unknown.is(statement) then reads.refuse(statement, 3, within_transaction) end
   if within_transaction then
     claim(self)
-    announce(self, statement)
+    if announce(self, statement) then return unknown.new("rows of " .. self.place) end
     return raw_one(self, statement, params)
   end
   return effect.perform({ kind = "sql", operation = "query", place = self.place, read = true,
@@ -405,6 +423,7 @@ function Database:each(statement, ...)
   local nested = of(self).depth > 0
   if not unknown.is(statement) then reads.refuse(statement, 2, nested) end
   if nested then
+    if of(self).dry and announce(self, statement) then return iterate { rows = { unknown.new(self.place) } } end
     open_cursor(self, statement, params)
     return iterate { rows = {}, more = function() return fetch(self) end }
   end
@@ -426,7 +445,11 @@ function Database:exec(statement, ...)
   local function run()
     claim(self)
     local nested = of(self).depth > 0
-    if nested then announce(self, statement) else tidy(self) end
+    if not nested then
+      tidy(self)
+    elseif announce(self, statement) then
+      return unknown.new("rows changed"), unknown.new("rows returned")
+    end
     local result = nested and raw(self, statement, params)
       or uncertain(self, function() return raw(self, statement, params) end)
     release(self)
@@ -435,6 +458,28 @@ function Database:exec(statement, ...)
   if of(self).depth > 0 then return run() end
   return effect.perform({ kind = "sql", operation = "exec", place = self.place, read = false,
     what = "change " .. title(self, statement), input = { sql = statement, params = params } }, run)
+end
+
+-- A function(e, statement) that adds the statement to what e is shown as.
+local function naming(what)
+  local statements = {}
+  return function(e, statement)
+    table.insert(statements, text.excerpt(tostring(statement), 80))
+    e.what = text.shorten(what .. ": " .. table.concat(statements, "; "), 240)
+  end
+end
+
+-- Goes through a transaction's function without the database, so that its statements are
+-- known: each of them returns an unknown value. What fails in it then is for the run.
+local function rehearse(self, e, fn)
+  local own = of(self)
+  claim(self)
+  own.depth, own.dry, own.effect = own.depth + 1, 0, e
+  local ok, failure = pcall(fn)
+  own.depth, own.dry, own.effect = own.depth - 1, nil, nil
+  release(self)
+  failure = not ok and errors.from(failure) or nil
+  if failure and failure.kind == "control" and failure.control ~= "enough" then error(failure, 0) end
 end
 
 --- Runs fn in a transaction: committed when fn returns, rolled back when it raises.
@@ -449,7 +494,9 @@ function Database:transaction(fn, options)
   end
   local begin = "BEGIN" .. (options.isolation and " ISOLATION LEVEL " .. options.isolation:upper() or "")
   local e = { kind = "sql", operation = "transaction", place = self.place, read = false,
-    what = options.what or "a transaction on " .. self.place, input = {} }
+    what = options.what or "a transaction on " .. self.place, input = {},
+    name = options.what and function() end or naming("a transaction on " .. self.place) }
+  function e.rehearse() rehearse(self, e, fn) end
   return effect.perform(e, function()
     of(self).effect = e
     local values = table.pack(pcall(within, self, begin, fn))
@@ -498,7 +545,7 @@ function Database:copy_out(statement, fn)
     cancel(self)
     error(e, 0)
   end
-  if of(self).depth > 0 then return run() end
+  if of(self).depth > 0 then return announce(self, statement) and unknown.new(statement) or run() end
   return effect.perform({ kind = "sql", operation = "copy_out", place = self.place, read = true,
     what = "read from " .. title(self, statement), input = { sql = statement } }, function()
     return within(self, READ_ONLY, run)
@@ -526,7 +573,7 @@ function Database:copy_in(statement, data)
     cancel(self)
     error(e, 0)
   end
-  if of(self).depth > 0 then return run() end
+  if of(self).depth > 0 then return announce(self, statement) and unknown.new(statement) or run() end
   local size = type(data) == "string" and #data or unknown.within(data)
   return effect.perform({ kind = "sql", operation = "copy_in", place = self.place, read = false,
     what = "change " .. title(self, statement), input = { sql = statement, data = size } }, run)

@@ -98,7 +98,8 @@ function failure.resource(input)
       end
     end
   end
-  if best == "Bucket" and type(input.Key) == "string" then return input.Bucket .. "/" .. input.Key end
+  local inside = best == "Bucket" and (input.Key or input.Prefix)
+  if type(inside) == "string" then return input.Bucket .. "/" .. inside end
   return best and input[best]
 end
 

@@ -40,12 +40,26 @@ function planner.new(fields)
   return self
 end
 
+-- A loop that ends when an answer says so goes on for ever over unknown ones.
+local MOST_EFFECTS, MOST_TOUCHES, MOST_SHOWN = 2000, 1000000, 3
+
+local function endless(what)
+  control.raise("endless", what .. ", again and again: only what the run will know ends this loop")
+end
+
+local function count_unanswered(planned, e)
+  planned.unanswered = (planned.unanswered or 0) + 1
+  if planned.unanswered > MOST_EFFECTS then endless(tostring(e.what or gate.name(e))) end
+end
+
 -- What is done with an unknown value is held against the steps around. left: it became a
 -- plain value, which may lead to anything from here on.
 unknown.watch(function(left)
   local here = scope.current()
   local self = here and here.session
   if not self or not self.outside then return end
+  self.touches = (self.touches or 0) + 1
+  if self.touches > MOST_TOUCHES then endless("an unknown value is looked at") end
   local s = here
   while s do
     if s.step then s.step.touched, s.step.left = true, s.step.left or left end
@@ -115,16 +129,28 @@ local function note_read(planned, e)
   table.insert(planned.reads, planned.reads[name])
 end
 
+-- The same change many times in a row is a loop over what is unknown.
+local function note_change(planned, e)
+  local row, last = row_of(e), planned.changes[#planned.changes]
+  local again = last and last.what == row.what and last.name == row.name and last.resource == row.resource
+  planned.repeated = again and (planned.repeated or 1) + 1 or 1
+  if planned.repeated <= MOST_SHOWN then table.insert(planned.changes, row) end
+end
+
 -- A read is made, unless it asks for what only the run will know.
 local function read_through(self, planned, e, fn)
   note_read(planned, e)
   act(self, e)
   if unknown.within(e.input) then
     unknown.touch()
+    count_unanswered(planned, e)
     return unknown.new(gate.name(e))
   end
   local relation = self.changes:relation(e)
-  if relation == "same" then return unknown.new(gate.name(e)) end
+  if relation == "same" then
+    count_unanswered(planned, e)
+    return unknown.new(gate.name(e))
+  end
   local result = table.pack(xpcall(fn, control.handler))
   if relation then planned.stale = true end
   if result[1] then return table.unpack(result, 2, result.n) end
@@ -150,6 +176,7 @@ function planner:gate(here, e, fn)
   outline.add_plane(planned, e)
   if e.wait then
     act(self, e) -- not waited for, but a run asks it
+    count_unanswered(planned, e)
     table.insert(planned.waits, tostring(e.what or gate.name(e)))
     return unknown.new(gate.name(e))
   end
@@ -157,7 +184,9 @@ function planner:gate(here, e, fn)
   gate.keep_promise(planned.options, planned.name, e)
   act(self, e)
   limits.plan(self, planned, e)
-  table.insert(planned.changes, row_of(e))
+  count_unanswered(planned, e)
+  if e.rehearse then e.rehearse() end
+  note_change(planned, e)
   self.changes:add(e)
   self.stopped = true
   if e.check and not unknown.within(e.input) then e.check() end
@@ -216,6 +245,10 @@ local DEPENDS = "what follows in this step depends on values that only the run w
 local function failed(self, planned, e)
   if control.of(e) == "skip" then
     planned.skipped = e.message
+    return
+  end
+  if control.of(e) == "endless" then
+    planned.stop, planned.unsure, self.touches = e.message, true, nil
     return
   end
   if control.passes(e) then error(e, 0) end
@@ -303,7 +336,7 @@ function planner:step(name, options, fn)
   local done = table.pack(already(self, planned, here))
   if done[1] and not self.target then return table.unpack(done, 2, done.n) end
   local sc = scope.new(self, "step", planned.path, here)
-  sc.step = planned
+  sc.step, self.touches = planned, nil
   planned.asks = asked(self, planned, sc)
   local result = table.pack(sc:call(fn, control.handler))
   if planned.path == self.target then control.raise("rewound",

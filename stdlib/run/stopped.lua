@@ -20,7 +20,7 @@ end
 
 local naming = { "Identifier$", "Names?$", "Ids?$", "Arns?$", "ARNs?$", "Url$", "^[Cc]luster$",
   "^[Ss]ervice$",
-  "^Bucket$", "^Key$" }
+  "^Bucket$", "^Key$", "^Prefix$" }
 
 --- True for a member whose value says what a call is about ("DBInstanceIdentifier").
 function stopped.names_something(member)

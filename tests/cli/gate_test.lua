@@ -17,6 +17,14 @@ local ROUTES = {
   'db:exec "insert into kept values (1)"',
   'db:transaction(function() db:exec "insert into kept values (1)" end)',
   'db:copy_in("copy kept from stdin", "1\\n")',
+  'db:transaction(function() db:copy_in("copy kept from stdin", "1\\n") end)',
+  'db:transaction(function() db:query "select nextval(\'seq\')" db:value "select nextval(\'seq\')" end)',
+  'db:transaction(function() for _ in db:each "select nextval(\'seq\')" do db:exec "commit" end end)',
+  'db:transaction(function() db:copy_out("copy (select nextval(\'seq\')) to stdout", print) end)',
+  'db:transaction(function() db:transaction(function() db:exec "insert into kept values (1)" end) end)',
+  'db:transaction(function() pcall(db.exec, db, "insert into kept values (1)") files.write(mark, "x") end)',
+  'db:transaction(function() while true do pcall(db.exec, db, "insert into kept values (1)") end end)',
+  'db:transaction(function() error "x" end) db:exec "insert into kept values (1)"',
   'process.run { "touch", mark }', 'process.run { "sh", "-c", "touch " .. mark }',
   'http.post(url, { json = {} })', 'http.put(url, { body = "x" })', 'http.delete(url)',
   'http.request { method = "post", url = url, body = "" }',
@@ -159,7 +167,7 @@ t.test("plan and check change nothing, by whatever route", function()
   t.equal(s:sql("shop", "select count(*) from kept", { dbname = "shop" }).rows[1][1], 0)
   t.equal(s:sql("shop", "select is_called from seq", { dbname = "shop" }).rows[1][1], false)
   t.equal(s:sql("shop", "select count(*) from pg_class where relname = 'zz'", { dbname = "shop" }).rows[1][1], 0)
-  t.equal(fs.stat(w.directory .. "/state"), nil)
+  t.equal(fs.list(w.directory .. "/state/runs") or {}, {})
   -- The same playbook does change the world when it is run.
   w.write("a.lua", playbook("plan", 'db:exec "insert into kept values (1)" files.write(mark, "x")'))
   local r = w.run({ "a.lua", "--mark", mark, "--url", url, "--host", host }, { env = env })

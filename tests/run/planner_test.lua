@@ -331,3 +331,23 @@ t.test("a source that a change only reads is read as it is", function()
   t.equal(changes(steps.Look), { "change db.t3.micro" })
   t.equal(changes(steps.Again), { "change (known after run)" })
 end)
+
+t.test("a loop that only an unknown value would end is left, and the plan goes on", function()
+  for name, loop in pairs {
+    change = function(u) repeat change(1) until u.state == "done" end,
+    read = function(u) repeat local x = aws("DescribeDBInstances", { Id = u.id }) until x.state == "done" end,
+    wait = function() repeat local x = perform { kind = "aws", service = "rds", operation = "W", read = true,
+      wait = true, input = {} } until x == "done" end,
+    touch = function(u) while u.n < 5 or u.n ~= 7 do dr.now() end end,
+    caught = function(u) while u.n ~= 7 do pcall(change, 1) end end,
+  } do
+    local _, steps = look(function()
+      local made = dr.step("Make", function() return change(1) end)
+      dr.step("Loop", function() loop(made) end)
+      dr.step("After", function() change(2) end)
+    end)
+    t.matches(steps.Loop.stop, "again and again: only what the run will know ends this loop", name)
+    t.equal({ steps.Loop.unsure, #steps.After.changes }, { true, 1 }, name)
+    t.ok(#(steps.Loop.changes or {}) <= 3, name)
+  end
+end)

@@ -118,7 +118,7 @@ t.test("the gate sees what it may: no values of variables, no input", function()
   local argv = { "/usr/bin/kubectl", "scale", "deployment/app", "--replicas=3" }
   process.run { argv[1], argv[2], argv[3], argv[4], env = { TOKEN = "secret" }, stdin = "secret" }
   t.equal({ seen.kind, seen.operation, seen.read, seen.what }, { "process", "kubectl", false,
-    "run kubectl scale deployment/app" })
+    "run kubectl scale deployment/app --replicas=3" })
   t.equal(seen.input, { argv = argv, env = { TOKEN = true } })
   process.run { "kubectl", "get", "pods", read = true }
   t.equal(seen.read, true)

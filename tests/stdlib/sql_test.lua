@@ -436,6 +436,46 @@ end }]]):format(at.host, at.port, at.user) }
   t.equal({ second.code, notes(second) }, { 0, notes(first) }, second.out .. second.err)
 end)
 
+t.test("what a transaction would do is known without doing it, and it is shown as what it does", function()
+  local db = connect()
+  db:exec "create table moved (x int)"
+  local shown, former
+  former = effect.install(function(e, fn)
+    if e.operation ~= "transaction" then return fn() end
+    e.rehearse()
+    shown = e.what
+    return unknown.new "it"
+  end)
+  t.cleanup(function() effect.install(former) end)
+  local function plan(fn, options)
+    shown = nil
+    local result = db:transaction(fn, options)
+    t.ok(unknown.is(result))
+    t.equal(db:status(), "idle")
+    return shown
+  end
+  local place = "a transaction on " .. tostring(db):match("^database (.*)$")
+  t.equal(plan(function()
+    local n = db:exec "insert into moved values (1)"
+    for _, row in ipairs(db:query "select x from moved") do db:exec("update moved set x = $1", row.x) end
+    if n > 0 then db:exec "never" end
+    db:copy_in("copy moved from stdin", "1\n")
+  end), place .. ": insert into moved values (1); select x from moved; update moved set x = $1; copy moved from stdin")
+  t.equal(plan(function() db:exec "delete from moved" error "broken" end), place .. ": delete from moved")
+  t.equal(plan(function() db:exec "delete from moved" end, { what = "empty moved" }), "empty moved")
+  t.matches(plan(function() repeat local n = db:exec "delete from moved" until n == 0 end), ": delete from moved; ")
+  t.equal(plan(function() end), place)
+  effect.install(nil)
+  t.equal(db:value "select count(*) from moved", 0)
+  -- Carried out, it is named after what it did.
+  effect.install(function(e, fn) return fn(), e.what == shown or table.insert(shown, e) end)
+  shown = {}
+  db:transaction(function() db:exec "insert into moved values (7)" end)
+  effect.install(nil)
+  t.contains(shown[1].what, ": insert into moved values (7)")
+  t.equal(db:value "select x from moved", 7)
+end)
+
 t.test("each reads any number of rows", function()
   local db = connect()
   local sum = 0
