@@ -8,8 +8,11 @@ local whose = {}
 local PATIENCE_SECONDS = 10
 local known = {}
 
+-- In the region that the calls go to, which answers when they can be answered; a service
+-- without regions is asked for in the region that is set for this process.
 local function ask(client, credentials)
-  local sts = require("aws").sts { region = client.region or nil, credentials = credentials, max_attempts = 2 }
+  local region = client.region ~= "aws-global" and client.region or nil
+  local sts = require("aws").sts { region = region, credentials = credentials, max_attempts = 2 }
   return sts:direct("GetCallerIdentity", {}).Account
 end
 

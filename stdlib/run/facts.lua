@@ -193,6 +193,9 @@ function facts.read(journal)
     if fn then fn(f, event, secrets.shown(value.decode(event.data))) end
   end
   f.undos, f.rto = undos(f), recovery_time(f)
+  for _, name in ipairs { "rto", "rpo" } do
+    if f.head and f.head.targets then f.head.targets[name] = number(f.head.targets[name]) end
+  end
   return f
 end
 

@@ -227,6 +227,19 @@ t.test("the operator's stop ends the run, whatever catches errors around the ste
   end
 end)
 
+t.test("so does undo, which is followed by a stop", function()
+  local w = program.workspace { ["a.lua"] = playbook [[for i = 1, 3 do
+    pcall(dr.step, "Make " .. i, { undo = { function() probe.opaque("undo " .. i) end, partial = true } }, function()
+      probe.opaque("make " .. i)
+      if i == 2 then dr.fail("half way") end
+    end)
+  end]] }
+  local text, code = typed(w, { "a.lua" }, { { "retry, skip, undo it, or stop", "undo" } })
+  t.equal(code, 1, text)
+  t.equal(w.effects(), { "opaque make 1", "opaque make 2", "opaque undo 2" })
+  t.contains(text, "stopped by the operator")
+end)
+
 t.test("secrets of the environment file are found again on resume and rollback", function()
   local w = program.workspace { ["a.lua"] = playbook([[
     dr.step("One", { undo = function() probe.opaque("undo " .. #p.db_password) end },

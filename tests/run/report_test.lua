@@ -48,6 +48,8 @@ t.test("a journal with values of a wrong type has its report", function()
   local _, text = read { { "incident", "", { at = "soon" } }, { "recovered", "", {} },
     { "run_ended", "", { outcome = "succeeded" } } }
   t.contains(text, "| RTO | 3s | 1h | met |")
+  local _, odd = read({ { "run_ended", "", { outcome = "failed" } } }, "failed", { targets = { rto = {}, rpo = "x" } })
+  t.contains(odd, "| RTO | not measured | none | |")
 end)
 
 t.test("the RTO, by what is on record", function()
