@@ -38,6 +38,8 @@
 ---@field wait fun(self, name: string, input: table?, options: { timeout: string|number }?): table
 ---@field each fun(self, name: string, input: table?, key: string?, options: aws.call_options?): fun(): any
 ---@field all fun(self, name: string, input: table?, key: string?, options: aws.call_options?): any[]
+---@field find fun(self, name: string, input: table?, options: aws.call_options?): table?
+---@field try fun(self, name: string, input: table?, options: aws.call_options?): table?, drlua.error?
 ---@field pages fun(self, name: string, input: table?, options: aws.call_options?): fun(): table?
 ---@field [string] aws.operation
 

@@ -46,10 +46,7 @@ local function identifier(service_id)
   return (service_id:gsub("[%s%-]+", "_"))
 end
 
---- The URL that replaces a service's endpoint, and where it is set; or nil. In
--- order: AWS_ENDPOINT_URL_<SERVICE>, AWS_ENDPOINT_URL, the profile's services section,
--- the profile's endpoint_url; none of them under AWS_IGNORE_CONFIGURED_ENDPOINT_URLS.
-function settings.endpoint_url(cfg, service_id)
+local function endpoint_setting(cfg, service_id)
   if cfg:flag({ "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS" }, "ignore_configured_endpoint_urls", false) then return nil end
   local name = identifier(service_id)
   local url, where = cfg:setting { "AWS_ENDPOINT_URL_" .. name:upper(), "AWS_ENDPOINT_URL" }
@@ -63,6 +60,18 @@ function settings.endpoint_url(cfg, service_id)
     end
   end
   if (profile.endpoint_url or "") ~= "" then return profile.endpoint_url, places.endpoint_url end
+end
+
+--- The URL that replaces a service's endpoint, and where it is set; or nil. In
+-- order: AWS_ENDPOINT_URL_<SERVICE>, AWS_ENDPOINT_URL, the profile's services section,
+-- the profile's endpoint_url; none of them under AWS_IGNORE_CONFIGURED_ENDPOINT_URLS.
+-- What is no URL is an error that names its place.
+function settings.endpoint_url(cfg, service_id)
+  local url, where = endpoint_setting(cfg, service_id)
+  if url and not url:lower():find "^https?://[^/?#%s]+[^%s]*$" then
+    errors.raise { kind = "invalid", message = ("%s: a URL (https://host) expected, got %s"):format(where, url) }
+  end
+  return url, where
 end
 
 local function nested(profile, name)
