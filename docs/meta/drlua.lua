@@ -129,6 +129,12 @@ function dr.skip(reason) end
 ---@return any, drlua.error?
 function dr.try(fn, ...) end
 
+--- Masks a value everywhere from here on, and returns it.
+---@generic T: string|table
+---@param secret T
+---@return T
+function dr.secret(secret) end
+
 --- Seconds since the epoch, by the run's clock; the same again on a replay.
 ---@return number
 function dr.now() end
