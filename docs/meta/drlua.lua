@@ -124,6 +124,12 @@ function dr.fail(text) end
 ---@param reason string
 function dr.skip(reason) end
 
+--- Makes a value (or every text in a table) a secret of this run, and returns it.
+---@generic T
+---@param secret T at least 4 characters each
+---@return T
+function dr.secret(secret) end
+
 --- fn's values, or nil and the error.
 ---@param fn function
 ---@return any, drlua.error?

@@ -23,6 +23,7 @@ local BAD = "a\0b"
 -- What may hold any bytes: contents, and texts that are read with their length.
 local any_bytes = {}
 for key in ([[
+  chain.fits.hash chain.hash.former
   crypto.base64.data crypto.crc32.data crypto.crc32c.data crypto.crc32c_portable.data
   crypto.crc64nvme.data crypto.equal.a crypto.equal.b crypto.es256.pem crypto.es256.text
   crypto.hex.data crypto.hmac_sha256.data crypto.hmac_sha256.key crypto.md5.data crypto.open.bound
