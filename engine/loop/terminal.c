@@ -1,6 +1,8 @@
 /* native.terminal: waiting until a descriptor can be read, so that a question at the
- * terminal does not stop the event loop. The line itself is read by io.read. */
+ * terminal does not stop the event loop. The line itself is read by io.read; a secret by
+ * silent.c. */
 #include "loop/host.h"
+#include "loop/silent.h"
 
 #include <lauxlib.h>
 
@@ -42,7 +44,8 @@ static int terminal_readable(lua_State *L)
     return 1;
 }
 
-static const luaL_Reg functions[] = {{"readable", terminal_readable}, {NULL, NULL}};
+static const luaL_Reg functions[] = {
+    {"readable", terminal_readable}, {"secret", silent_ask}, {NULL, NULL}};
 
 int luaopen_native_terminal(lua_State *L);
 int luaopen_native_terminal(lua_State *L)

@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <termios.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -216,38 +215,6 @@ static int sys_umask(lua_State *L)
     return 1;
 }
 
-static void wipe(char *data, size_t length)
-{
-    explicit_bzero(data, length);
-}
-
-/* read_secret(prompt) -> text typed at the terminal without echo. */
-static int sys_read_secret(lua_State *L)
-{
-    const char *prompt = argument_text(L, 1);
-    char line[1024];
-    struct termios before, silent;
-    FILE *terminal = fopen("/dev/tty", "r+e");
-    if (!terminal)
-        return push_errno(L, errno, "open the terminal");
-    int fd = fileno(terminal);
-    setvbuf(terminal, NULL, _IONBF, 0);
-    tcgetattr(fd, &before);
-    silent = before;
-    silent.c_lflag &= ~(tcflag_t)ECHO;
-    tcsetattr(fd, TCSAFLUSH, &silent);
-    fputs(prompt, terminal);
-    char *read = fgets(line, sizeof line, terminal);
-    tcsetattr(fd, TCSAFLUSH, &before);
-    fputc('\n', terminal);
-    fclose(terminal);
-    if (!read)
-        return push_failure(L, "closed", "nothing was typed");
-    lua_pushlstring(L, line, strcspn(line, "\n"));
-    wipe(line, sizeof line);
-    return 1;
-}
-
 static const luaL_Reg functions[] = {
     {"getenv", sys_getenv},     {"setenv", sys_setenv},
     {"environ", sys_environ},   {"pid", sys_pid},
@@ -257,7 +224,7 @@ static const luaL_Reg functions[] = {
     {"alive", sys_alive},       {"start_time", sys_start_time},
     {"exe", sys_exe},           {"isatty", sys_isatty},
     {"winsize", sys_winsize},   {"umask", sys_umask},
-    {"flush", sys_flush},       {"read_secret", sys_read_secret},
+    {"flush", sys_flush},
     {NULL, NULL},
 };
 

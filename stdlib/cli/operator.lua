@@ -1,18 +1,14 @@
 --- The person at the terminal: questions and typed answers, while the run goes on.
+local ask = require "ask"
 local control = require "run.control"
 local ending = require "run.ending"
 local sys = require "native.sys"
 local task = require "task"
 local terminal = require "native.terminal"
+local texts = require "text"
 
 local operator = {}
 operator.__index = operator
-
---- The operator, when there is one: stdin and stderr are a terminal.
-function operator.find(screen)
-  if screen.json or not sys.isatty(0) or not sys.isatty(2) then return nil end
-  return setmetatable({ screen = screen }, operator)
-end
 
 local function prompt(self, text)
   if self.asked == text then return end
@@ -32,6 +28,26 @@ function operator:forget()
   answered(self)
 end
 
+-- A secret is asked for below the live lines, which wait; so do other questions.
+local function ask_secret(self, text, typed)
+  while self.asked do task.sleep(0.1) end
+  self.typing = true
+  self.screen:erase()
+  self.screen.asking = text
+  local result = table.pack(pcall(typed, texts.printable_line(text) .. " "))
+  self.screen.asking, self.typing = nil, nil
+  if not result[1] then error(result[2], 0) end
+  return table.unpack(result, 2, result.n)
+end
+
+--- The operator, when there is one: stdin and stderr are a terminal.
+function operator.find(screen)
+  if screen.json or not sys.isatty(0) or not sys.isatty(2) then return nil end
+  local self = setmetatable({ screen = screen }, operator)
+  ask.install(function(text, typed) return ask_secret(self, text, typed) end)
+  return self
+end
+
 -- The input has ended (Ctrl-D, a lost terminal): that is no answer, so the run pauses.
 local function unanswered(step, path, reason, about)
   control.raise("pause", ("step \"%s\": %s, and the terminal was closed before anybody answered"):format(step, about),
@@ -41,6 +57,7 @@ end
 -- A typed line, or nil when none came within `seconds` (nil: waits for it); false when the
 -- input has ended.
 local function line(self, text, seconds)
+  while self.typing do task.sleep(0.1) end
   prompt(self, text)
   if seconds then
     local ready = task.race {

@@ -1,5 +1,6 @@
 --- The verbs that run playbooks: run, resume, rollback.
 local account = require "cli.account"
+local ask = require "ask"
 local fs = require "native.fs"
 local history = require "run.history"
 local library = require "cli.library"
@@ -34,6 +35,7 @@ local function watch_signals(s, view)
         view:say(("%s: finishing what is under way, then stopping (again: stop at once)"):format(
           name == "INT" and "interrupted" or "asked to end"))
         for _, text in ipairs(s:under_way()) do view:say("  " .. text) end
+        ask.withdraw()
         s:interrupt()
       end
     end)

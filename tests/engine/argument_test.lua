@@ -83,7 +83,6 @@ each("sys", {
   ["getenv.name"] = sys.getenv, ["setenv.name"] = function(bad) sys.setenv(bad, "x") end,
   ["setenv.value"] = function(bad) sys.setenv("DRLUA_TEST", bad) end, ["user.name"] = sys.user,
   ["kill.signal"] = function(bad) sys.kill(sys.pid(), bad) end,
-  ["read_secret.prompt"] = sys.read_secret,
 })
 
 each("crypto", {

@@ -86,11 +86,4 @@ function sys.winsize(fd) end
 ---@return integer
 function sys.umask(mask) end
 
---- Asks at the terminal without echo.
----@param prompt string
----@return string?
----@return string? message
----@return string? kind
-function sys.read_secret(prompt) end
-
 return sys

@@ -1,10 +1,10 @@
 --- Credentials by assuming a role: with other credentials, or with the token of a
 -- web identity (IAM roles for service accounts and other OpenID Connect providers).
+local ask = require "ask"
 local call = require "aws.credentials.call"
 local clock = require "native.clock"
 local confidential = require "confidential"
 local errors = require "errors"
-local sys = require "native.sys"
 
 local role = {}
 
@@ -35,7 +35,7 @@ end
 --- Asks for the code of an MFA device at the terminal.
 local function ask_code(context, serial)
   if context.mfa then return context.mfa(serial) end
-  local code, message = sys.read_secret(("MFA code for %s: "):format(serial))
+  local code, message = ask.secret(("MFA code for %s: "):format(serial))
   if code then return code end
   errors.raise {
     kind = "credentials",
