@@ -168,6 +168,13 @@ function dr.run() end
 ---@return string?
 function dr.env(name) end
 
+--- Makes a value a secret of this run, and returns it: masked wherever it would show, sealed
+--- in the journal. A table: every text in it.
+---@generic T
+---@param secret T
+---@return T
+function dr.secret(secret) end
+
 ---@param length drlua.duration
 ---@return number
 function dr.seconds(length) end

@@ -43,6 +43,7 @@ for key in ([[
   sigv4.check_asymmetric.access_key_id sigv4.check_asymmetric.secret_access_key
   sigv4.check_asymmetric.signature sigv4.check_asymmetric.text sigv4.public_key.access_key_id
   sigv4.public_key.secret_access_key
+  terminal.secret.prompt
 ]]):gmatch("%S+") do
   any_bytes[key] = true
 end
