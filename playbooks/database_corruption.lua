@@ -82,7 +82,7 @@ end
 
 local function scale_to(c, p, counts)
   for _, name in ipairs(p.services) do services.scale(c.ecs, p.cluster, name, counts[name]) end
-  services.wait_stable(c.ecs, p.cluster, p.services)
+  services.wait_stable(c.ecs, p.cluster, p.services, nil, counts)
 end
 
 local function zero(p)
@@ -102,40 +102,54 @@ local function parameter_group(instance)
   return group and group.DBParameterGroupName, group and group.ParameterApplyStatus
 end
 
-local function wait_available(c, id, timeout)
-  return databases.wait_available(c.rds, id, timeout)
+-- Settings that a restore does not bring with it.
+local CARRIED = { "BackupRetentionPeriod", "DeletionProtection", "MultiAZ", "MonitoringInterval",
+  "MonitoringRoleArn", "MaxAllocatedStorage", "PreferredBackupWindow", "PreferredMaintenanceWindow",
+  "CopyTagsToSnapshot" }
+
+-- What of the original's settings the restored instance lacks, as ModifyDBInstance takes it;
+-- nil when it lacks nothing.
+local function lacking(restored, original)
+  local changes = {}
+  for _, name in ipairs(CARRIED) do
+    if original[name] ~= nil
+      and original[name] ~= restored[name] then changes[name] = original[name] end
+  end
+  local iam = original.IAMDatabaseAuthenticationEnabled
+  if iam ~= nil and iam ~= restored.IAMDatabaseAuthenticationEnabled then
+    changes.EnableIAMDatabaseAuthentication = iam
+  end
+  local group = parameter_group(original)
+  if group ~= parameter_group(restored) then changes.DBParameterGroupName = group end
+  local wanted, there = security_groups(original), security_groups(restored)
+  if table.concat(wanted, " ") ~= table.concat(there,
+    " ") then changes.VpcSecurityGroupIds = wanted end
+  return next(changes) and changes or nil
 end
 
--- A restored instance has the default groups. A parameter group acts after a reboot.
+-- A restored instance lacks much of the original's setup. A parameter group acts after a reboot.
 local function carry_over(c, restored, original)
-  local group = parameter_group(original)
-  c.rds:modify_db_instance {
-    DBInstanceIdentifier = restored, DBParameterGroupName = group,
-    VpcSecurityGroupIds = security_groups(original),
-    BackupRetentionPeriod = original.BackupRetentionPeriod, ApplyImmediately = true,
-  }
-  local instance = dr.wait_until("settings of " .. restored, { every = "10s", timeout = "30m" }, function()
-    local now = databases.get(c.rds, restored)
-    local name, status = parameter_group(now)
-    local applied = now.DBInstanceStatus == "available" and name == group and status ~= "applying"
-    return applied and now, ("%s, parameter group %s %s"):format(now.DBInstanceStatus, tostring(name), tostring(status))
-  end)
-  local _, status = parameter_group(instance)
-  if status == "pending-reboot" then
-    c.rds:reboot_db_instance { DBInstanceIdentifier = restored }
-    databases.wait_rebooted(c.rds, restored)
+  local changes = lacking(databases.get(c.rds, restored), original)
+  if changes then
+    changes.DBInstanceIdentifier, changes.ApplyImmediately = restored, true
+    databases.change(c.rds, restored, "the settings",
+      function() return c.rds:modify_db_instance(changes) end)
   end
+  local instance = databases.wait_modified(c.rds, restored)
+  local _, status = parameter_group(instance)
+  if status == "pending-reboot" then instance = databases.reboot(c.rds, restored) end
+  return instance.Endpoint.Address
 end
 
 local function rename(c, from, to)
-  c.rds:modify_db_instance { DBInstanceIdentifier = from, NewDBInstanceIdentifier = to, ApplyImmediately = true }
-  return databases.wait_renamed(c.rds, from, to)
+  return databases.rename(c.rds, from, to)
 end
 
-local function renamed(c, from, to)
+-- Probe of a rename that is done; before: the address under the old name.
+local function renamed(c, from, to, before)
   return function()
-    local there = databases.find(c.rds, to)
-    return there and there.DBInstanceStatus == "available" and not databases.find(c.rds, from) and there.Endpoint
+    local there = databases.renamed(c.rds, from, to, before)
+    return there and there.Endpoint
   end
 end
 
@@ -260,6 +274,8 @@ local function recover(p)
     hook(p, "maintenance_on")
     suspend_scaling(c, before.scaling, true)
     scale_to(c, p, zero(p))
+    -- Tasks that drain or stop are not counted any more, and still write.
+    services.wait_stopped(c.ecs, p.cluster, p.services)
   end)
 
   dr.step("Restore the backup", { budget = "45m" }, function()
@@ -267,10 +283,13 @@ local function recover(p)
       RecoveryPointArn = point.arn, IamRoleArn = p.backup_role or
         ("arn:aws:iam::%s:role/service-role/AWSBackupDefaultServiceRole"):format(account),
       ResourceType = "RDS",
-      Metadata = backups.restore_metadata(c.backup, p.vault, point.arn, { DBInstanceIdentifier = names.restored }),
+      CopySourceTagsToRestoredResource = true,
+      Metadata = backups.restore_metadata(c.backup, p.vault, point.arn, {
+        DBInstanceIdentifier = names.restored, DeletionProtection = "false",
+      }),
     }.RestoreJobId
     backups.wait_restore(c.backup, job)
-    wait_available(c, names.restored)
+    databases.wait_serving(c.rds, names.restored)
     return job
   end)
 
@@ -292,25 +311,26 @@ local function recover(p)
         env = { DATABASE_HOST = endpoint.Address, DATABASE_PORT = tostring(endpoint.Port) } })
     end)
 
-  dr.step("Carry the original's settings over", { budget = "10m" },
-    function() carry_over(c, names.restored, original) end)
+  local restored_at = dr.step("Carry the original's settings over", { budget = "1h" },
+    function() return carry_over(c, names.restored, original) end)
 
   dr.step("Rename the corrupt database away", {
-    risk = "irreversible", budget = "5m",
+    risk = "irreversible", budget = "15m",
     approve = function() return swap_now(c, p, names, point) end,
-    done = renamed(c, p.database, names.corrupted),
+    done = renamed(c, p.database, names.corrupted, original.Endpoint.Address),
     undo = function() rename(c, names.corrupted, p.database) end,
   }, function() return rename(c, p.database, names.corrupted).Endpoint end)
 
   local endpoint = dr.step("Rename the restored database into place", {
-    budget = "5m",
-    done = renamed(c, names.restored, p.database),
+    budget = "15m",
+    done = renamed(c, names.restored, p.database, restored_at),
     undo = function() rename(c, p.database, names.restored) end,
   }, function() return rename(c, names.restored, p.database).Endpoint end)
 
   dr.step("Prove that the database takes writes", {
-    budget = "5m", repeatable = true, when = p.db_user ~= nil,
+    budget = "15m", repeatable = true, when = p.db_user ~= nil,
   }, function()
+    databases.wait_connectable({ Endpoint = endpoint }, login(p))
     return databases.with({ Endpoint = endpoint }, login(p), databases.prove_writable)
   end)
 
@@ -401,7 +421,13 @@ return dr.playbook {
     local c = clients(p)
     dr.check("The database exists", function() databases.get(c.rds, p.database) end)
     dr.check("The services exist", function() services.describe(c.ecs, p.cluster, p.services) end)
-    dr.check("There is a completed recovery point", function()
+    dr.check("The names of the swap are free and fit", function()
+      for _, name in pairs(names_of(p)) do
+        if #name > 63 then dr.fail(("%s has more than the 63 characters that RDS takes"):format(name)) end
+        if databases.find(c.rds, name) then dr.fail(name .. " exists already") end
+      end
+    end)
+    dr.check("There is a restorable recovery point", function()
       local account = aws.sts { region = p.region }:get_caller_identity {}.Account
       local point, why = backups.newest_before(c.backup, p.vault,
         ("arn:aws:rds:%s:%s:db:%s"):format(p.region, account, p.database), p.corruption_time)

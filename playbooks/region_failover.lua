@@ -206,7 +206,7 @@ local function deploy_services(p)
   for name in pairs(p.ecs_services) do table.insert(names, name) end
   table.sort(names)
   for _, name in ipairs(names) do services.scale(ecs, p.ecs_cluster, name, p.ecs_services[name]) end
-  services.wait_stable(ecs, p.ecs_cluster, names)
+  services.wait_stable(ecs, p.ecs_cluster, names, nil, p.ecs_services)
   return services.desired_counts(ecs, p.ecs_cluster, names)
 end
 
@@ -354,7 +354,10 @@ return dr.playbook {
 
     dr.step("Prove that the promoted database takes writes", {
       risk = "reversible", budget = "2m", repeatable = true, when = p.db_user ~= nil,
-    }, function() return with_database(databases.prove_writable) end)
+    }, function()
+      databases.wait_connectable({ Endpoint = endpoint }, login(p))
+      return with_database(databases.prove_writable)
+    end)
 
     dr.parallel {
       function()
@@ -404,7 +407,7 @@ return dr.playbook {
     dr.step("Verify the recovery", { risk = "read", budget = "5m" }, function()
       dr.check("The promoted database is a primary of its own", function()
         if not databases.is_promoted(rds, p.replica) then
-          dr.fail(("%s in %s is not an available primary"):format(p.replica, p.dr_region))
+          dr.fail(("%s in %s is not a primary that serves"):format(p.replica, p.dr_region))
         end
       end)
       dr.check("Automated backups are on", function()

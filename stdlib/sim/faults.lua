@@ -35,6 +35,8 @@ local kinds = {
   region_down = { region = "text!", mode = "text", kill = "flag", cut_first = "seconds",
   control_planes = "flag" },
   instance_down = { instance = "text!", region = "text", account = "text", restart = "seconds" },
+  instance_status = { instance = "text!", region = "text", account = "text", status = "text",
+  seconds = "seconds" },
   replication_cut = { instance = "text!", region = "text", account = "text" },
 }
 
@@ -126,7 +128,8 @@ local function strikes(self, entry)
   return true
 end
 
-local passive = { region_down = true, instance_down = true, replication_cut = true, outcome = true }
+local passive = { region_down = true, instance_down = true, instance_status = true,
+  replication_cut = true, outcome = true }
 
 -- Where in a call's course a fault acts.
 local function stage(fault)

@@ -169,6 +169,7 @@ function Sim:load(description) return world.load(self, description) end
 local applied = {
   region_down = { regions.fail, regions.heal },
   instance_down = { regions.fail_instance, regions.heal_instance },
+  instance_status = { regions.hold_instance, regions.release_instance },
   replication_cut = { regions.cut_instance, regions.heal_instance_link },
 }
 

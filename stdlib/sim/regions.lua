@@ -100,6 +100,36 @@ function regions.heal_instance(sim, fault)
   sim:instance(fault.instance, fault):revive()
 end
 
+-- Statuses of an instance that pass by themselves; it does not take changes in them.
+local PASSING = { ["backing-up"] = true, maintenance = true, modifying = true, upgrading = true,
+  ["configuring-log-exports"] = true, ["configuring-enhanced-monitoring"] = true }
+
+--- instance_status: RDS is busy with an instance by itself (a backup window, maintenance), or
+-- the instance is broken (storage-full, incompatible-network ...). A passing status ends
+-- after `seconds` of AWS's time, any other with the fault.
+function regions.hold_instance(sim, fault)
+  local instance = sim:instance(fault.instance, fault)
+  local status = fault.status or "backing-up"
+  local seconds = fault.seconds or PASSING[status] and instance:takes "rds.daily_backup"
+  sim:background("hold " .. instance.id, function()
+    while instance.busy do sim.clock:sleep(1) end
+    local held = {}
+    instance.busy, instance.held = status ~= "storage-optimization" and held or false, held
+    instance:status(status)
+    if not seconds then return end
+    sim.clock:sleep(seconds)
+    if instance.held == held then regions.release_instance(sim, fault) end
+  end)
+end
+
+function regions.release_instance(sim, fault)
+  local instance = sim:instance(fault.instance, fault)
+  if not instance.held then return end
+  if instance.busy == instance.held then instance.busy = false end
+  instance.held = nil
+  if not instance.busy then instance:status("available") end
+end
+
 --- replication_cut: the network between a replica and its source swallows all.
 function regions.cut_instance(sim, fault)
   sim:instance(fault.instance, fault):cut_replication(true)

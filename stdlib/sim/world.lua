@@ -159,7 +159,8 @@ function steps.backup(sim, one)
   local ctx, service = place(sim, "backup", { region = instance.region, account = instance.account })
   local vault = ctx.store.vaults[one.backup] or service.implementation.add_vault(ctx, one.backup)
   service.implementation.add_point(ctx, vault, instance.shape.DBInstanceArn, snapshot, {
-    CreationDate = age(sim, one), CompletionDate = age(sim, one) + 300, Status = one.status or "COMPLETED",
+    InitiationDate = age(sim, one) - 60, CreationDate = age(sim, one), CompletionDate = age(sim,
+      one) + 300, Status = one.status or "COMPLETED",
   })
 end
 

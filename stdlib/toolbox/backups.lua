@@ -3,32 +3,41 @@ local dr = require "drlua"
 
 local backups = {}
 
---- The newest recovery point of a resource made at or before `before` (seconds since
--- the epoch), COMPLETED only. List order is not time order. Returns nil, and why the
--- others were passed over, where there is none.
+-- Both are whole: continuous backups are AVAILABLE, others COMPLETED.
+local RESTORABLE = { COMPLETED = true, AVAILABLE = true }
+
+-- The content of a point is of some moment until its completion; without one, of its creation.
+local function content_time(point) return point.CompletionDate or point.CreationDate end
+
+--- The newest recovery point of a resource whose content is surely from before `before`
+-- (seconds since the epoch): made and completed by then, and restorable. List order is not
+-- time order. Returns nil, and why the others were passed over, where there is none.
 function backups.newest_before(backup, vault, resource_arn, before)
   local best, later, unfinished = nil, 0, 0
   for point in backup:each("list_recovery_points_by_backup_vault",
     { BackupVaultName = vault, ByResourceArn = resource_arn }, "RecoveryPoints") do
-    if point.Status ~= "COMPLETED" then
+    if not RESTORABLE[point.Status] then
       unfinished = unfinished + 1
-    elseif point.CreationDate > before then
+    elseif content_time(point) > before then
       later = later + 1
     elseif not best or point.CreationDate > best.CreationDate then
       best = point
     end
   end
   if best then return best end
-  return nil, ("vault %s has no COMPLETED recovery point of %s from before %s (%d are later, %d not completed)")
+  return nil, ("vault %s has no restorable recovery point of %s from before %s (%d are later, %d not completed)")
     :format(vault, resource_arn, dr.format_time(before), later, unfinished)
 end
 
---- The metadata that a restore of this point starts from, with changes on top.
+--- The metadata that a restore of this point starts from, with changes on top. It is the
+-- original's, so an availability zone is left out where a Multi-AZ instance is restored:
+-- RDS refuses both together.
 function backups.restore_metadata(backup, vault, point_arn, changes)
   local metadata = backup:get_recovery_point_restore_metadata {
     BackupVaultName = vault, RecoveryPointArn = point_arn,
   }.RestoreMetadata
   for name, value in pairs(changes) do metadata[name] = value end
+  if metadata.MultiAZ == "true" then metadata.AvailabilityZone = nil end
   return metadata
 end
 

@@ -7,8 +7,6 @@ local snapshots = require "sim.services.rds.snapshots"
 
 local service = {}
 
-local CREATED_SECONDS = 10
-
 local ENDS = { COMPLETED = true, FAILED = true, ABORTED = true, PARTIAL = true, EXPIRED = true }
 
 -- A context for what the job does to RDS on the caller's behalf.
@@ -42,11 +40,12 @@ local function run(ctx, job, first, running, work)
   local outcome = ctx:outcome()
   job.shape[job.member] = first
   ctx:background("backup job " .. job.id, function()
-    ctx.sim.clock:sleep(ctx.sim.loading and 0 or CREATED_SECONDS)
+    local start = ctx.sim:takes "backup.start"
+    ctx.sim.clock:sleep(ctx.sim.loading and 0 or start)
     job.shape[job.member] = running
     if outcome then
       job.shape.PercentDone = job.shape.PercentDone and (outcome.percent or "40.0%")
-      ctx.sim.clock:sleep(CREATED_SECONDS)
+      ctx.sim.clock:sleep(start)
       return finish(ctx, job, outcome.status or "FAILED", outcome.message or "The job ended so by the simulator's "
         .. "fault list.")
     end
@@ -85,10 +84,14 @@ function service.start_backup_job(ctx, input)
   })
   run(ctx, job, "CREATED", "RUNNING", function()
     while instance.busy or not instance:available() do ctx.sim.clock:sleep(1) end
+    local begun = ctx:now()
     local snapshot, work = snapshots.begin_snapshot(rds, instance, "awsbackup:job-" .. id:lower(), "awsbackup")
     job.shape.PercentDone = "50.0%"
+    local point = points.add_point(ctx, vault, input.ResourceArn, snapshot, { IamRoleArn = input.IamRoleArn,
+      InitiationDate = job.shape.CreationDate, CreationDate = begun, Status = "CREATING" })
+    point.shape.CompletionDate = nil
     work:wait()
-    points.add_point(ctx, vault, input.ResourceArn, snapshot, { IamRoleArn = input.IamRoleArn })
+    point.shape.Status, point.shape.CompletionDate = "COMPLETED", ctx:now()
   end)
   return { BackupJobId = id, RecoveryPointArn = arn, CreationDate = job.shape.CreationDate, IsParent = false }
 end
@@ -112,6 +115,7 @@ local function restore_input(metadata)
     AutoMinorVersionUpgrade = flag(metadata.AutoMinorVersionUpgrade), CopyTagsToSnapshot =
       flag(metadata.CopyTagsToSnapshot), DeletionProtection = flag(metadata.DeletionProtection),
     DBParameterGroupName = metadata.DBParameterGroupName, VpcSecurityGroupIds = words(metadata.VpcSecurityGroupIds),
+    EnableIAMDatabaseAuthentication = flag(metadata.EnableIAMDatabaseAuthentication), without_tags = true,
   }
 end
 
@@ -140,7 +144,9 @@ function service.start_restore_job(ctx, input)
   })
   local rds = as_rds(ctx)
   run(ctx, job, "PENDING", "RUNNING", function()
-    local instance, work = restores.from_snapshot(rds, point.snapshot, restore_input(input.Metadata))
+    local wanted = restore_input(input.Metadata)
+    wanted.Tags = input.CopySourceTagsToRestoredResource and point.snapshot.setup.TagList or nil
+    local instance, work = restores.from_snapshot(rds, point.snapshot, wanted)
     job.shape.CreatedResourceArn = instance.shape.DBInstanceArn
     job.shape.PercentDone = "50.00%"
     work:wait()
@@ -165,7 +171,7 @@ function service.start_copy_job(ctx, input)
     IamRoleArn = input.IamRoleArn,
   })
   run(ctx, job, "CREATED", "RUNNING", function()
-    ctx.sim.clock:sleep(60)
+    ctx.sim.clock:sleep(ctx.sim:takes "backup.copy_rds")
     local rds = as_rds(there)
     local key = "awsbackup:copyjob-" .. id:lower()
     local copy = snapshots.duplicate(rds, point.snapshot, key)

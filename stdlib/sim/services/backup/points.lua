@@ -8,8 +8,9 @@ function service.add_point(ctx, vault, resource_arn, snapshot, fields)
   local shape = {
     RecoveryPointArn = snapshot.shape.DBSnapshotArn, BackupVaultName = vault.BackupVaultName,
     BackupVaultArn = vault.BackupVaultArn, ResourceArn = resource_arn, ResourceType = "RDS",
-    ResourceName = resource_arn:match("[^:]+$"), Status = "COMPLETED", CreationDate = ctx:now(),
-    CompletionDate = ctx:now(), BackupSizeInBytes = (snapshot.shape.AllocatedStorage or 20) << 30, IsEncrypted = false,
+    ResourceName = resource_arn:match("[^:]+$"), Status = "COMPLETED", InitiationDate = ctx:now(),
+    CreationDate = ctx:now(), CompletionDate = ctx:now(), IsEncrypted = false,
+    BackupSizeInBytes = (snapshot.shape.AllocatedStorage or 20) << 30,
     IamRoleArn = ("arn:aws:iam::%s:role/service-role/AWSBackupDefaultServiceRole"):format(ctx.account),
     VaultType = "BACKUP_VAULT", Lifecycle = { DeleteAfterDays = 35 }, IsParent = false,
   }
@@ -51,20 +52,26 @@ function service.describe_recovery_point(ctx, input)
   return lookup.point(ctx, input.RecoveryPointArn, input.BackupVaultName).shape
 end
 
---- What a restore job of this point can be given.
+-- Texts, as the metadata are; lists as JSON.
+local function as_text(value)
+  if type(value) ~= "table" then return tostring(value) end
+  local quoted = {}
+  for i, one in ipairs(value) do quoted[i] = ("%q"):format(one) end
+  return "[" .. table.concat(quoted, ",") .. "]"
+end
+
+--- What a restore job of this point can be given: the original's setup, as it was.
 function service.get_recovery_point_restore_metadata(ctx, input)
   local point = lookup.point(ctx, input.RecoveryPointArn, input.BackupVaultName)
   local s = point.snapshot.shape
-  return {
-    BackupVaultArn = point.shape.BackupVaultArn, RecoveryPointArn = point.shape.RecoveryPointArn, ResourceType = "RDS",
-    RestoreMetadata = {
-      DBInstanceIdentifier = s.DBInstanceIdentifier, DBInstanceClass = "db.t3.medium", Engine = s.Engine,
-      Port = tostring(s.Port or 5432), MultiAZ = "false", PubliclyAccessible = "false", StorageType = s.StorageType,
-      AvailabilityZone = s.AvailabilityZone, AutoMinorVersionUpgrade = "true", DBSubnetGroupName = "default",
-      CopyTagsToSnapshot = "false", EnableIAMDatabaseAuthentication = "false", LicenseModel = s.LicenseModel,
-      OptionGroupName = s.OptionGroupName, DeletionProtection = "false",
-    },
-  }
+  local metadata = { DBInstanceIdentifier = s.DBInstanceIdentifier, Engine = s.Engine,
+    StorageType = s.StorageType, LicenseModel = s.LicenseModel, OptionGroupName = s.OptionGroupName,
+    AllocatedStorage = as_text(s.AllocatedStorage), DBName = point.snapshot.dbname }
+  for name, value in pairs(point.snapshot.setup) do
+    if name ~= "TagList" then metadata[name] = as_text(value) end
+  end
+  return { BackupVaultArn = point.shape.BackupVaultArn, RecoveryPointArn = point.shape.RecoveryPointArn,
+    ResourceType = "RDS", RestoreMetadata = metadata }
 end
 
 function service.delete_recovery_point(ctx, input)

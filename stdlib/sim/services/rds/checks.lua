@@ -53,4 +53,12 @@ function checks.retention(ctx, days)
   end
 end
 
+--- A Multi-AZ instance's zones are RDS's to choose.
+function checks.zone(ctx, input)
+  if input.MultiAZ and input.AvailabilityZone then
+    ctx:fail("InvalidParameterCombination", "Requesting a specific availability zone is not valid for Multi-AZ "
+      .. "instances.")
+  end
+end
+
 return checks

@@ -235,12 +235,27 @@ function Instance:settle_backups()
   end
 end
 
+--- How the instance is set up: kept with a snapshot, and what AWS Backup hands out as
+-- restore metadata.
+function Instance:setup()
+  local s, ids = self.shape, {}
+  for i, group in ipairs(s.VpcSecurityGroups) do ids[i] = group.VpcSecurityGroupId end
+  return {
+    DBInstanceClass = s.DBInstanceClass, MultiAZ = s.MultiAZ, AvailabilityZone = s.AvailabilityZone,
+    DBSubnetGroupName = s.DBSubnetGroup.DBSubnetGroupName, VpcSecurityGroupIds = ids,
+    DBParameterGroupName = s.DBParameterGroups[1].DBParameterGroupName, Port = self.port,
+    PubliclyAccessible = s.PubliclyAccessible, DeletionProtection = s.DeletionProtection,
+    AutoMinorVersionUpgrade = s.AutoMinorVersionUpgrade, CopyTagsToSnapshot = s.CopyTagsToSnapshot,
+    EnableIAMDatabaseAuthentication = s.IAMDatabaseAuthenticationEnabled, TagList = s.TagList,
+  }
+end
+
 --- Enters a finished snapshot whose files lie at `path`.
 function Instance:snapshot_record(id, kind, path)
   local shape = self:snapshot_shape(id, kind)
   shape.Status, shape.PercentProgress = "available", 100
   local snapshot = { id = id, shape = shape, path = path, replication_password = self.cluster.replication_password,
-    password = self.password, dbname = self.shape.DBName }
+    password = self.password, dbname = self.shape.DBName, setup = self:setup() }
   self:store().snapshots[id] = snapshot
   return snapshot
 end

@@ -47,6 +47,7 @@ function service.create_db_instance(ctx, input)
   ctx:need(input, "MasterUsername", "MasterUserPassword")
   checks.password(ctx, input.MasterUserPassword)
   checks.retention(ctx, input.BackupRetentionPeriod)
+  checks.zone(ctx, input)
   checks.master(ctx, input.MasterUsername)
   local shape = { DBInstanceIdentifier = id, Engine = "postgres", MasterUsername = input.MasterUsername,
     DBName = input.DBName, EngineVersion = input.EngineVersion or ctx.sim:postgres_version(),

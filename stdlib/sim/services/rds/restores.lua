@@ -10,12 +10,12 @@ local own = require "sim.services.rds.instances"
 local service = {}
 
 local function restored_shape(ctx, source, id, input)
+  checks.zone(ctx, input)
   checks.class(ctx, input.DBInstanceClass)
   checks.retention(ctx, input.BackupRetentionPeriod)
   local shape = defaults.inherit(source)
   shape.DBInstanceIdentifier = id
   shape.BackupRetentionPeriod = input.BackupRetentionPeriod or source.BackupRetentionPeriod or 0
-  shape.DBInstanceClass = source.DBInstanceClass
   shape.DbInstancePort = input.Port or source.Port or source.Endpoint and source.Endpoint.Port
   defaults.take(shape, input)
   defaults.fill(ctx, shape, input)
@@ -50,6 +50,7 @@ function service.from_snapshot(ctx, snapshot, input)
   end
   local shape = restored_shape(ctx, snapshot.shape, id, input)
   shape.DBName = snapshot.dbname
+  shape.DBInstanceClass = input.DBInstanceClass or snapshot.setup.DBInstanceClass
   return service.begin_restore(ctx, shape, { path = snapshot.path, password = snapshot.password, what =
     "snapshot " .. snapshot.id, replication_password = snapshot.replication_password })
 end

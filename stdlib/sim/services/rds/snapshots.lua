@@ -48,7 +48,7 @@ end
 function service.begin_snapshot(ctx, instance, id, kind, tags)
   local path = ctx.sim.host:path("s")
   local snapshot = { id = id, shape = instance:snapshot_shape(id, kind), path = path, password = instance.password,
-    dbname = instance.shape.DBName }
+    dbname = instance.shape.DBName, setup = instance:setup() }
   if tags then snapshot.shape.TagList = tags end
   ctx.store.snapshots[id] = snapshot
   instance:status("backing-up")
@@ -131,7 +131,7 @@ function service.duplicate(ctx, source, id)
   local shape = copied_shape(ctx, source, id, {}, nil)
   shape.Status, shape.PercentProgress, shape.SnapshotType = "available", 100, "awsbackup"
   local copy = { id = id, shape = shape, path = source.path, password = source.password,
-    replication_password = source.replication_password, dbname = source.dbname }
+    replication_password = source.replication_password, dbname = source.dbname, setup = source.setup }
   ctx.store.snapshots[id] = copy
   return copy
 end
