@@ -78,7 +78,7 @@ end)
 t.test("an operation without output does not look at a body that is no XML", function()
   for _, operation in ipairs { { "s3", "PutBucketPolicy" }, { "rds", "AddTagsToResource" },
     { "ec2", "DeleteVpc" } } do
-    for _, body in ipairs { "ok", "{}", "<cut" } do
+    for _, body in ipairs { "ok", "{}", "<cut", "<done/>" } do
       t.equal(parse(operation[1], operation[2], body), {}, body)
     end
   end
@@ -96,6 +96,8 @@ t.test("another operation's response is refused", function()
       "<DescribeDBInstancesResponse><DescribeDBInstancesResult/></DescribeDBInstancesResponse>" },
     { "rds", "PromoteReadReplica", "<PromoteReadReplicaResponse/>" },
     { "rds", "AddTagsToResource", "<DeleteDBInstanceResponse/>" },
+    { "rds", "AddTagsToResource", "<ErrorResponse><Error><Code>X</Code></Error></ErrorResponse>" },
+    { "ec2", "DeleteVpc", "<Response><Errors><Error><Code>X</Code></Error></Errors></Response>" },
     { "ec2", "StartInstances", "<StopInstancesResponse><instancesSet/></StopInstancesResponse>" },
     { "ec2", "DeleteVpc", "<DeleteSubnetResponse><return>true</return></DeleteSubnetResponse>" },
     { "route53", "ChangeResourceRecordSets", "<GetChangeResponse>"

@@ -103,11 +103,26 @@ static bool wrong_root(struct codec *c, struct operation *op)
                        root.data, (int)op->name.size, op->name.data);
 }
 
+/* Of another operation, or an error. */
+static bool is_response_of_another(struct codec *c)
+{
+    static const char suffix[] = "Response";
+    struct span root = xml_name(c, 0);
+    size_t n = sizeof suffix - 1;
+    if (text_is(root, "ErrorResponse") || xml_child(c, 0, "Errors") != 0)
+        return true;
+    if (root.size <= n || memcmp(root.data + root.size - n, suffix, n) != 0)
+        return false;
+    return model_find(c->m, (struct span){root.data, root.size - n}) >= 0;
+}
+
 /* Query and EC2: `result` is the element with the members, or 0 when there is none. */
 bool check_rpc_root(struct codec *c, struct operation *op, uint32_t result)
 {
     struct shape *s = op->output.shape;
     bool named = is_named(xml_name(c, 0), op, "Response");
+    if (s == NULL)
+        return named || !is_response_of_another(c) || wrong_root(c, op);
     if (c->protocol == QUERY && s != NULL && (op->flags & OP_RESULT_WRAPPER) &&
         (s->count > 0 || !named))
         return result != 0 || wrong_root(c, op);
