@@ -50,7 +50,8 @@ end
 
 -- The input has ended (Ctrl-D, a lost terminal): that is no answer, so the run pauses.
 local function unanswered(step, path, reason, about)
-  control.raise("pause", ("step \"%s\": %s, and the terminal was closed before anybody answered"):format(step, about),
+  control.raise("pause",
+    ("step \"%s\": %s, and the terminal was closed before anybody answered"):format(step, about),
     { reason = reason, step = step, path = path })
 end
 
@@ -80,7 +81,9 @@ local function choose(self, text, words, seconds)
     local typed = line(self, text, seconds)
     if not typed then return typed end
     for _, word in ipairs(words) do
-      if typed == word or (#typed == 1 and typed == word:sub(1, 1) and word ~= "yes") then return word end
+      if typed == word or (#typed == 1 and typed == word:sub(1, 1) and word ~= "yes") then
+        return word
+      end
     end
   end
 end
@@ -88,20 +91,22 @@ end
 --- Asks for an approval: "yes", "no", or nil when nothing was typed within `seconds`.
 -- Pauses the run when the input ends.
 function operator:ask_approval(q, seconds)
-  local answer = choose(self, ("Type yes to go on, no to stop (\"%s\"):"):format(q.step), { "yes", "no" }, seconds)
+  local answer = choose(self, ("Type yes to go on, no to stop (\"%s\"):"):format(q.step),
+    { "yes", "no" }, seconds)
   if answer == false then unanswered(q.step, q.path, "approval", "it waits for approval") end
   return answer
 end
 
 --- Says that more people must agree.
 function operator:wait_for_others(q)
-  self.screen:say(("Waiting for another person: drlua approve %s %s from their own account."):format(q.run,
-    ending.quoted(q.path)))
+  self.screen:say(("Waiting for another person: drlua approve %s %s from their own account.")
+    :format(q.run, ending.quoted(q.path)))
 end
 
 --- Ends the run. No playbook can catch it: "stop" means that nothing more is done.
 function operator.stop(_, st, e)
-  control.raise("stop", ("step \"%s\" failed: %s; stopped by the operator"):format(st.name, e.message),
+  control.raise("stop", ("step \"%s\" failed: %s; stopped by the operator"):format(st.name,
+    e.message),
     { step = st.name, path = st.path, where = e.where, at = e.at })
 end
 
@@ -109,8 +114,10 @@ end
 -- the operator stops the run, and pauses it when the input ends.
 function operator:ask_failure(st, e)
   local undo = st.options.undo and ", undo it" or ""
-  local words = st.options.undo and { "retry", "skip", "undo", "stop" } or { "retry", "skip", "stop" }
-  local answer = choose(self, ("\"%s\" failed: retry, skip%s, or stop?"):format(st.name, undo), words)
+  local words = st.options.undo and { "retry", "skip", "undo", "stop" }
+    or { "retry", "skip", "stop" }
+  local answer = choose(self, ("\"%s\" failed: retry, skip%s, or stop?"):format(st.name, undo),
+    words)
   local reason = answer == "skip" and line(self, "Why may it be skipped?")
   if answer == false or (answer == "skip" and reason == false) then
     unanswered(st.name, st.path, "operator", "it failed: " .. e.message)
@@ -128,11 +135,13 @@ end
 --- Whether a call in doubt took effect: "done" or "again". Pauses the run when the input
 -- ends.
 function operator:ask_settled(st, what, intent)
-  self.screen:say(("\"%s\": drlua cannot determine whether this call took effect:\n  %s\n  token %s"):format(
-    st.name, what, intent.token))
-  local answer = choose(self, "Look, then type done (it took effect) or again (send it again):", { "done", "again" })
+  self.screen:say(("\"%s\": drlua cannot determine whether this call took effect:\n  %s\n  "
+    .. "token %s"):format(st.name, what, intent.token))
+  local answer = choose(self, "Look, then type done (it took effect) or again (send it again):",
+    { "done", "again" })
   if answer == false then
-    unanswered(st.name, st.path, "settle", "drlua cannot determine whether this call took effect: " .. what)
+    unanswered(st.name, st.path, "settle", "drlua cannot determine whether this call took effect: "
+      .. what)
   end
   return answer
 end

@@ -10,7 +10,9 @@ local summary = {}
 local function head(s, result, say)
   local outcome = result.outcome == "succeeded" and "done" or result.outcome
   say("%s: %s. Run %s.", s.playbook.title, outcome, s.id)
-  if result.code ~= 0 and result.message and result.message ~= result.outcome then say("  %s", result.message) end
+  if result.code ~= 0 and result.message and result.message ~= result.outcome then
+    say("  %s", result.message)
+  end
 end
 
 local function target_of(target)
@@ -19,7 +21,8 @@ end
 
 local function achieved(name, seconds, rows, target)
   return ("%s %s%s%s%s"):format(name, seconds and duration.format(seconds) or "not measured",
-    rows and (", %s rows lost"):format(rows == math.floor(rows) and ("%d"):format(rows) or rows) or "",
+    rows and (", %s rows lost"):format(rows == math.floor(rows) and ("%d"):format(rows) or rows)
+      or "",
     target_of(target), seconds and target and seconds > target and "  MISSED" or "")
 end
 
@@ -27,7 +30,8 @@ local function recovery(s, result, say)
   if result.rto then
     say("%s", achieved("RTO", result.rto, nil, s.targets.rto))
   elseif s.targets.rto and not s.rolled_back then
-    say("RTO not recovered yet, %s so far%s", duration.format(result.elapsed), target_of(s.targets.rto))
+    say("RTO not recovered yet, %s so far%s", duration.format(result.elapsed),
+      target_of(s.targets.rto))
   end
   local rpo = result.facts and result.facts.measures.rpo
   if rpo or result.code == 0 and s.targets.rpo then
@@ -65,12 +69,17 @@ function summary.lines(s, result, parsed)
   recovery(s, result, say)
   if result.facts then checks(result.facts, say) end
   for _, line in ipairs(ending.lines(result.left or {})) do say("%s", line) end
-  for _, text in ipairs(result.code ~= 0 and result.under_way or {}) do say("In flight: %s", text) end
+  for _, text in ipairs(result.code ~= 0 and result.under_way or {}) do
+    say("In flight: %s", text)
+  end
   if result.report then say("Report: %s", result.report) end
   -- A rehearsal's world ends with it.
   if result.facts and not sys.getenv("DRLUA_REHEARSAL") then
-    for _, line in ipairs(summary.commands(result.facts, result.outcome, parsed)) do say("%s", line) end
-  elseif result.code ~= 0 and result.outcome ~= "taken over" and not sys.getenv("DRLUA_REHEARSAL") then
+    for _, line in ipairs(summary.commands(result.facts, result.outcome, parsed)) do
+      say("%s", line)
+    end
+  elseif result.code ~= 0 and result.outcome ~= "taken over"
+    and not sys.getenv("DRLUA_REHEARSAL") then
     say("To continue: drlua resume %s%s", s.id, summary.where(parsed))
   end
   return out

@@ -36,7 +36,8 @@ local function check_fields(name, wish)
     local found = false
     for _, k in ipairs(known) do found = found or k == key end
     if not found then
-      misuse(name, "unknown field %s of approve%s", tostring(key), nearest.hint(tostring(key), known))
+      misuse(name, "unknown field %s of approve%s", tostring(key),
+        nearest.hint(tostring(key), known))
     end
   end
 end
@@ -47,7 +48,8 @@ local function check(name, wish)
   if math.type(people) ~= "integer" or people < 1 then
     misuse(name, "approve.people is the number of people who must agree")
   end
-  if text ~= nil and type(text) ~= "string" and type(text) ~= "function" and not unknown.is(text) then
+  if text ~= nil and type(text) ~= "string" and type(text) ~= "function"
+    and not unknown.is(text) then
     misuse(name, "approve.text is a text, or a function that returns one, not a %s", type(text))
   end
   local deadline, why
@@ -65,9 +67,12 @@ function approval.wanted(name, options)
   if wish == false then return nil end
   if wish == nil then return options.risk == "irreversible" and { people = 1 } or nil end
   if wish == true then return { people = 1 } end
-  if type(wish) == "string" or type(wish) == "function" or unknown.is(wish) then return { text = wish, people = 1 } end
+  if type(wish) == "string" or type(wish) == "function" or unknown.is(wish) then
+    return { text = wish, people = 1 }
+  end
   if type(wish) == "table" then return check(name, wish) end
-  misuse(name, "approve is true, a text, a function that returns one, or { text =, people =, deadline = }")
+  misuse(name, "approve is true, a text, a function that returns one, or { text =, people =, "
+    .. "deadline = }")
 end
 
 -- Answers given by others since the run last looked.
@@ -92,7 +97,8 @@ local function has_agreed(s, path)
 end
 
 local function grant(s, q, how)
-  local given = { by = s.user, account = s.user, host = s.host, how = how, here = true, shown = q.text }
+  local given = { by = s.user, account = s.user, host = s.host, how = how, here = true,
+    shown = q.text }
   s:record("approved", q.path, given)
   s:emit("note", { text = ("approved by %s (%s)"):format(given.by, how), path = q.path })
 end
@@ -116,8 +122,9 @@ local function found_out(s, st, fn)
   if ok and type(text) == "string" and text:find("%S") then return text end
   local e = not ok and errors.from(text)
   if e and (control.of(e) or e.kind == "cancelled") then error(e, 0) end
-  return ("%s; how things stand now could not be found out: %s"):format(plain_text(st.name), e and tostring(e)
-    or ("the function of approve returned %s, not a text"):format(type(text) == "string" and "nothing" or type(text)))
+  local got = type(text) == "string" and "nothing" or type(text)
+  return ("%s; how things stand now could not be found out: %s"):format(plain_text(st.name),
+    e and tostring(e) or ("the function of approve returned %s, not a text"):format(got))
 end
 
 --- The text that is shown for a wish at this moment.
@@ -156,12 +163,15 @@ local function wait(s, wish, q, asked)
     if refusals then refuse(s, q, refusals[1].by) end
     if count >= wish.people then return end
     if wish.deadline and s:now() >= asked + wish.deadline then
-      control.raise("refused", ("step \"%s\": no approval within %s"):format(q.step, duration.format(wish.deadline)))
+      control.raise("refused", ("step \"%s\": no approval within %s"):format(q.step,
+        duration.format(wish.deadline)))
     end
     local answer = ask_here(s, q)
     if answer == "yes" then
       grant(s, q, "at the terminal")
-      if identity.count(s.history.approvals[q.path]) < wish.people then s.operator:wait_for_others(q) end
+      if identity.count(s.history.approvals[q.path]) < wish.people then
+        s.operator:wait_for_others(q)
+      end
     end
     if answer == "no" then refuse(s, q, s.user) end
   end
@@ -170,16 +180,22 @@ end
 -- --yes is one person's. A rehearsal has nobody else to ask, and nothing to lose.
 local function assume(s, wish, q)
   if not has_agreed(s, q.path) then grant(s, q, "--yes") end
-  if sys.getenv("DRLUA_REHEARSAL") or identity.count(s.history.approvals[q.path]) >= wish.people then return true end
+  if sys.getenv("DRLUA_REHEARSAL")
+    or identity.count(s.history.approvals[q.path]) >= wish.people then
+    return true
+  end
   if s.operator then s.operator:wait_for_others(q) end
   return false
 end
 
 local function pause(s, wish, q)
-  local others = wish.people > 1 and (" (%d of %d people have agreed; each by an account of their own)"):format(
+  local others = wish.people > 1 and (" (%d of %d people have agreed; each by an account of "
+    .. "their own)"):format(
     identity.count(s.history.approvals[q.path]), wish.people) or ""
-  control.raise("pause", ("step \"%s\" waits for approval%s: drlua approve %s %s, then drlua resume %s"):format(
-    q.step, others, s.id, ending.quoted(q.path), s.id), { reason = "approval", step = q.step, path = q.path })
+  control.raise("pause",
+    ("step \"%s\" waits for approval%s: drlua approve %s %s, then drlua resume %s"):format(
+      q.step, others, s.id, ending.quoted(q.path), s.id),
+    { reason = "approval", step = q.step, path = q.path })
 end
 
 -- The approval was given before, in another process. What was known then may be old: how
@@ -218,7 +234,8 @@ end
 -- wait) for it. who: { by (a name, as the person gave it), account (theirs), host }.
 function approval.give(journal, path, who, answer)
   local shown = approval.shown(journal, path)
-  journal:add(answer == "no" and "refused" or "approved", path, { by = who.by, account = who.account, host = who.host,
+  journal:add(answer == "no" and "refused" or "approved", path,
+    { by = who.by, account = who.account, host = who.host,
     how = who.by ~= who.account and "drlua approve, typed by " .. who.account or "drlua approve",
     shown = shown and shown.text, at = clock.now() })
 end

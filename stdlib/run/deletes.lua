@@ -178,15 +178,16 @@ end
 
 local programs = {}
 
-local kubectl_takes = set [[--context --kubeconfig -n --namespace --cluster --user -s --server --token
-  --as --as-group --request-timeout --timeout --grace-period -o --output --cascade --certificate-authority
-  --dry-run -v --v --wait]]
+local kubectl_takes = set [[--context --kubeconfig -n --namespace --cluster --user -s --server
+  --token --as --as-group --request-timeout --timeout --grace-period -o --output --cascade
+  --certificate-authority --dry-run -v --v --wait]]
 
 function programs.kubectl(words, from)
   if has(words, from, "--prune") then return deletes.UNBOUNDED end
   local plain = plain_words(words, from, kubectl_takes)
   if plain[1] ~= "delete" then return 0 end
-  if has(words, from, "--all", "-l", "--selector", "-A", "--all-namespaces", "--field-selector", "-f",
+  if has(words, from, "--all", "-l", "--selector", "-A", "--all-namespaces", "--field-selector",
+    "-f",
     "--filename", "-k", "--kustomize") then
     return deletes.UNBOUNDED
   end
@@ -229,7 +230,8 @@ function programs.aws(words, from)
   local service, verb = plain[1] or "", plain[2] or ""
   if service == "s3" then return in_s3(verb, words, from) end
   if consuming[verb:gsub("^%l", string.upper):gsub("%-(%l)", string.upper)] then return 0 end
-  local destroys = verb:find("^delete%-") or verb:find("^terminate%-") or verb:find("^batch%-delete%-")
+  local destroys = verb:find("^delete%-") or verb:find("^terminate%-")
+    or verb:find("^batch%-delete%-")
     or verb:find("^purge%-") or set("schedule-key-deletion deregister-image release-address")[verb]
   return destroys and most_values(words, from) or 0
 end
@@ -252,7 +254,8 @@ local function deleting(words, from)
   end
   return 0
 end
-programs.velero, programs.eksctl, programs.gcloud, programs.az = deleting, deleting, deleting, deleting
+programs.velero, programs.eksctl, programs.gcloud, programs.az = deleting, deleting, deleting,
+  deleting
 
 local function one() return 1 end
 programs.dropdb, programs.dropuser = one, one

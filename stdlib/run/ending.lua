@@ -61,9 +61,11 @@ end
 -- optional_failed, skipped, checks_failed, checks_skipped { step or check, reason },
 -- in_doubt { step, call, token, key }, undone { step }, by_hand { step, call, why }.
 function ending.left(facts)
-  local left = { accepted = accepted(facts), optional_failed = steps_that(facts, "failed (optional)"),
+  local left = { accepted = accepted(facts),
+    optional_failed = steps_that(facts, "failed (optional)"),
     skipped = steps_that(facts, "skipped"), checks_failed = checks_that(facts, "failed"),
-    checks_skipped = checks_that(facts, "skipped"), in_doubt = in_doubt(facts), undone = undone(facts),
+    checks_skipped = checks_that(facts, "skipped"), in_doubt = in_doubt(facts),
+    undone = undone(facts),
     by_hand = facts.rollback and facts.rollback.left or {} }
   for name, list in pairs(left) do
     if #list == 0 then left[name] = nil end
@@ -108,13 +110,16 @@ function lines_of.accepted(list, add)
 end
 
 function lines_of.optional_failed(list, add, again)
-  add("%d optional step%s failed%s", #list, #list == 1 and "" or "s", again and "; to run them again: " .. again or "")
+  add("%d optional step%s failed%s", #list, #list == 1 and "" or "s",
+    again and "; to run them again: " .. again or "")
   for _, s in ipairs(list) do add("  %s", with_reason(s.step, s.reason)) end
 end
 
 function lines_of.skipped(list, add)
   local order, groups = by_reason(list)
-  for _, reason in ipairs(order) do add("Skipped (%s): %s", reason, table.concat(groups[reason], ", ")) end
+  for _, reason in ipairs(order) do
+    add("Skipped (%s): %s", reason, table.concat(groups[reason], ", "))
+  end
 end
 
 function lines_of.checks_failed(list, add)
@@ -127,7 +132,8 @@ end
 
 function lines_of.in_doubt(list, add)
   for _, c in ipairs(list) do
-    add("\"%s\": call in doubt: %s (whether it took effect is not known yet; token %s)", c.step, c.call,
+    add("\"%s\": call in doubt: %s (whether it took effect is not known yet; token %s)", c.step,
+      c.call,
       c.token or "none")
   end
 end
@@ -145,7 +151,8 @@ function lines_of.by_hand(list, add)
   end
 end
 
-local order = { "accepted", "checks_failed", "checks_skipped", "optional_failed", "skipped", "in_doubt", "undone",
+local order = { "accepted", "checks_failed", "checks_skipped", "optional_failed", "skipped",
+  "in_doubt", "undone",
   "by_hand" }
 
 --- What is left as lines for a person. again: the command that runs the failed optional
@@ -202,7 +209,9 @@ function ending.commands(facts, status, where)
     end
     return list
   end
-  if status == "rolled back" or status == "partly rolled back" or status == "running" then return list end
+  if status == "rolled back" or status == "partly rolled back" or status == "running" then
+    return list
+  end
   for _, asked in ipairs(ending.pending(facts)) do
     add("to approve", "approve %s %s", id, ending.quoted(asked.path))
   end
@@ -218,7 +227,8 @@ function ending.commands(facts, status, where)
   elseif facts.word == "diverged" then
     add("to continue with the edited playbook", "resume %s --accept-changes", id)
   else
-    add(status == "failed" and "to continue, once the cause is mended" or "to continue", "resume %s", id)
+    add(status == "failed" and "to continue, once the cause is mended" or "to continue",
+      "resume %s", id)
   end
   return list
 end

@@ -46,18 +46,21 @@ end
 
 function read.step_failed(f, event, data)
   local s = step(f, event)
-  s.ended, s.outcome, s.waited, s.reads = event.time, data.optional and "failed (optional)" or "failed", data.waited,
-    data.reads
+  s.ended, s.waited, s.reads = event.time, data.waited, data.reads
+  s.outcome = data.optional and "failed (optional)" or "failed"
   s.reason = data.error and data.error.message
   table.insert(f.failures, { time = event.time, step = data.name, text = s.reason })
 end
 
 function read.intent(f, event, data)
-  local call = { time = event.time, path = event.path, what = data.what or data.name, name = data.name,
+  local call = { time = event.time, path = event.path, what = data.what or data.name,
+    name = data.name,
     region = data.region, token = data.token, key = data.key, outcome = "in doubt" }
   local former = f.calls_by_key[event.path .. "\0" .. data.key]
   -- The same call again: the doubt about the first time is settled with it.
-  if former and former.outcome == "in doubt" and former.token == call.token then former.outcome = "sent again" end
+  if former and former.outcome == "in doubt" and former.token == call.token then
+    former.outcome = "sent again"
+  end
   f.calls_by_key[event.path .. "\0" .. data.key] = call
   table.insert(f.calls, call)
 end
@@ -67,7 +70,8 @@ function read.result(f, event, data)
   if not call then return end
   call.seconds = data.seconds
   local failed = data.error and tostring(data.error.message)
-  call.outcome = failed and (data.doubtful and "failed, and may have taken effect: " or "failed: ") .. failed
+  call.outcome = failed and (data.doubtful and "failed, and may have taken effect: " or "failed: ")
+    .. failed
     or data.settled and "settled" or "done"
 end
 
@@ -84,10 +88,13 @@ end
 
 -- What was shown when people were asked, the latest of each step.
 function read.approval_asked(f, event, data)
-  f.asked[event.path] = { path = event.path, text = data.text, changes = data.changes, people = data.people,
+  f.asked[event.path] = { path = event.path, text = data.text, changes = data.changes,
+    people = data.people,
     given = f.asked[event.path] and f.asked[event.path].given or {} }
   local lines = { "asked: " .. tostring(data.text) }
-  for _, change in ipairs(data.changes or {}) do table.insert(lines, "would change: " .. tostring(change)) end
+  for _, change in ipairs(data.changes or {}) do
+    table.insert(lines, "would change: " .. tostring(change))
+  end
   table.insert(f.approvals, { time = event.time, path = event.path,
     text = ("\"%s\": %s"):format(event.path, table.concat(lines, "; ")) })
 end
@@ -118,10 +125,11 @@ read.overrun = read.note
 
 function read.operator(f, event, data)
   if data.again then f.asked[event.path] = nil end
-  local what = data.choice or data.settled and ("\"%s\" about %s"):format(data.settled, data.call or "a call")
+  local what = data.choice
+    or data.settled and ("\"%s\" about %s"):format(data.settled, data.call or "a call")
     or data.skip and "skip" or data.again and "do again" or data.retry and "try again" or "?"
-  table.insert(f.notes, { time = event.time, text = ("operator %s chose %s for %s%s"):format(data.by or "?", what,
-    event.path, data.reason and ": " .. data.reason or "") })
+  table.insert(f.notes, { time = event.time, text = ("operator %s chose %s for %s%s"):format(
+    data.by or "?", what, event.path, data.reason and ": " .. data.reason or "") })
 end
 -- A number that may have come as text, as numeric comes from PostgreSQL.
 local function number(v)
@@ -156,7 +164,8 @@ function read.rollback_ended(f, _, data) f.rollback = data end
 
 function read.rehearsal(f, _, data) f.rehearsal = data end
 function read.lesson(f, event, data)
-  table.insert(f.lessons, { time = event.time, text = data.text, owner = data.owner, due = data.due })
+  table.insert(f.lessons, { time = event.time, text = data.text, owner = data.owner,
+    due = data.due })
 end
 
 -- The undo of a step is a step itself, at "Undo: PATH".
@@ -186,7 +195,8 @@ end
 function facts.read(journal)
   local f = { head = secrets.shown(journal:meta("run")), status = journal:meta("status"),
     steps = {}, by_path = {}, calls = {},
-    calls_by_key = {}, checks = {}, checks_by_path = {}, approvals = {}, asked = {}, accepted = {}, notes = {},
+    calls_by_key = {}, checks = {}, checks_by_path = {}, approvals = {}, asked = {}, accepted = {},
+    notes = {},
     failures = {}, resumes = {}, measures = {}, lessons = {} }
   for _, event in ipairs(journal:events()) do
     local fn = read[event.kind]

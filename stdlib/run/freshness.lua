@@ -18,13 +18,15 @@ local function digest(text) return crypto.hex(crypto.sha256(text)) end
 
 local function key_of(path, environment)
   local stem = (path:match("([^/]*)%.lua$") or "playbook"):gsub("[^%w_-]", "_")
-  return ("check-%s-%s"):format(stem, digest(absolute(path) .. "\n" .. (environment or "")):sub(1, 16))
+  local hash = digest(absolute(path) .. "\n" .. (environment or ""))
+  return ("check-%s-%s"):format(stem, hash:sub(1, 16))
 end
 
 --- Keeps the result of a check. loaded: of cli/library.lua; result: { ready, failed (the
 -- names of the checks that failed), at, by, host }.
 function freshness.keep_check(store, loaded, result)
-  local record = { playbook = absolute(loaded.path), environment = loaded.environment_name, sources = {} }
+  local record = { playbook = absolute(loaded.path), environment = loaded.environment_name,
+    sources = {} }
   for k, v in pairs(result) do record[k] = v end
   for path, text in pairs(loaded.sources) do record.sources[absolute(path)] = digest(text) end
   store:put(key_of(loaded.path, loaded.environment_name), value.encode(record))
@@ -47,7 +49,8 @@ function freshness.check(store, path, environment)
   local text = store:get(key_of(path, environment))
   local ok, record = pcall(value.decode, text or "")
   if not ok or type(record) ~= "table" or type(record.at) ~= "number" then return nil end
-  return { at = record.at, ready = record.ready, failed = record.failed or {}, edited = edited(record.sources) }
+  return { at = record.at, ready = record.ready, failed = record.failed or {},
+    edited = edited(record.sources) }
 end
 
 local function passed(verdict)
@@ -92,7 +95,8 @@ end
 function freshness.rehearsals(store)
   local last, ids = {}, store:ids()
   for i = #ids, math.max(1, #ids - NEWEST_RUNS + 1), -1 do
-    local ok, found = pcall(rehearsal_of, store, ids[i], function(path) return path and not last[path] end)
+    local ok, found = pcall(rehearsal_of, store, ids[i],
+      function(path) return path and not last[path] end)
     if ok and found then last[found.path] = found end
   end
   return last
@@ -122,16 +126,19 @@ end
 --- Both as one line: "Last checked 43 days ago: ready, edited since (x.lua); never rehearsed
 -- here." now: seconds since the epoch.
 function freshness.line(check, rehearsal, now)
-  local text = ("%s; %s."):format(line("checked", check, check_verdict(check), now), line("rehearsed",
-    rehearsal, rehearsal and (rehearsal.passed and "passed" or "failed"), now))
+  local played = rehearsal and (rehearsal.passed and "passed" or "failed")
+  local text = ("%s; %s."):format(line("checked", check, check_verdict(check), now),
+    line("rehearsed", rehearsal, played, now))
   return (text:gsub("^%l", string.upper))
 end
 
 --- Both as data.
 function freshness.data(check, rehearsal)
   return {
-    checked = check and { at = check.at, ready = check.ready, failed = check.failed, edited = check.edited },
-    rehearsed = rehearsal and { at = rehearsal.at, passed = rehearsal.passed, edited = rehearsal.edited,
+    checked = check and { at = check.at, ready = check.ready, failed = check.failed,
+      edited = check.edited },
+    rehearsed = rehearsal and { at = rehearsal.at, passed = rehearsal.passed,
+      edited = rehearsal.edited,
       run = rehearsal.run },
   }
 end

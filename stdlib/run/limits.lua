@@ -35,7 +35,8 @@ local readers = {}
 function readers.deletes(given, faults)
   local n = math.tointeger(tonumber(given))
   if not n or n < 0 then
-    table.insert(faults, ("limits.deletes is a whole number from 0 on, not %s"):format(tostring(given)))
+    table.insert(faults,
+      ("limits.deletes is a whole number from 0 on, not %s"):format(tostring(given)))
   end
   return n
 end
@@ -52,7 +53,7 @@ end
 local function read(given)
   local faults, kept = {}, {}
   if type(given) ~= "table" then
-    return kept, { ("limits is a table or a function that returns one, not a %s"):format(type(given)) }
+    return kept, { "limits is a table or a function that returns one, not a " .. type(given) }
   end
   for name, v in pairs(given) do
     local reader = readers[name]
@@ -100,12 +101,14 @@ end
 function limits.of(definition, environment, params)
   local own = evaluated(definition and definition.limits, params)
   local theirs = evaluated(environment and environment.limits, params)
-  local merged = { accounts = both(own.accounts, theirs.accounts), regions = both(own.regions, theirs.regions),
-    deletes = own.deletes and theirs.deletes and math.min(own.deletes, theirs.deletes) or own.deletes
-      or theirs.deletes }
+  local merged = { accounts = both(own.accounts, theirs.accounts),
+    regions = both(own.regions, theirs.regions),
+    deletes = own.deletes and theirs.deletes and math.min(own.deletes, theirs.deletes)
+      or own.deletes or theirs.deletes }
   for _, name in ipairs { "accounts", "regions" } do
     if own[name] and theirs[name] and #merged[name] == 0 then
-      errors.raise { kind = "usage", message = ("limits.%s: the playbook allows %s and the environment %s, so "
+      errors.raise { kind = "usage",
+        message = ("limits.%s: the playbook allows %s and the environment %s, so "
         .. "nothing could be changed"):format(name, table.concat(own[name], ", "),
         table.concat(theirs[name], ", ")) }
     end
@@ -152,8 +155,8 @@ function limits.account_fault(given, e)
   if not given.accounts or e.kind ~= "aws" or not e.whose then return nil end
   local account, why = e.whose()
   if account and allowed(given.accounts, account) then return nil end
-  return ("this run may change things in account %s only, and %s"):format(table.concat(given.accounts, ", "),
-    account and "this call goes to account " .. account
+  return ("this run may change things in account %s only, and %s"):format(
+    table.concat(given.accounts, ", "), account and "this call goes to account " .. account
       or "the account of this call could not be found out: " .. tostring(why))
 end
 
@@ -193,11 +196,11 @@ local function check_deletes(s, given, what, token, n)
   local total = tally.total + math.max(0, n - (tally.by_token[token] or 0))
   if total <= given.deletes then return end
   if n == deletes.UNBOUNDED then
-    refuse("%s does not say how many things it deletes, and this run may delete %s at most (limits.deletes; %s). "
-      .. "It was not sent", what, many(given.deletes), so_far(tally))
+    refuse("%s does not say how many things it deletes, and this run may delete %s at most "
+      .. "(limits.deletes; %s). It was not sent", what, many(given.deletes), so_far(tally))
   end
-  refuse("this run may delete %s at most (limits.deletes), and with %s it would be %d (%s). It was not sent",
-    many(given.deletes), what, total, so_far(tally))
+  refuse("this run may delete %s at most (limits.deletes), and with %s it would be %d (%s). "
+    .. "It was not sent", many(given.deletes), what, total, so_far(tally))
 end
 
 -- A statement inside a transaction: it is a part of that call, counted as it is reached.
@@ -248,7 +251,9 @@ function limits.plan(self, planned, e)
   table.insert(planned.limit_faults, ("%s: %s"):format(tostring(e.what or e.kind), fault))
 end
 
-local function counted(n) return n == deletes.UNBOUNDED and "an unknown number of" or ("%d"):format(n) end
+local function counted(n)
+  return n == deletes.UNBOUNDED and "an unknown number of" or ("%d"):format(n)
+end
 
 --- What a plan says of limits: { deletes (nil: not bounded), limit, faults (sentences) }, or
 -- nil when it deletes nothing and there are no limits.
@@ -261,11 +266,13 @@ function limits.of_plan(self, steps)
   if not given and n == 0 then return nil end
   local limit = given and given.deletes
   if limit and n > limit then
-    table.insert(faults, 1, ("it would delete %s things, and this run may delete %s at most"):format(counted(n),
-      many(limit)))
+    table.insert(faults, 1,
+      ("it would delete %s things, and this run may delete %s at most"):format(counted(n),
+        many(limit)))
   end
-  return { deletes = n < deletes.UNBOUNDED and n or nil, unbounded = n == deletes.UNBOUNDED or nil, limit = limit,
-    accounts = given and given.accounts, regions = given and given.regions, faults = #faults > 0 and faults or nil }
+  return { deletes = n < deletes.UNBOUNDED and n or nil, unbounded = n == deletes.UNBOUNDED or nil,
+    limit = limit, accounts = given and given.accounts, regions = given and given.regions,
+    faults = #faults > 0 and faults or nil }
 end
 
 return limits

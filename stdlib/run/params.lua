@@ -15,9 +15,10 @@ local value = require "run.value"
 
 local params = {}
 
-local fields = { "choices", "default", "env", "help", "optional", "pattern", "required", "secret", "type" }
-local reserved = { env = true, set = true, yes = true, output = true, state = true, trace = true, help = true,
-  version = true, run = true }
+local fields = { "choices", "default", "env", "help", "optional", "pattern", "required", "secret",
+  "type" }
+local reserved = { env = true, set = true, yes = true, output = true, state = true, trace = true,
+  help = true, version = true, run = true }
 
 local type_names = {}
 for name in pairs(types) do table.insert(type_names, name) end
@@ -35,14 +36,21 @@ local function check_one(given, faults)
   for key in pairs(given) do
     local known = key == 1
     for _, field in ipairs(fields) do known = known or key == field end
-    if not known then fault("unknown field %s%s", tostring(key), nearest.hint(tostring(key), fields)) end
+    if not known then
+      fault("unknown field %s%s", tostring(key), nearest.hint(tostring(key), fields))
+    end
   end
   if given.type ~= nil and not types[given.type] then
-    fault("unknown type %s%s (types: %s)", tostring(given.type), nearest.hint(tostring(given.type), type_names),
+    fault("unknown type %s%s (types: %s)", tostring(given.type), nearest.hint(tostring(given.type),
+      type_names),
       table.concat(type_names, " "))
   end
-  if given.type == "enum" and type(given.choices) ~= "table" then fault("an enum needs its choices") end
-  if given.default ~= nil and given.required then fault("it is required, so a default has no use") end
+  if given.type == "enum" and type(given.choices) ~= "table" then
+    fault("an enum needs its choices")
+  end
+  if given.default ~= nil and given.required then
+    fault("it is required, so a default has no use")
+  end
 end
 
 --- Checks the declarations; faults: list to add sentences to. Returns them by order
@@ -51,7 +59,8 @@ function params.declare(list, faults)
   local declared = { by_name = {} }
   for i, given in ipairs(list) do
     if type(given) ~= "table" then
-      table.insert(faults, ("parameter %d is a %s, not a table { \"name\", ... }"):format(i, type(given)))
+      table.insert(faults, ("parameter %d is a %s, not a table { \"name\", ... }"):format(i,
+        type(given)))
     else
       check_one(given, faults)
       local p = {}
@@ -70,7 +79,8 @@ end
 
 local function shown(p, given)
   if p.secret then return "this value" end
-  return type(given) == "string" and ('"%s"'):format(given) or type(given) == "table" and "a table" or tostring(given)
+  return type(given) == "string" and ('"%s"'):format(given) or type(given) == "table" and "a table"
+    or tostring(given)
 end
 
 local function choice(p, v)
@@ -92,15 +102,19 @@ end
 local function convert(p, given, from)
   local v, expected = types[p.type](given)
   if v == nil then
-    local away = given == "" and not p.required and (", or %s to take it away"):format(option("no_" .. p.name)) or ""
-    return nil, ("%s: %s expected%s, not %s (%s)"):format(p.name, expected, away, shown(p, given), from)
+    local away = given == "" and not p.required
+      and (", or %s to take it away"):format(option("no_" .. p.name)) or ""
+    return nil, ("%s: %s expected%s, not %s (%s)"):format(p.name, expected, away,
+      shown(p, given), from)
   end
   if p.choices and not choice(p, v) then
-    return nil, ("%s: %s is none of %s (%s)%s"):format(p.name, shown(p, given), listed(p.choices), from,
+    return nil, ("%s: %s is none of %s (%s)%s"):format(p.name, shown(p, given), listed(p.choices),
+      from,
       type(v) == "string" and not p.secret and nearest.hint(v, p.choices) or "")
   end
   if p.pattern and type(v) == "string" and not v:find(p.pattern) then
-    return nil, ("%s: %s does not have the form %s (%s)"):format(p.name, shown(p, given), p.pattern, from)
+    return nil, ("%s: %s does not have the form %s (%s)"):format(p.name, shown(p, given), p.pattern,
+      from)
   end
   return v
 end
@@ -212,7 +226,8 @@ local function source_of(p, texts, environment, environment_name)
   if text ~= nil then return text, from end
   local kept = environment and environment[p.name]
   if kept ~= nil then
-    return kept, environment_name and "from environment " .. environment_name or "from the environment file"
+    return kept, environment_name and "from environment " .. environment_name
+      or "from the environment file"
   end
   if p.default ~= nil then return p.default, "its default" end
 end
@@ -225,7 +240,8 @@ end
 local function resolve_one(p, given, from, environment_name)
   if given == nil then return nil, p.required and missing(p, environment_name) or nil end
   if not is_taken_away(p, given) then return convert(p, given, from) end
-  return nil, p.required and ("%s is required: it cannot be taken away (%s)"):format(p.name, from) or nil
+  return nil, p.required and ("%s is required: it cannot be taken away (%s)"):format(p.name, from)
+    or nil
 end
 
 local function refuse(faults)
@@ -236,7 +252,8 @@ end
 
 --- The values of a run. given: from the command line, name -> text;
 -- environment: the environment's `params`, or nil; switches: name -> true for those
--- that the command line named without a value, as only a bool may be. Raises one error of kind "usage"
+-- that the command line named without a value, as only a bool may be. Raises one error of kind
+-- "usage"
 -- that names every fault. Returns values, and the names of secrets given in argv.
 function params.resolve(declared, given, environment, environment_name, switches)
   local faults, values, exposed = {}, {}, {}
@@ -278,7 +295,8 @@ function params.again(declared, kept, given, environment, environment_name)
   for name in pairs(given) do
     local p = declared.by_name[name]
     if not (p and p.secret) then
-      errors.raise { kind = "usage", message = ("%s: a run keeps the parameters it began with; only secrets are "
+      errors.raise { kind = "usage",
+        message = ("%s: a run keeps the parameters it began with; only secrets are "
         .. "given again"):format(option(name)) }
     end
   end
@@ -307,7 +325,9 @@ function params.unmasked(declared, values)
   local names = {}
   for _, p in ipairs(declared) do
     local v = values[p.name]
-    if p.secret and v ~= nil and type(v) ~= "table" and secrets.too_short(v) then table.insert(names, p.name) end
+    if p.secret and v ~= nil and type(v) ~= "table" and secrets.too_short(v) then
+      table.insert(names, p.name)
+    end
   end
   return names
 end

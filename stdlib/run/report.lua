@@ -53,7 +53,8 @@ local function targets(facts, out)
   out("%s", target_line("RPO", rpo and rpo.seconds, wanted.rpo))
   out("")
   if rpo and rpo.rows then
-    out("Rows lost: **%s**%s", number(rpo.rows), rpo.detail and " (" .. cell(rpo.detail) .. ")" or "")
+    out("Rows lost: **%s**%s", number(rpo.rows), rpo.detail and " (" .. cell(rpo.detail) .. ")"
+      or "")
     out("")
   end
   local names = {}
@@ -63,8 +64,8 @@ local function targets(facts, out)
   table.sort(names)
   for _, name in ipairs(names) do
     local m = facts.measures[name]
-    out("%s: %s", cell(name), cell(m.seconds and duration.format(m.seconds) or m.value or m.rows and number(m.rows)
-      or m.detail))
+    out("%s: %s", cell(name), cell(m.seconds and duration.format(m.seconds) or m.value
+      or m.rows and number(m.rows) or m.detail))
     out("")
   end
 end
@@ -97,8 +98,10 @@ local function timeline(facts, out)
       out("| %s | %s | %s | %s | %s | %s |", s.started and short(s.started) or "", cell(s.path),
         cell(s.outcome .. (s.attempts and s.attempts > 1
           and (", attempt %d"):format(s.attempts) or "") .. (s.reason and ": " .. s.reason or "")),
-        took and duration.format(took) or "", s.waited and s.waited >= 0.05 and duration.format(s.waited) or "",
-        budget and (duration.format(budget) .. (took and took > budget and " **over**" or "")) or "")
+        took and duration.format(took) or "",
+        s.waited and s.waited >= 0.05 and duration.format(s.waited) or "",
+        budget and (duration.format(budget) .. (took and took > budget and " **over**" or ""))
+          or "")
     end
   end
   out("")
@@ -145,10 +148,12 @@ end
 local function critical(facts, out)
   local chain, names = report.critical_path(facts), {}
   for _, s in ipairs(chain) do
-    table.insert(names, ("%s (%s)"):format(cell(s.name or s.path), duration.format(s.ended - s.started)))
+    table.insert(names, ("%s (%s)"):format(cell(s.name or s.path),
+      duration.format(s.ended - s.started)))
   end
   if #names > 1 then
-    out("Critical path: %s%s.", #names > 50 and "… → " or "", table.concat(names, " → ", math.max(1, #names - 49)))
+    out("Critical path: %s%s.", #names > 50 and "… → " or "", table.concat(names, " → ",
+      math.max(1, #names - 49)))
     out("")
   end
 end
@@ -167,7 +172,8 @@ local function checks(facts, out)
   out("")
   for _, c in ipairs(facts.checks) do
     out("- [%s] %s%s%s", c.outcome == "passed" and "x" or " ", cell(c.name),
-      c.outcome ~= "passed" and " — " .. c.outcome or "", c.detail and ": " .. cell(c.detail) or "")
+      c.outcome ~= "passed" and " — " .. c.outcome or "", c.detail and ": " .. cell(c.detail)
+        or "")
   end
   out("")
 end
@@ -197,7 +203,9 @@ local function rollback(facts, out)
   out("## Rollback")
   out("")
   for _, s in ipairs(facts.undos) do out("- %s %s", short(s.started), cell(undo_line(s))) end
-  for _, line in ipairs(ending.lines { by_hand = #left_over > 0 and left_over or nil }) do out("- %s", cell(line)) end
+  for _, line in ipairs(ending.lines { by_hand = #left_over > 0 and left_over or nil }) do
+    out("- %s", cell(line))
+  end
   out("")
 end
 
@@ -207,11 +215,13 @@ local function rehearsal(facts, out)
   out("## Rehearsal")
   out("")
   if r.world then
-    out("World: %s. Disaster: %s. Seed %s.", cell(r.world), cell(r.disaster or "none"), cell(r.seed))
+    out("World: %s. Disaster: %s. Seed %s.", cell(r.world), cell(r.disaster or "none"),
+      cell(r.seed))
     out("")
   end
   for _, e in ipairs(r.expectations or {}) do
-    out("- [%s] %s%s", e.passed and "x" or " ", cell(e.name), e.detail and ": " .. cell(e.detail) or "")
+    out("- [%s] %s%s", e.passed and "x" or " ", cell(e.name), e.detail and ": " .. cell(e.detail)
+      or "")
   end
   out("")
 end
@@ -222,12 +232,16 @@ local function lessons(facts, out)
   out("| Observation | Action | Owner | Due |")
   out("|---|---|---|---|")
   for _, s in ipairs(facts.steps) do
-    local budget, took = s.options and s.options.budget, s.started and s.ended and s.ended - s.started
+    local budget, took = s.options and s.options.budget, s.started and s.ended
+      and s.ended - s.started
     if budget and took and took > budget then
-      out("| %s took %s, its budget is %s | | | |", cell(s.path), duration.format(took), duration.format(budget))
+      out("| %s took %s, its budget is %s | | | |", cell(s.path), duration.format(took),
+        duration.format(budget))
     end
   end
-  for _, f in ipairs(facts.failures) do out("| %s failed: %s | | | |", cell(f.step), cell(f.text or "")) end
+  for _, f in ipairs(facts.failures) do
+    out("| %s failed: %s | | | |", cell(f.step), cell(f.text or ""))
+  end
   for _, c in ipairs(facts.checks) do
     if c.outcome == "skipped" then out("| Check \"%s\" was skipped | | | |", cell(c.name)) end
   end

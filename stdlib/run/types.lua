@@ -40,7 +40,9 @@ end
 
 function types.duration(given)
   local seconds = duration.parse(given)
-  if seconds == nil and type(given) == "string" and tonumber(given) then seconds = duration.parse(tonumber(given)) end
+  if seconds == nil and type(given) == "string" and tonumber(given) then
+    seconds = duration.parse(tonumber(given))
+  end
   if seconds then return seconds end
   return nil, 'a duration such as "90s", "30m", "4h" or "7d"'
 end
@@ -63,7 +65,9 @@ function types.region(given)
 end
 
 function types.arn(given)
-  if type(given) == "string" and given:find("^arn:[%w-]+:[%w-]+:[%w-]*:%d*:.+$") then return given end
+  if type(given) == "string" and given:find("^arn:[%w-]+:[%w-]+:[%w-]*:%d*:.+$") then
+    return given
+  end
   return nil, "an ARN (arn:aws:service:region:account:resource)"
 end
 
