@@ -46,7 +46,7 @@ local function look(parsed)
     errors.raise { kind = "journal", message = ("nothing of run %s can be shown: %s"):format(id,
       fault and fault.text or "its head is missing") }
   end
-  return j, id, kept
+  return j, id, kept, fault
 end
 
 local function one(kept, id)
@@ -162,8 +162,8 @@ end
 
 --- drlua show RUN
 function show.show(parsed)
-  local j, id = look(parsed)
-  local facts, status = report.facts(j), life.status(j)
+  local j, id, _, fault = look(parsed)
+  local facts, status = report.facts(j), fault and "damaged" or life.status(j)
   j:close()
   if parsed.output == "json" then
     show_json(facts, status, parsed)

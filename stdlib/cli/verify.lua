@@ -5,8 +5,8 @@ local write = require "cli.write"
 
 local verify = {}
 
-local OLD = "its journal was written by an older drlua, without hashes: nothing can be proved. They begin when "
-  .. "the run is resumed"
+local OLD = "its journal was written by an older drlua, without hashes: nothing can be proved. "
+  .. "They begin when the run is resumed"
 
 -- What is proved of a run: { run, ok, entries, hash, entry (the first that does not
 -- fit), error }.
@@ -16,8 +16,8 @@ local function prove(kept, id)
   local proof = j:proof()
   j:close()
   local fault = proof.fault or (proof.format == 1 and { text = OLD }) or nil
-  return { run = id, ok = not fault, entries = proof.entries, hash = proof.hash, entry = fault and fault.entry,
-    error = fault and fault.text }
+  return { run = id, ok = not fault, entries = proof.entries, hash = proof.hash,
+    entry = fault and fault.entry, error = fault and fault.text }
 end
 
 --- drlua verify RUN
@@ -28,7 +28,8 @@ function verify.verify(parsed)
   if parsed.output == "json" then
     write.json(proof)
   elseif proof.ok then
-    write.out(("run %s: %d entries, whole. The newest is %s\n"):format(id, proof.entries, proof.hash))
+    write.out(("run %s: %d entries, whole. The newest is %s\n"):format(id, proof.entries,
+      proof.hash))
   else
     write.out(("run %s is not proved: %s\n"):format(id, proof.error))
   end

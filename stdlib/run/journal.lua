@@ -18,6 +18,7 @@ local clock = require "native.clock"
 local control = require "run.control"
 local entries = require "run.store.sqlite"
 local errors = require "errors"
+local proof = require "run.proof"
 local sys = require "native.sys"
 local value = require "run.value"
 
@@ -31,9 +32,8 @@ local hidden = { meta = "meta_text", source = "source_text" }
 local TRIES = 1000
 
 local function new(store)
-  return setmetatable({ store = store, path = store.path, newest = { seq = 0, hash = chain.START }, epochs = 0,
-    meta_text = {}, source_text = {},
-    kinds = {} }, journal)
+  return setmetatable({ store = store, path = store.path, newest = { seq = 0, hash = chain.START },
+    epochs = 0, meta_text = {}, source_text = {}, kinds = {} }, journal)
 end
 
 -- Takes note of an entry that stands; true for one that is an event.
@@ -61,60 +61,12 @@ local function advance(self, entry)
   return keep(self, entry)
 end
 
-local function damaged(self, fault)
-  self.store:refuse(("%s. Nothing was sent. `drlua verify` and `drlua show` look at it; to go on, bring back a copy "
-    .. "of the run's whole directory (journal.db, journal.db-wal and head) that `drlua verify` finds whole")
-    :format(fault.text), "damaged")
-end
-
-local head_faults = {
-  missing = "the file head beside it is missing, so it cannot be told whether its last entries are here; if it was "
-    .. "copied, entries may be missing: copy the whole directory of the run (journal.db, journal.db-wal and head)",
-  damaged = "the file head beside it, which says how many entries there must be, cannot be read",
-}
-
--- Holds the entries against what was noted outside of the database before they were read.
-local function head_fault(rows, noted, why)
-  if not noted then return { text = head_faults[why] } end
-  if noted.seq > #rows then
-    return { entry = #rows + 1, text = ("its newest entry is number %d, and the file head beside it notes %d: the "
-      .. "last %d are missing. If it was copied, copy the whole directory of the run (journal.db, journal.db-wal and "
-      .. "head); else its write-ahead log was damaged"):format(#rows, noted.seq, noted.seq - #rows) }
-  end
-  if noted.seq > 0 and rows[noted.seq].hash ~= noted.hash then
-    return { entry = noted.seq, text = ("entry %d is not the one that the file head beside it notes: the journal or "
-      .. "head was damaged or changed, or one of them belongs to another copy"):format(noted.seq) }
-  end
-  if #rows == 0 then
-    return { text = "it holds no entries: its run had not begun, or they are in a journal.db-wal that was not copied "
-      .. "together with it. Copy the whole directory of the run (journal.db, journal.db-wal and head)" }
-  end
-end
-
-local function plain_fault(self, rows)
-  for i, row in ipairs(rows) do
-    if row.seq ~= i then return { entry = i, text = ("entry %d is missing"):format(i) } end
-  end
-  if #rows == 0 or not self.store:meta("run") then
-    return { text = "it holds no entries: they may be in a journal.db-wal that was not copied together with it. Copy "
-      .. "the whole directory of the run (journal.db and journal.db-wal)" }
-  end
-end
-
--- Reads all entries and proves them; returns them, and the fault if there is one.
-local function prove(self)
-  local noted, why = self.store:marked()
-  local rows = self.store:after(0)
-  if self.store.format == 1 then return rows, plain_fault(self, rows) end
-  return rows, chain.fault(rows) or head_fault(rows, noted, why)
-end
-
 -- Opened to be written: everything is proved first, and then known without a query.
 local function trust(self)
-  local rows, fault = prove(self)
+  local rows, fault = proof.read(self.store)
   if fault then
     self.store:close()
-    damaged(self, fault)
+    proof.refuse(self.store, fault)
   end
   self.store:trust()
   if self.store.format > 1 then self.newest = { seq = #rows, hash = rows[#rows].hash } end
@@ -140,22 +92,15 @@ end
 --- Proves a journal that was opened for looking: { entries = count, hash = of the newest
 -- one, format =, fault = nil or { entry =, text = } }.
 function journal:proof()
-  local ok, rows, fault = pcall(prove, self)
+  local ok, rows, fault = pcall(proof.read, self.store)
   if not ok then return { fault = { text = errors.from(rows).message } } end
   local newest = rows[#rows]
-  return { entries = #rows, hash = newest and newest.hash, format = self.store.format, fault = fault }
+  return { entries = #rows, hash = newest and newest.hash, format = self.store.format,
+    fault = fault }
 end
 
---- A sentence when the newest entries are not those noted outside of the journal: a look
--- that costs little, for lists.
-function journal:glance()
-  if self.store.format == 1 then return nil end
-  local noted, why = self.store:marked()
-  if not noted then return head_faults[why] end
-  if noted.seq == 0 then return nil end
-  local row = self.store:after(noted.seq - 1)[1]
-  if not row or row.hash ~= noted.hash then return "its last entries are damaged or missing" end
-end
+--- A sentence when its newest entries are damaged or missing: a look that costs little.
+function journal:glance() return proof.glance(self.store) end
 
 --- From here on a damaged journal, opened for looking, gives what can be read of it.
 function journal:salvage() self.broken = true end
@@ -164,7 +109,9 @@ function journal:salvage() self.broken = true end
 local function remains(self)
   local found = {}
   for _, row in ipairs(self.store:remains()) do
-    if type(row.data) == "string" and pcall(value.decode, row.data) then table.insert(found, row) end
+    if type(row.data) == "string" and pcall(value.decode, row.data) then
+      table.insert(found, row)
+    end
   end
   return found
 end
@@ -182,7 +129,9 @@ local function kill_at(self, moment)
   if self.kill == nil then self.kill = read_kill() or false end
   if not self.kill then return end
   if moment == "before" then self.writes = (self.writes or 0) + 1 end
-  if self.kill.moment == moment and self.kill.write == self.writes then sys.kill(sys.pid(), "KILL") end
+  if self.kill.moment == moment and self.kill.write == self.writes then
+    sys.kill(sys.pid(), "KILL")
+  end
 end
 
 -- Ends the ownership of this process, for good. how: "taken over" or "stopped".
@@ -194,8 +143,9 @@ end
 local function taken_over(self)
   local ok, owner = pcall(value.decode, self.meta_text.process or "")
   owner = ok and type(owner) == "table" and owner or {}
-  lose(self, "taken over", ("the run was taken over: process %s on %s works on it%s. This one has stopped, and sends nothing more"):format(
-    tostring(owner.pid or "?"), tostring(owner.host or "?"),
+  lose(self, "taken over", ("the run was taken over: process %s on %s works on it%s. This one has "
+    .. "stopped, and sends nothing more"):format(tostring(owner.pid or "?"),
+    tostring(owner.host or "?"),
     owner.since and " since " .. clock.format(owner.since, "rfc3339") or ""))
 end
 
@@ -203,7 +153,7 @@ end
 local function catch_up(self)
   local rows = self.store:after(self.newest.seq)
   local fault = chain.fault(rows, self.newest)
-  if fault then damaged(self, fault) end
+  if fault then proof.refuse(self.store, fault) end
   for _, row in ipairs(rows) do
     if advance(self, row) and self.loaded then table.insert(self.loaded, row) end
   end
@@ -214,7 +164,7 @@ end
 local function follow(self)
   if self.store:newest() == self.newest.hash then return end
   if catch_up(self) == 0 then
-    damaged(self, { text = "its newest entries are gone since this process wrote them" })
+    proof.refuse(self.store, { text = "its newest entries are gone since this process wrote them" })
   end
 end
 
@@ -226,9 +176,9 @@ local function check_owner(self)
   local gone = self.held and self.held()
   if not gone then return end
   follow(self)
-  lose(self, "stopped", ("the lock %s was removed or replaced while this process held it, so another run may work "
-    .. "on the same resources. This one has stopped, and sends nothing more. See what `drlua runs` lists before it "
-    .. "is resumed"):format(gone))
+  lose(self, "stopped", ("the lock %s was removed or replaced while this process held it, so "
+    .. "another run may work on the same resources. This one has stopped, and sends nothing more. "
+    .. "See what `drlua runs` lists before it is resumed"):format(gone))
 end
 
 local function append(self, kind, path, text, at)
@@ -237,7 +187,8 @@ local function append(self, kind, path, text, at)
   if self.store.format == 1 then return self.store:insert_plain(at, kind, path, text) end
   for _ = 1, TRIES do
     local former = self.newest
-    local entry = { seq = former.seq + 1, epoch = self.epoch or 0, time = at, kind = kind, path = path, data = text }
+    local entry = { seq = former.seq + 1, epoch = self.epoch or 0, time = at, kind = kind,
+      path = path, data = text }
     entry.hash = chain.hash(former.hash, entry)
     if self.store:insert(entry, former.hash) then
       advance(self, entry)
@@ -359,8 +310,9 @@ end
 --- Makes several writes one transaction.
 function journal:together(fn)
   if self.inside then return fn() end
-  local before = { newest = self.newest, epoch = self.epoch, epochs = self.epochs, format = self.store.format,
-    meta_text = copy(self.meta_text), source_text = copy(self.source_text) }
+  local before = { newest = self.newest, epoch = self.epoch, epochs = self.epochs,
+    format = self.store.format, meta_text = copy(self.meta_text),
+    source_text = copy(self.source_text) }
   self.store:begin()
   self.inside = true
   local ok, e = pcall(function()
@@ -397,8 +349,8 @@ function journal:own(owner, held)
   if old then self.store:before_upgrade() end
   self:together(function()
     if self.epochs ~= known or old and self.store:upgraded() then
-      errors.raise { kind = "locked", message = "another process worked on the run in the meantime: see how it stands "
-        .. "now with `drlua show`, then resume it" }
+      errors.raise { kind = "locked", message = "another process worked on the run in the "
+        .. "meantime: see how it stands now with `drlua show`, then resume it" }
     end
     if old then upgrade(self) end
     self.epoch, self.held = self.epochs + 1, held

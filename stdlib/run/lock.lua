@@ -79,16 +79,19 @@ local function refuse(name, path, owner)
   local sight = lock.sees(owner)
   local text
   if sight == "dead" or not owner then
-    text = ("%s is locked by a process that has not said who it is; `fuser -v '%s'` shows it"):format(name, path)
+    text = ("%s is locked by a process that has not said who it is; `fuser -v '%s'` shows it")
+      :format(name, path)
   elseif sight == "alive" then
-    text = ("%s is locked: run %s holds it (%s on %s, process %d, since %s); to take over, end that process "
-      .. "(kill %d) and then: drlua resume %s"):format(name, owner.run, owner.user, owner.host, owner.pid,
-      clock.format(owner.since, "rfc3339"), owner.pid, owner.run)
+    text = ("%s is locked: run %s holds it (%s on %s, process %d, since %s); to take over, end "
+      .. "that process (kill %d) and then: drlua resume %s"):format(name, owner.run, owner.user,
+      owner.host, owner.pid, clock.format(owner.since, "rfc3339"), owner.pid, owner.run)
   else
-    text = ("%s is locked: run %s holds it (%s on %s, since %s, last heard of %d s ago). Whether that process "
-      .. "lives cannot be seen from here: end it on %s; if %s is lost: drlua resume %s --takeover"):format(name,
-      owner.run, owner.user, owner.host, clock.format(owner.since, "rfc3339"),
-      math.max(0, math.floor(clock.now() - (owner.heartbeat or owner.since))), owner.host, owner.host, owner.run)
+    local age = math.max(0, math.floor(clock.now() - (owner.heartbeat or owner.since)))
+    text = ("%s is locked: run %s holds it (%s on %s, since %s, last heard of %d s ago). Whether "
+      .. "that process lives cannot be seen from here: end it on %s; if %s is lost: drlua resume "
+      .. "%s --takeover")
+      :format(name, owner.run, owner.user, owner.host, clock.format(owner.since, "rfc3339"), age,
+      owner.host, owner.host, owner.run)
   end
   errors.raise { kind = "locked", owner = owner, message = text }
 end
@@ -101,7 +104,8 @@ end
 local function try(path)
   local handle, message, kind = fs.lock(path)
   if handle or kind == "busy" then return handle end
-  errors.raise { kind = "state", message = ("the lock %s cannot be taken: %s"):format(path, message) }
+  errors.raise { kind = "state",
+    message = ("the lock %s cannot be taken: %s"):format(path, message) }
 end
 
 -- The lock, or nil and its owner. One who has just come may not have written down its
@@ -110,7 +114,9 @@ local function try_patiently(path)
   local deadline = clock.monotonic() + PATIENCE
   while true do
     local handle, owner = try(path), owner_of(path)
-    if handle or lock.sees(owner) == "alive" or clock.monotonic() >= deadline then return handle, owner end
+    if handle or lock.sees(owner) == "alive" or clock.monotonic() >= deadline then
+      return handle, owner
+    end
     if owner and lock.sees(owner) == "unseen" then return nil, owner end
     task.sleep(PAUSE)
   end
@@ -164,7 +170,8 @@ function lock.take(directory, names, run, options)
   owner.run, owner.since = run, clock.now()
   local set = setmetatable({ owner = owner, locks = {}, abandoned = {} }, Set)
   for _, name in ipairs(sorted(names)) do
-    local ok, held = pcall(take, path_of(directory, name), name, owner, options and options.takeover)
+    local path, takeover = path_of(directory, name), options and options.takeover
+    local ok, held = pcall(take, path, name, owner, takeover)
     if not ok then
       set:release()
       error(held, 0)
@@ -172,7 +179,9 @@ function lock.take(directory, names, run, options)
     table.insert(set.locks, held)
     local former = held.former
     if held.forced then set.taken_from = former or {} end
-    if former and former.run ~= run and not former.released then table.insert(set.abandoned, former.run) end
+    if former and former.run ~= run and not former.released then
+      table.insert(set.abandoned, former.run)
+    end
   end
   return set
 end

@@ -26,7 +26,8 @@ for word in ([[amber anchor apple aspen badge bamboo basil beacon birch bison br
   meadow mint mosaic nectar nickel oasis ocean olive onyx orbit orchid otter paddle panda pearl
   pebble pepper pine plum poplar prairie quail quartz raven reef ribbon river robin ruby saddle
   saffron salmon sequoia silver sparrow spruce sulphur summit sunset tango thistle timber topaz
-  tulip tundra turtle umber valley velvet violet walnut willow winter yarrow zephyr zinc]]):gmatch("%a+") do
+  tulip tundra turtle umber valley velvet violet walnut willow winter yarrow zephyr
+  zinc]]):gmatch("%a+") do
   table.insert(words, word)
 end
 
@@ -40,7 +41,8 @@ function state.path(option)
   local user = sys.user()
   local home = sys.getenv("HOME") or (user and user.home)
   if not home or home == "" then
-    errors.raise { kind = "usage", message = "no home directory: name a state directory with --state DIR" }
+    errors.raise { kind = "usage",
+      message = "no home directory: name a state directory with --state DIR" }
   end
   return home .. "/.local/state/drlua"
 end
@@ -51,7 +53,8 @@ local function make(path)
   if parent then make(parent) end
   local ok, message, kind = fs.mkdir(path, 448) -- 0700
   if not ok and kind ~= "exists" then
-    errors.raise { kind = "state", message = ("the state directory %s cannot be made: %s"):format(path, message) }
+    errors.raise { kind = "state",
+      message = ("the state directory %s cannot be made: %s"):format(path, message) }
   end
 end
 
@@ -60,7 +63,8 @@ function state.open(option)
   local path = state.path(option)
   make(path)
   if not fs.list(path) then
-    errors.raise { kind = "state", message = ("the state directory %s cannot be read"):format(path) }
+    errors.raise { kind = "state",
+      message = ("the state directory %s cannot be read"):format(path) }
   end
   local self = setmetatable({ path = path }, state)
   make(self:runs())
@@ -118,7 +122,8 @@ function state:new_run()
     if ok then return id end
     if kind ~= "exists" then
       errors.raise { kind = "state",
-        message = ("no run can be recorded in the state directory %s: %s"):format(self.path, message) }
+        message = ("no run can be recorded in the state directory %s: %s"):format(self.path,
+          message) }
     end
   end
   errors.raise { kind = "state", message = "more runs in this minute than there are names" }
@@ -149,8 +154,8 @@ end
 local function run_names(self)
   local names, message, kind = fs.list(self:runs())
   if not names and kind ~= "missing" then
-    errors.raise { kind = "state", message = ("the state directory %s cannot be read: %s"):format(self.path,
-      message) }
+    errors.raise { kind = "state",
+      message = ("the state directory %s cannot be read: %s"):format(self.path, message) }
   end
   return names or {}
 end
@@ -198,7 +203,8 @@ function state:find(text)
     errors.raise { kind = "usage", message = ("%d runs have \"%s\" in their name: %s"):format(
       #found, text, table.concat(found, ", ", math.max(1, #found - 4))) }
   end
-  errors.raise { kind = "usage", message = ("no run %s in %s; `drlua runs` lists them"):format(text, self.path) }
+  errors.raise { kind = "usage",
+    message = ("no run %s in %s; `drlua runs` lists them"):format(text, self.path) }
 end
 
 return state

@@ -10,6 +10,7 @@
 --     forget(id)                removes a run that did not begin
 --     lock(names, id, options)  the run's own lock and others, or none: a set with beat(),
 --                               lost() and release() (run/lock.lua); options: takeover
+--     put(name, text), get(name)  small texts kept beside the runs
 --     run(id)                   a directory for files made from the journal (the report)
 --     put(name, text), get(name) small texts beside the runs (run/freshness.lua)
 --     path                      what messages call the store
@@ -32,7 +33,8 @@ local function kind_of(place)
   local scheme = path:match("^(%l[%l%d+]+)://")
   if not scheme then return state end
   if not kinds[scheme] then
-    errors.raise { kind = "usage", message = ("no runs can be kept at %s: name a directory"):format(path) }
+    errors.raise { kind = "usage",
+      message = ("no runs can be kept at %s: name a directory"):format(path) }
   end
   return require(kinds[scheme])
 end

@@ -96,6 +96,33 @@ t.test("a damaged journal: the first entry that does not fit, code 1, nothing se
   end
 end)
 
+t.test("pages that cannot be read: what is on the others is shown, with a warning", function()
+  local w = program.workspace { ["a.lua"] = program.playbook [[
+    for i = 1, 60 do dr.step("Step " .. i, function() return ("x"):rep(500) end) end
+    dr.step("End", function() dr.fail("no") end)]] }
+  t.equal(w.run({ "a.lua" }).code, 1)
+  local path = ("%s/runs/%s/journal.db"):format(w.env.DRLUA_STATE,
+    fs.list(w.env.DRLUA_STATE .. "/runs")[1])
+  local size = fs.stat(path).size
+  for _, page in ipairs { size // 4096 // 2, size // 4096 - 2 } do
+    assert(fs.overwrite(path, page * 4096, ("\xff"):rep(4096)))
+  end
+  local r = w.run { "verify", "last" }
+  t.equal(r.code, 1)
+  t.contains(r.out, "it is damaged")
+  for _, verb in ipairs { "show", "report" } do
+    r = w.run { verb, "last" }
+    t.equal(r.code, 0, r.err)
+    t.contains(r.err, "drlua: warning: the journal of run ")
+    t.contains(r.out, "Step 1")
+    t.contains(r.out, "Step 60")
+    t.ok(not r.out:find("drlua resume", 1, true), r.out)
+  end
+  r = w.run { "resume", "last" }
+  t.equal(r.code, 2)
+  t.contains(r.err, "it is damaged")
+end)
+
 t.test("a journal of the older format is not proved, and says when its chain begins", function()
   local w = program.workspace {}
   local path = w.env.DRLUA_STATE .. "/runs/old"

@@ -24,31 +24,40 @@ local FORMAT = 2
 -- The views are for people with an SQLite shell, and for events().
 local SCHEMA = [[
 CREATE TABLE entries (
-  seq INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, time REAL NOT NULL, kind TEXT NOT NULL, path TEXT NOT NULL,
-  data TEXT NOT NULL, hash TEXT NOT NULL);
+  seq INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, time REAL NOT NULL, kind TEXT NOT NULL,
+  path TEXT NOT NULL, data TEXT NOT NULL, hash TEXT NOT NULL);
 CREATE INDEX entries_of_meta ON entries (path, seq) WHERE kind = 'meta';
-CREATE VIEW events AS SELECT seq, time, kind, path, data FROM entries WHERE kind <> 'meta' AND kind <> 'source';
+CREATE VIEW events AS SELECT seq, time, kind, path, data FROM entries
+  WHERE kind <> 'meta' AND kind <> 'source';
 CREATE VIEW meta AS SELECT path AS name, data AS value FROM entries AS e WHERE kind = 'meta'
   AND seq = (SELECT max(seq) FROM entries WHERE kind = 'meta' AND path = e.path);
-CREATE VIEW sources AS SELECT path, json_extract(data, '$.text') AS text FROM entries AS e WHERE kind = 'source'
+CREATE VIEW sources AS SELECT path, json_extract(data, '$.text') AS text FROM entries AS e
+  WHERE kind = 'source'
   AND seq = (SELECT max(seq) FROM entries WHERE kind = 'source' AND path = e.path);
 PRAGMA user_version=2;
 ]]
 
-local INSERT = [[
+local INSERT = ([[
 INSERT INTO entries (seq, epoch, time, kind, path, data, hash) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
-  WHERE ?8 = coalesce((SELECT hash FROM entries ORDER BY seq DESC LIMIT 1), ']] .. chain.START .. "')"
+  WHERE ?8 = coalesce((SELECT hash FROM entries ORDER BY seq DESC LIMIT 1), 'START')]])
+  :gsub("START", chain.START)
 
+-- What is read, by format.
 local SELECT = {
   {
-    entries = "SELECT seq, 0 AS epoch, time, kind, path, data FROM events WHERE seq > ? ORDER BY seq",
-    of_kind = "SELECT seq, time, kind, path, data FROM events WHERE kind = ? AND seq > ? ORDER BY seq",
+    entries = [[SELECT seq, 0 AS epoch, time, kind, path, data FROM events WHERE seq > ?
+      ORDER BY seq]],
+    of_kind = [[SELECT seq, time, kind, path, data FROM events WHERE kind = ? AND seq > ?
+      ORDER BY seq]],
     meta = "SELECT value AS data FROM meta WHERE name = ?",
   },
   {
-    entries = "SELECT seq, epoch, time, kind, path, data, hash FROM entries WHERE seq > ? ORDER BY seq",
-    of_kind = "SELECT seq, time, kind, path, data FROM entries WHERE kind = ? AND seq > ? ORDER BY seq",
-    meta = "SELECT data FROM entries WHERE kind = 'meta' AND path = ? ORDER BY seq DESC LIMIT 1",
+    entries = [[SELECT seq, epoch, time, kind, path, data, hash FROM entries WHERE seq > ?
+      ORDER BY seq]],
+    of_kind = [[SELECT seq, time, kind, path, data FROM entries WHERE kind = ? AND seq > ?
+      ORDER BY seq]],
+    meta = [[SELECT data FROM entries WHERE kind = 'meta' AND path = ?
+      ORDER BY seq DESC LIMIT 1]],
   },
 }
 
@@ -67,7 +76,8 @@ local function unusable(path, message, kind)
       and "it cannot be opened (a read-only disk, or another user's?)"
     or (kind == "corrupt" or kind == "invalid") and "it is damaged (" .. tostring(message) .. ")"
     or tostring(message)
-  control.raise("journal", ("the journal %s cannot be used: %s"):format(path, why), { cause = kind })
+  control.raise("journal", ("the journal %s cannot be used: %s"):format(path, why),
+    { cause = kind })
 end
 
 local function must(self, ok, message, kind)
@@ -79,7 +89,8 @@ local function connect(path, options)
   local db, message, kind = sqlite.open(path, options)
   if not db then unusable(path, message, kind) end
   local directory = path:match("^(.*)/[^/]*$")
-  return setmetatable({ path = path, head = directory and directory .. "/head" or "head", db = db }, Entries)
+  return setmetatable({ path = path, head = directory and directory .. "/head" or "head", db = db },
+    Entries)
 end
 
 --- Makes the journal of a new run, without entries.
@@ -100,8 +111,9 @@ local function version_of(self, options)
   if not rows and options.readonly and tostring(message):find("unable to open", 1, true) then
     local wal = fs.stat(self.path .. "-wal")
     if wal and wal.size > 0 then
-      unusable(self.path, "its last entries stand in journal.db-wal, which can be read only where files can be made "
-        .. "beside it: copy the state directory to a disk that takes writes, and name the copy with --state")
+      unusable(self.path, "its last entries stand in journal.db-wal, which can be read only where "
+        .. "files can be made beside it: copy the state directory to a disk that takes writes, and "
+        .. "name the copy with --state")
     end
     self.db:close()
     self.db, message, kind = sqlite.open(self.path, { immutable = true })
@@ -111,7 +123,8 @@ local function version_of(self, options)
 end
 
 local function has_table(self, name)
-  local rows = must(self, self.db:rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", name))
+  local rows = must(self, self.db:rows(
+    "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", name))
   return rows[1] ~= nil
 end
 
@@ -119,17 +132,19 @@ end
 local function check_format(self, version)
   if version == 0 and not has_table(self, "entries") and not has_table(self, "events") then
     self.db:close()
-    unusable(self.path, "nothing is in it, so its entries are elsewhere: in journal.db-wal, if that was not copied "
-      .. "together with it. Copy the whole directory of the run (journal.db, journal.db-wal and head)")
+    unusable(self.path, "nothing is in it, so its entries are elsewhere: in journal.db-wal, if "
+      .. "that was not copied together with it. Copy the whole directory of the run (journal.db, "
+      .. "journal.db-wal and head)")
   end
   if version < 1 or version > FORMAT then
     self.db:close()
-    unusable(self.path, ("it has format %d, and this drlua knows formats up to %d: it was written by a newer drlua, "
-      .. "or is damaged"):format(version, FORMAT))
+    unusable(self.path, ("it has format %d, and this drlua knows formats up to %d: it was written "
+      .. "by a newer drlua, or is damaged"):format(version, FORMAT))
   end
   if not has_table(self, version == 2 and "entries" or "events") then
     self.db:close()
-    unusable(self.path, ("it says format %d, and its tables are of another"):format(version), "corrupt")
+    unusable(self.path, ("it says format %d, and its tables are of another"):format(version),
+      "corrupt")
   end
   self.format = version
 end
@@ -138,8 +153,8 @@ end
 -- wait for another program; 10). The write-ahead log stays as it is until trust().
 function entries.open(path, options)
   if not fs.stat(path) then unusable(path, "it does not exist") end
-  local self = connect(path, { busy_timeout = options.busy_timeout or 10, readonly = options.readonly,
-    keep_wal = true })
+  local self = connect(path, { busy_timeout = options.busy_timeout or 10,
+    readonly = options.readonly, keep_wal = true })
   if not options.readonly then must(self, self.db:exec("PRAGMA synchronous=FULL")) end
   check_format(self, version_of(self, options))
   return self
@@ -162,9 +177,9 @@ end
 -- The rows of one kind of columns, as far as SQLite can find them one by one.
 local function rows_one_by_one(self)
   local found, missed, seq = {}, 0, 1
-  local noted = self:marked()
+  local noted, sql = self:marked(), SELECT[self.format].entries:gsub("seq > .*$", "seq = ?")
   while missed < 1000 or noted and seq <= noted.seq do
-    local rows = self.db:rows(SELECT[self.format].entries:gsub("seq > %? ORDER BY seq", "seq = ?"), seq)
+    local rows = self.db:rows(sql, seq)
     missed = rows and rows[1] and 0 or missed + 1
     if rows and rows[1] then table.insert(found, rows[1]) end
     seq = seq + 1
@@ -179,7 +194,8 @@ end
 
 --- The same of those that are no meta and no source, without epoch and hash.
 function Entries:events(after)
-  return must(self, self.db:rows("SELECT seq, time, kind, path, data FROM events WHERE seq > ? ORDER BY seq", after))
+  return must(self, self.db:rows(
+    "SELECT seq, time, kind, path, data FROM events WHERE seq > ? ORDER BY seq", after))
 end
 
 --- Events of one kind after number `after`.
@@ -197,10 +213,13 @@ end
 function Entries:sources()
   local found = {}
   if self.format == 1 then
-    for _, row in ipairs(must(self, self.db:rows("SELECT path, text FROM sources"))) do found[row.path] = row.text end
+    local rows = must(self, self.db:rows("SELECT path, text FROM sources"))
+    for _, row in ipairs(rows) do found[row.path] = row.text end
     return found
   end
-  for _, row in ipairs(must(self, self.db:rows("SELECT path, data FROM entries WHERE kind = 'source' ORDER BY seq"))) do
+  local rows = must(self, self.db:rows(
+    "SELECT path, data FROM entries WHERE kind = 'source' ORDER BY seq"))
+  for _, row in ipairs(rows) do
     found[row.path] = value.decode(row.data).text
   end
   return found
@@ -215,13 +234,14 @@ end
 --- Appends an entry, if the newest one's hash is `former`: then true. One statement, so
 -- that nobody can come in between.
 function Entries:insert(entry, former)
-  return must(self, self.db:run(INSERT, entry.seq, entry.epoch, entry.time, entry.kind, entry.path, entry.data,
-    entry.hash, former)) == 1
+  return must(self, self.db:run(INSERT, entry.seq, entry.epoch, entry.time, entry.kind, entry.path,
+    entry.data, entry.hash, former)) == 1
 end
 
 --- Adds an event to a journal of format 1, which has no chain; returns its number.
 function Entries:insert_plain(time, kind, path, data)
-  must(self, self.db:run("INSERT INTO events (time, kind, path, data) VALUES (?, ?, ?, ?)", time, kind, path, data))
+  must(self, self.db:run("INSERT INTO events (time, kind, path, data) VALUES (?, ?, ?, ?)", time,
+    kind, path, data))
   return self.db:last_id()
 end
 
@@ -240,7 +260,8 @@ function Entries:marked() return head.read(self.head) end
 -- and sources (path -> text).
 function Entries:upgrade()
   local events, meta = self:after(0), {}
-  for _, row in ipairs(must(self, self.db:rows("SELECT name, value FROM meta"))) do meta[row.name] = row.value end
+  local rows = must(self, self.db:rows("SELECT name, value FROM meta"))
+  for _, row in ipairs(rows) do meta[row.name] = row.value end
   local sources = self:sources()
   must(self, self.db:exec("DROP TABLE events; DROP TABLE meta; DROP TABLE sources;" .. SCHEMA))
   self.format = FORMAT
