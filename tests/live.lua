@@ -9,29 +9,50 @@
 -- nothing; its locks and its journal are freed, as the kernel does it for a dead process.
 local control = require "run.control"
 local errors = require "errors"
+local fs = require "native.fs"
 local gate = require "run.gate"
 local history = require "run.history"
 local life = require "run.life"
+local lock = require "run.lock"
 local playbook = require "run.playbook"
 local state = require "run.state"
+local sys = require "native.sys"
 local undo = require "run.undo"
 
 local live = {}
 live.__index = live
 
+local made = 0
+
+--- A new directory for the state of runs: in memory, where there is any, since a journal is
+-- synced at every write. Whoever asks removes it.
+function live.directory()
+  if not fs.stat("/dev/shm") then return assert(fs.tempdir("drlua-live-")) end
+  made = made + 1
+  local path = ("/dev/shm/drlua-live-%d-%d"):format(sys.pid(), made)
+  assert(fs.mkdir(path, 448))
+  return path
+end
+
 --- Makes a run that has not begun. directory: for its state; fields: of the playbook.
 function live.new(directory, fields)
   gate.install()
-  local made = { title = "Test" }
-  for k, v in pairs(fields) do made[k] = v end
-  local loaded = { definition = playbook.define(made), path = directory .. "/test.lua",
+  local t = { title = "Test" }
+  for k, v in pairs(fields) do t[k] = v end
+  local loaded = { definition = playbook.define(t), path = directory .. "/test.lua",
     sources = {} }
   return setmetatable({ state = state.open(directory), loaded = loaded, events = {} }, live)
 end
 
+-- Whether the session dies at this write.
+local function strikes(kill, moment, kind, written)
+  if type(kill) == "function" then return kill(moment, kind, written) end
+  return kill and kill.moment == moment and kill.write == written
+end
+
 -- Dies at a write: it is not made ("before"), or it is the last one ("after").
 local function arm(self, s, options)
-  local kill, on_write, written = options.kill, options.on_write, 0
+  local written = 0
   if options.on_session then options.on_session(s) end
   local function die()
     s.killed = true
@@ -41,10 +62,10 @@ local function arm(self, s, options)
   function s.journal.add(j, kind, path, ...)
     if s.killed then die() end
     written = written + 1
-    if kill and kill.moment == "before" and kill.write == written then die() end
+    if strikes(options.kill, "before", kind, written) then die() end
     local result = table.pack(add(j, kind, path, ...))
-    if on_write then on_write(kind, path, ...) end
-    if kill and kill.moment == "after" and kill.write == written then die() end
+    if options.on_write then options.on_write(kind, path, ...) end
+    if strikes(options.kill, "after", kind, written) then die() end
     return table.unpack(result, 1, result.n)
   end
   self.session = s
@@ -72,8 +93,9 @@ local function drive(s, body)
 end
 
 --- Begins it. options: kill = { moment = "before" | "after", write = n } (counted from the
--- session's first write on), operator, assume_yes, accept_changes, on_write(kind, path,
--- data), on_session(s) (before it does anything). Returns what life.conclude does, or { outcome = "killed" }.
+-- session's first write on) or function(moment, kind, n), operator, assume_yes,
+-- accept_changes, on_write(kind, path, data), on_session(s) (before it does anything).
+-- Returns what life.conclude does, or { outcome = "killed" }.
 function live:begin(options)
   options = options or {}
   local s = life.begin(self.state, self.loaded, {}, session_options(self, options))
@@ -133,6 +155,13 @@ function live:rollback(options)
   local s = reopen(self, options, { rolling_back = true })
   local definition = self.loaded.definition
   return drive(s, function(p) return undo.run(s, definition, p) end)
+end
+
+--- Another process becomes the owner of the run, as after `resume --takeover`.
+function live:take_over()
+  local j = self.state:open_run(self.id)
+  j:own(lock.self(), function() end)
+  j:close()
 end
 
 -- Opens the journal, calls fn with it, closes it.

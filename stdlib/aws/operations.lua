@@ -29,6 +29,14 @@ local function selects(input)
   return type(statement) == "string" and (statement:match("^%s*(%a+)") or ""):upper() == "SELECT"
 end
 
+-- A record that is created or deleted twice is refused the second time.
+local function upserts_only(input)
+  for _, change in ipairs(type(input.ChangeBatch) == "table" and input.ChangeBatch.Changes or {}) do
+    if change.Action ~= "UPSERT" then return false end
+  end
+  return true
+end
+
 -- A counter raised twice is wrong; an attribute set twice is not.
 local function sets_only(input)
   local text = input.UpdateExpression or ""
@@ -57,7 +65,8 @@ local EXCEPTIONS = {
     ReEncrypt = "read" },
   logs = { StartQuery = "read", StopQuery = "read", TestMetricFilter = "read", TestTransformer = "read",
     PutLogEvents = "once" },
-  route53 = { TestDNSAnswer = "read" },
+  route53 = { TestDNSAnswer = "read",
+    ChangeResourceRecordSets = function(input) return upserts_only(input) and "repeatable" or "once" end },
   events = { TestEventPattern = "read", PutEvents = "once" },
   cloudwatch = { PutMetricData = "once" },
   kinesis = { PutRecord = "once", PutRecords = "once" },

@@ -41,6 +41,15 @@ t.test("an input can make the difference", function()
     "once")
   t.equal(operations.effect("dynamodb", "UpdateItem", { UpdateExpression = "SET address = :b" }),
     "repeatable")
+  local function changes(...)
+    local list = {}
+    for i, action in ipairs { ... } do list[i] = { Action = action } end
+    return operations.effect("route53", "ChangeResourceRecordSets",
+      { ChangeBatch = { Changes = list } })
+  end
+  t.equal(changes("UPSERT", "UPSERT"), "repeatable")
+  t.equal(changes("UPSERT", "CREATE"), "once")
+  t.equal(changes("DELETE"), "once")
   t.equal(operations.effect("ec2", "StartInstances", { DryRun = true }), "read")
   t.equal(operations.effect("ec2", "StartInstances", {}), "once")
   t.equal(operations.effect("ec2", "RunInstances", { DryRun = false }), "once")

@@ -4,8 +4,8 @@ local errors = require "errors"
 local fs = require "native.fs"
 local generate = require "model.generate"
 local harness = require "harness"
+local live = require "live"
 local model = require "model.model"
-local sys = require "native.sys"
 local time = require "model.time"
 local world = require "model.world"
 
@@ -120,18 +120,10 @@ local function play(history, directory, trace)
   end
 end
 
--- In memory, where there is any: a journal is synced at every write.
-local function directory()
-  if not fs.stat("/dev/shm") then return assert(fs.tempdir("drlua-history-")) end
-  local path = ("/dev/shm/drlua-history-%d"):format(sys.pid())
-  assert(fs.mkdir(path, 448))
-  return path
-end
-
 --- Plays a history. trace: function(i, plan, state), called before each session, or nil.
 -- Returns true, or nil and the error where engine and model differ.
 function histories.play(history, trace)
-  local path = directory()
+  local path = live.directory()
   local ok, e = pcall(time.run, play, history, path, trace)
   fs.remove_tree(path)
   if ok then return true end
