@@ -12,7 +12,8 @@ local engine = {}
 engine.__index = engine
 
 -- The entries that change what a run does next; a death is counted in these.
-local counted = { step_started = true, step_continued = true, step_succeeded = true, step_failed = true,
+local counted = { step_started = true, step_continued = true, step_succeeded = true,
+  step_failed = true,
   step_skipped = true, intent = true, result = true, reads = true, rollback_ended = true }
 
 -- A killed playbook sees nothing any more; what the replay of a rollback sees is no news.
@@ -218,7 +219,8 @@ local function person(self)
     if choice == "undo" and not st.options.undo then choice = "stop" end
     return choice, choice == "skip" and "skipped by the operator" or nil
   end
-  return { ask_settled = ask_settled, ask_failure = ask_failure, confirm = function() return "yes" end,
+  return { ask_settled = ask_settled, ask_failure = ask_failure,
+    confirm = function() return "yes" end,
     forget = function() end }
 end
 

@@ -121,7 +121,9 @@ end
 local function new_session(d, made)
   local session = { verb = d.chance(75) and "resume" or "rollback", answers = d.chance(80),
     operator = d.chance(20) }
-  if d.chance(45) then session.kill = { moment = d.pick { "before", "after" }, write = d.roll(16) } end
+  if d.chance(45) then
+    session.kill = { moment = d.pick { "before", "after" }, write = d.roll(16) }
+  end
   if d.chance(15) and made.calls > 0 then session.lose = "c" .. d.roll(made.calls) end
   if d.chance(12) then session.from = d.roll(made.steps) end
   return session

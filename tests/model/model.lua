@@ -358,7 +358,8 @@ local function attempts(self, st)
 end
 
 local function undo_path(r)
-  return "Undo: " .. r.path:gsub("/", "%%2F") .. (r.generation > 0 and "#" .. r.generation + 1 or "")
+  local suffix = r.generation > 0 and "#" .. r.generation + 1 or ""
+  return "Undo: " .. r.path:gsub("/", "%%2F") .. suffix
 end
 
 -- Rule 6: undo functions get what the step handed back, or nil and the reads it kept.
@@ -388,7 +389,8 @@ local function halt(self, ctx)
 end
 
 local function ended(r)
-  return r and (r.status == "succeeded" or r.status == "skipped" or r.status == "failed" and r.node.optional)
+  return r and (r.status == "succeeded" or r.status == "skipped" or r.status == "failed"
+    and r.node.optional)
 end
 
 local function replay(self, ctx, node, r)

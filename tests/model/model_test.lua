@@ -78,7 +78,8 @@ t.test("the model itself: no second effect but by somebody's word", function()
     for id, n in pairs(w.effects) do
       -- A goal that is not reached says "again", though another call of it may be missing.
       local allowed = sorts[id] == "repeatable" or sorts[id] == "message" or sorts[id] == "goal"
-      t.ok(n == 1 or allowed, ("seed %d: %s (%s) took effect %d times"):format(seed, id, sorts[id], n))
+      t.ok(n == 1 or allowed, ("seed %d: %s (%s) took effect %d times"):format(seed, id, sorts[id],
+        n))
     end
   end
 end)

@@ -21,7 +21,8 @@ local sys = require "native.sys"
 local task = require "task"
 
 -- How the call ends when it is made first.
-local ENDS = { "answered", "answered with an error", "no answer", "5xx after the effect", "step timeout",
+local ENDS = { "answered", "answered with an error", "no answer", "5xx after the effect",
+  "step timeout",
   "killed at every write", "owner replaced" }
 -- What leads to it again.
 local WAYS = { "retry", "operator's retry", "resume", "resume after failure", "rollback" }
@@ -37,11 +38,14 @@ local dead = "a dead process does not try again: a resume or a rollback leads on
 local fenced = "an owner that was replaced does not try again: the new one resumes"
 local NOT = {
   { "*", "*", "token", "SQL", no_token }, { "*", "*", "token", "process", no_token },
-  { "*", "*", "rule", "SQL", no_rule }, { "*", "*", "rule", "HTTP", no_rule }, { "*", "*", "rule", "process", no_rule },
-  { "5xx after the effect", "*", "*", "SQL", no_5xx }, { "5xx after the effect", "*", "*", "process", no_5xx },
+  { "*", "*", "rule", "SQL", no_rule }, { "*", "*", "rule", "HTTP", no_rule },
+  { "*", "*", "rule", "process", no_rule },
+  { "5xx after the effect", "*", "*", "SQL", no_5xx },
+  { "5xx after the effect", "*", "*", "process", no_5xx },
   { "killed at every write", "retry", "*", "*", dead },
   { "killed at every write", "operator's retry", "*", "*", dead },
-  { "owner replaced", "retry", "*", "*", fenced }, { "owner replaced", "operator's retry", "*", "*", fenced },
+  { "owner replaced", "retry", "*", "*", fenced },
+  { "owner replaced", "operator's retry", "*", "*", fenced },
 }
 
 local function why_not(...)
@@ -57,14 +61,16 @@ end
 -- took effect; asked: how often the operator is asked, who says the truth.
 local doubt = {
   token = { sendings = 2, effects = 1, asked = 0 }, rule = { sendings = 1, effects = 1, asked = 0 },
-  goal = { sendings = 1, effects = 1, asked = 0 }, repeatable = { sendings = 2, effects = 2, asked = 0 },
+  goal = { sendings = 1, effects = 1, asked = 0 },
+  repeatable = { sendings = 2, effects = 2, asked = 0 },
   none = { sendings = 1, effects = 1, asked = 1 },
 }
 local function always(row) return setmetatable({}, { __index = function() return row end }) end
 local EXPECTED = {
   ["answered"] = always { sendings = 1, effects = 1, asked = 0 },
   ["answered with an error"] = always { sendings = 2, effects = 1, asked = 0 },
-  ["no answer"] = doubt, ["5xx after the effect"] = doubt, ["step timeout"] = doubt, ["owner replaced"] = doubt,
+  ["no answer"] = doubt, ["5xx after the effect"] = doubt, ["step timeout"] = doubt,
+  ["owner replaced"] = doubt,
 }
 
 -- Targets: make(cell) carries the call out; count(cell) gives how often it was sent, how
@@ -77,42 +83,51 @@ local function new_cell(fields)
   return fields
 end
 
-local HOW = { ["answered with an error"] = "refused", ["no answer"] = "lost", ["5xx after the effect"] = "late",
+local HOW = { ["answered with an error"] = "refused", ["no answer"] = "lost",
+  ["5xx after the effect"] = "late",
   ["step timeout"] = "hang" }
 
 -- AWS: an operation of each sort.
 local function aws_target()
   local s = sim.start { speed = 1, log = function() end, world = {
     instances = { { id = "shop", user = "shop", password = "a-good-password", db = "shop" } },
-    vaults = { { name = "nightly" } }, zones = { { id = "Z1", name = "x.example", records = {} } } } }
+    vaults = { { name = "nightly" } },
+    zones = { { id = "Z1", name = "x.example", records = {} } } } }
   t.cleanup(function() s:stop() end)
-  for name, text in pairs { AWS_ENDPOINT_URL = s.url, AWS_ACCESS_KEY_ID = "test", AWS_SECRET_ACCESS_KEY = "test",
+  for name, text in pairs { AWS_ENDPOINT_URL = s.url, AWS_ACCESS_KEY_ID = "test",
+    AWS_SECRET_ACCESS_KEY = "test",
     AWS_REGION = "us-east-1", AWS_MAX_ATTEMPTS = "1" } do
     sys.setenv(name, text)
     t.cleanup(function() sys.setenv(name, nil) end)
   end
   local function create_record(cell)
-    return aws.route53 {}:change_resource_record_sets { HostedZoneId = "Z1", ChangeBatch = { Changes = { {
+    return aws.route53 {}:change_resource_record_sets { HostedZoneId = "Z1",
+      ChangeBatch = { Changes = { {
       Action = "CREATE", ResourceRecordSet = { Name = cell.id .. ".x.example", Type = "A", TTL = 60,
         ResourceRecords = { { Value = "192.0.2.1" } } } } } } }
   end
   local operations = {
     token = { "StartBackupJob", function()
-      return aws.backup {}:start_backup_job { BackupVaultName = "nightly", IamRoleArn =
-        "arn:aws:iam::123456789012:role/backup", ResourceArn = "arn:aws:rds:us-east-1:123456789012:db:shop" }
+      return aws.backup {}:start_backup_job { BackupVaultName = "nightly",
+        IamRoleArn = "arn:aws:iam::123456789012:role/backup",
+        ResourceArn = "arn:aws:rds:us-east-1:123456789012:db:shop" }
     end },
     rule = { "CreateDBCluster", function(cell)
-      return aws.rds {}:create_db_cluster { DBClusterIdentifier = cell.id, Engine = "aurora-postgresql",
+      return aws.rds {}:create_db_cluster { DBClusterIdentifier = cell.id,
+        Engine = "aurora-postgresql",
         MasterUsername = "shop", MasterUserPassword = "a-good-password" }
     end },
-    goal = { "ChangeResourceRecordSets", create_record }, none = { "ChangeResourceRecordSets", create_record },
+    goal = { "ChangeResourceRecordSets", create_record },
+    none = { "ChangeResourceRecordSets", create_record },
     repeatable = { "PutMetricAlarm", function(cell)
-      return aws.cloudwatch {}:put_metric_alarm { AlarmName = cell.id, Namespace = "x", MetricName = "y",
+      return aws.cloudwatch {}:put_metric_alarm { AlarmName = cell.id, Namespace = "x",
+        MetricName = "y",
         Period = 60, EvaluationPeriods = 1, Threshold = 1, Statistic = "Sum",
         ComparisonOperator = "GreaterThanThreshold" }
     end },
   }
-  local FAULTS = { refused = { kind = "error", status = 403, code = "AccessDenied" }, lost = { kind = "lost" },
+  local FAULTS = { refused = { kind = "error", status = 403, code = "AccessDenied" },
+    lost = { kind = "lost" },
     late = { kind = "error", status = 500, code = "InternalFailure", effect = true },
     hang = { kind = "hang", when = "after" } }
   local function calls_of(cell) return s.calls:list { operation = operations[cell.sort][1] } end
@@ -145,7 +160,8 @@ local function http_target()
     if how ~= "refused" and not (cell.sort == "token" and cell.keys[key]) then
       cell.effects, cell.keys[key] = cell.effects + 1, true
     end
-    return { status = how == "refused" and 403 or how == "late" and 502 or 200, reset = how == "lost",
+    return { status = how == "refused" and 403 or how == "late" and 502 or 200,
+      reset = how == "lost",
       silent = how == "hang", body = "{}" }
   end)
   t.cleanup(function() server:close() end)
@@ -196,8 +212,8 @@ local function sql_target()
       db:exec("call make($1)", cell.id)
     end,
     count = function(cell)
-      local rows = ask("select sendings, (select count(*) from effects e where e.cell = p.cell) from plan p "
-        .. "where p.cell = $1", cell.id)
+      local rows = ask("select sendings, (select count(*) from effects where cell = $1) "
+        .. "from plan where cell = $1", cell.id)
       return rows[1][1], rows[1][2]
     end,
     step = { repeatable = true },
@@ -224,9 +240,12 @@ local function process_target()
       if how then assert(fs.write(cell.path .. ".how", how)) end
     end,
     make = function(cell)
-      process.run { "sh", "-c", SCRIPT, "sh", cell.path, repeatable = cell.sort == "repeatable" or nil }
+      process.run { "sh", "-c", SCRIPT, "sh", cell.path,
+        repeatable = cell.sort == "repeatable" or nil }
     end,
-    count = function(cell) return lines(cell.path .. ".sendings"), lines(cell.path .. ".effects") end,
+    count = function(cell)
+      return lines(cell.path .. ".sendings"), lines(cell.path .. ".effects")
+    end,
     -- A program whose step is over is ended in the background.
     stop = function()
       for _ = 1, 500 do
@@ -253,7 +272,8 @@ local function options_of(cell, way)
   return {
     retries = way == "retry" and { times = 1, every = "1ms" } or nil,
     timeout = cell.ends == "step timeout" and "250ms" or nil,
-    goal = cell.sort == "goal" and goal_of(cell) or nil, within = cell.sort == "goal" and "1m" or nil,
+    goal = cell.sort == "goal" and goal_of(cell) or nil,
+    within = cell.sort == "goal" and "1m" or nil,
     repeatable = cell.sort == "repeatable" and cell.target.step and true or nil,
     undo = { function() cell.undone = cell.undone + 1 end, partial = true },
   }
@@ -281,7 +301,8 @@ end
 
 -- The operator at the terminal: tries a failed step again, and tells the truth.
 local function person(cell)
-  return { ask_failure = function() return "retry" end, ask_settled = function() return truth(cell) end,
+  return { ask_failure = function() return "retry" end,
+    ask_settled = function() return truth(cell) end,
     forget = function() end }
 end
 
@@ -323,7 +344,8 @@ local function first_session(cell, run, way)
 end
 
 local function fails_later(cell, way)
-  local leads_by_failure = way == "retry" or way == "operator's retry" or way == "resume after failure"
+  local leads_by_failure = way == "retry" or way == "operator's retry"
+    or way == "resume after failure"
     or way == "rollback"
   if cell.ends == "owner replaced" then return way == "resume after failure" and 1 or 0 end
   return cell.ends == "answered" and leads_by_failure and 1 or 0
@@ -379,7 +401,8 @@ local function play_kills(cell, way, what)
   local plays = 0
   for write = 1, 30 do
     for _, moment in ipairs { "before", "after" } do
-      local one = new_cell { ends = cell.ends, sort = cell.sort, target = cell.target, directory = cell.directory }
+      local one = new_cell { ends = cell.ends, sort = cell.sort, target = cell.target,
+        directory = cell.directory }
       one.target.set(one, nil)
       local run = run_of(one, way, way == "resume after failure" and 1 or 0)
       local first = run:begin { kill = { moment = moment, write = write } }
@@ -387,7 +410,8 @@ local function play_kills(cell, way, what)
       local place = ("%s, killed %s write %d"):format(what, moment, write)
       plays = plays + 1
       if way == "rollback" then
-        local intent = next(run:history().steps.Change and run:history().steps.Change.calls or {}) ~= nil
+        local record = run:history().steps.Change
+        local intent = record and next(record.calls) ~= nil
         local result = run:rollback()
         t.equal(result.outcome, "rolled back", place .. ": " .. tostring(result.message))
         t.equal(one.undone, intent and 1 or 0, place .. ": undone")
@@ -395,8 +419,10 @@ local function play_kills(cell, way, what)
         local last = lead_on(one, run, first)
         t.equal(last.outcome, "succeeded", place .. ": " .. tostring(last.message))
         local _, effects = one.target.count(one)
-        t.ok(effects == 1 or effects == 2 and one.sort == "repeatable", ("%s: %d effects"):format(place, effects))
-        t.ok(one.asked == 0 or one.sort == "none" and one.asked == 1, place .. ": asked " .. one.asked)
+        t.ok(effects == 1 or effects == 2 and one.sort == "repeatable",
+          ("%s: %d effects"):format(place, effects))
+        t.ok(one.asked == 0 or one.sort == "none" and one.asked == 1,
+          place .. ": asked " .. one.asked)
         expect_one_token(run, place)
       end
     end
@@ -422,7 +448,8 @@ for _, name in ipairs(TARGETS) do
           if why_not(ends, way, sort, name) then
             absent = absent + 1
           else
-            local cell = new_cell { ends = ends, sort = sort, target = target, directory = base .. "/" .. serial }
+            local cell = new_cell { ends = ends, sort = sort, target = target,
+              directory = base .. "/" .. serial }
             local what = ("%s, %s, %s, %s"):format(ends, way, sort, name)
             if ends == "killed at every write" then
               histories = histories + play_kills(cell, way, what)
