@@ -113,7 +113,7 @@ function dr.each(list, options, fn)
   expect("each", 2, options, "table")
   expect("each", 3, fn, "function")
   options_of("each", options, { "limit" })
-  local limit = options.limit
+  local limit = not unknown.is(options.limit) and options.limit or nil
   if limit ~= nil and (math.type(limit) ~= "integer" or limit < 1) then
     control.misuse("dr.each: limit is a whole number from 1 on")
   end
@@ -164,6 +164,11 @@ end
 
 --- Ends the step (and the run) as failed, with a sentence that says what to do.
 function dr.fail(text)
+  local current = scope.current()
+  if current and current.session.may_fail
+    and current.session:may_fail(tostring(text), control.where(1)) then
+    return unknown.new("what follows a failure")
+  end
   errors.raise { kind = "failed", message = tostring(text), where = control.where(1) }
 end
 
@@ -252,6 +257,7 @@ end
 --- A variable of the process's environment, or nil. One whose name says that it is a
 -- secret is masked from here on.
 function dr.env(name)
+  if unknown.is(name) then return name end
   return secrets.variable(name, scope.current() and scope.current().session.secrets)
 end
 
@@ -287,6 +293,7 @@ end
 
 --- RFC 3339 text of a time in seconds since the epoch.
 function dr.format_time(at)
+  if unknown.is(at) then return at end
   return clock.format(at, "rfc3339")
 end
 

@@ -33,6 +33,7 @@ local kinds = { aws = true, sql = true, process = true, http = true, file = true
 --               place of each member that AWS's model marks sensitive; of AWS
 --   whose       function() -> the account that the call would go to, or nil and why it is
 --               not known; of AWS
+--   undecided   true: whom it goes to is known only after the run
 --   rehearse    function(): adds to `what` what the effect would do, without doing it
 -- A handler may set e.recorded: the values are kept whole, so they should be plain data;
 -- and e.progress, function(text): what takes long reports by it how far it is;

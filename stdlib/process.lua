@@ -231,6 +231,7 @@ end
 
 --- The path of a program in PATH, or nil.
 function process.find(name)
+  if unknown.is(name) then return unknown.new("the path of a program") end
   for _, directory in ipairs(text.split(sys.getenv("PATH") or "/usr/local/bin:/usr/bin:/bin", ":")) do
     local path = directory .. "/" .. name
     local found = fs.stat(path)

@@ -188,6 +188,7 @@ local function perform(self, op, input, options, class)
     call = function(operation, other) return self:direct(operation, other) end,
     check = function() self:check(op.name, input) end,
     global = session.is_global(self.service), whose = function() return require("aws.whose").account(self) end,
+    undecided = self.undecided or nil,
   }
   return effect.perform(e, function(token)
     local output = self.execute(self, op, input, options, class, token, e)
@@ -334,7 +335,7 @@ end
 function client.is(value) return getmetatable(value) == meta end
 
 -- Fields that a client may lack: false, so that they are not looked up as operations.
-local FIELDS = { "region", "timeout", "retry_mode", "account", "verify", "ca_file", "cluster",
+local FIELDS = { "undecided", "region", "timeout", "retry_mode", "account", "verify", "ca_file", "cluster",
   "bucket_regions" }
 
 local shared_by_model = setmetatable({}, { __mode = "k" })

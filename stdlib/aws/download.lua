@@ -16,6 +16,7 @@ local json = require "native.json"
 local nearest = require "nearest"
 local observer = require "aws.observer"
 local task = require "task"
+local unknown = require "unknown"
 
 local download = {}
 
@@ -36,7 +37,7 @@ local function check(request)
     end
   end
   for _, name in ipairs { "Bucket", "Key", "path" } do
-    if type(request[name]) ~= "string" then caller.misuse(nil, "s3:download needs %s", name) end
+    if type(request[name]) ~= "string" and not unknown.is(request[name]) then caller.misuse(nil, "s3:download needs %s", name) end
   end
 end
 
@@ -259,7 +260,7 @@ end
 function download.run(client, request)
   check(request)
   local e = { kind = "file", read = files.is_temporary(request.path), repeatable = true, input = request,
-    service = "s3", operation = "GetObject", region = client.region or nil,
+    service = "s3", operation = "GetObject", region = client.region or nil, undecided = client.undecided or nil,
     what = ("download %s to %s"):format(name_of(request), request.path) }
   return effect.perform(e, function() return transfer(client, request, e) end)
 end

@@ -60,11 +60,28 @@ function aws.services()
   return list
 end
 
+-- Under plan an option may be known only after the run. A client made with it asks nothing;
+-- what it would change is written down.
+local function undecided(service, options)
+  local unknown = require "unknown"
+  local known, found = {}, unknown.within(options)
+  for name, value in pairs(unknown.is(options) and {} or options) do
+    if not unknown.within(value) then known[name] = value end
+  end
+  known.region = known.region or "us-east-1"
+  local made = client.new(session.parts(service, open(service), known))
+  if unknown.is(options) or unknown.is(options.region) then made.region = tostring(found) end
+  made.undecided = true
+  return made
+end
+
 --- A client of a service; options: see aws/session.lua.
 function aws.client(name, options)
   local service = resolve(name)
   if not service then unknown_service(name) end
-  return client.new(session.parts(service, open(service), options or {}))
+  options = options or {}
+  if type(options) == "table" and require("unknown").within(options) then return undecided(service, options) end
+  return client.new(session.parts(service, open(service), options))
 end
 
 local makers = {}

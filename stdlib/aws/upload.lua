@@ -7,6 +7,7 @@ local errors = require "errors"
 local fs = require "native.fs"
 local observer = require "aws.observer"
 local task = require "task"
+local unknown = require "unknown"
 
 local upload = {}
 
@@ -21,7 +22,7 @@ local function name_of(request) return ("s3://%s/%s"):format(request.Bucket, req
 
 local function check(request)
   for _, name in ipairs { "Bucket", "Key", "path" } do
-    if type(request[name]) ~= "string" then
+    if type(request[name]) ~= "string" and not unknown.is(request[name]) then
       caller.misuse(nil, "s3:upload needs %s", name)
     end
   end
@@ -127,7 +128,7 @@ end
 function upload.run(client, request)
   check(request)
   local e = { kind = "aws", read = false, repeatable = true, input = request, service = "s3",
-    operation = "PutObject", region = client.region or nil,
+    operation = "PutObject", region = client.region or nil, undecided = client.undecided or nil,
     what = ("upload %s to %s"):format(request.path, name_of(request)),
     whose = function() return require("aws.whose").account(client) end }
   return effect.perform(e, function() return transfer(client, request, e) end)

@@ -44,7 +44,7 @@ end
 
 local function check(name, wish)
   check_fields(name, wish)
-  local people, text = wish.people or 1, wish.text
+  local people, text = not unknown.is(wish.people) and wish.people or 1, wish.text
   if math.type(people) ~= "integer" or people < 1 then
     misuse(name, "approve.people is the number of people who must agree")
   end

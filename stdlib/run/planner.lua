@@ -141,7 +141,7 @@ end
 local function read_through(self, planned, e, fn)
   note_read(planned, e)
   act(self, e)
-  if unknown.within(e.input) then
+  if e.undecided or unknown.within(e.input) then
     unknown.touch()
     count_unanswered(planned, e)
     return unknown.new(gate.name(e))
@@ -189,7 +189,7 @@ function planner:gate(here, e, fn)
   note_change(planned, e)
   self.changes:add(e)
   self.stopped = true
-  if e.check and not unknown.within(e.input) then e.check() end
+  if e.check and not e.undecided and not unknown.within(e.input) then e.check() end
   return unknown.new(gate.name(e))
 end
 
@@ -263,6 +263,18 @@ local function failed(self, planned, e)
     return table.insert(planned.notes, DEPENDS)
   end
   planned.stop = sentence(e)
+end
+
+--- A failure that the playbook declares: true where an unknown value may have led to it.
+-- It is taken down as one that may stop the step, and what follows is looked at as well.
+function planner:may_fail(text, where)
+  local here = scope.current()
+  local planned = here:innermost_step() or self.outside
+  if not planned.planes or not is_doubtful(self, planned) then return false end
+  unknown.touch()
+  planned.stop = planned.stop or (where and ("%s (%s)"):format(text, where) or text)
+  planned.unsure = true
+  return true
 end
 
 -- The values of a step that came to its end. Plain ones that were made of unknown ones may

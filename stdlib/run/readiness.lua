@@ -19,6 +19,9 @@ readiness.check = session.check
 readiness.wait_until = session.wait_until
 readiness.sleep = session.sleep
 
+--- What a check declares as failed is.
+function readiness.may_fail() return false end
+
 --- A failed check does not end the others.
 function readiness.after_failed_check() end
 

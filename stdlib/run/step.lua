@@ -16,6 +16,7 @@ local reads = require "run.reads"
 local scope = require "run.scope"
 local settle = require "run.settle"
 local task = require "task"
+local unknown = require "unknown"
 local value = require "run.value"
 
 local step = {}
@@ -52,7 +53,7 @@ local function check_duration(name, options, key)
 end
 
 local function check_retries(name, retries)
-  if retries == nil then return { times = 0 } end
+  if retries == nil or unknown.is(retries) then return { times = 0 } end
   if math.type(retries) == "integer" and retries >= 0 then return { times = retries } end
   if type(retries) == "table" and math.type(retries.times) == "integer" then
     return { times = retries.times, every = check_duration(name, retries, "every") }

@@ -1,12 +1,13 @@
 --- ECS services: desired counts, and waiting until what was asked for runs.
 local dr = require "drlua"
+local unknown = require "unknown"
 
 local services = {}
 
 --- Describes services by name; fails with the names that ECS does not know.
 function services.describe(ecs, cluster, names)
   local answer = ecs:describe_services { cluster = cluster, services = names }
-  for _, failure in ipairs(answer.failures or {}) do
+  for _, failure in ipairs(not unknown.is(answer) and answer.failures or {}) do
     dr.fail(("ECS cluster %s in %s has no service %s (%s)"):format(cluster, ecs.region, failure.arn, failure.reason))
   end
   return answer.services
