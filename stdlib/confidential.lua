@@ -14,7 +14,8 @@ local EDGE = 65536     -- bytes at a cut in which half of a secret may be left
 local known, order = {}, {}
 local registry
 
-local strong = { "PASS", "SECRET", "WEBHOOK", "CREDENTIAL", "PRIVATE", "AUTHORIZATION", "PLAINTEXT" }
+local strong = { "PASS", "SECRET", "WEBHOOK", "CREDENTIAL", "PRIVATE", "AUTHORIZATION",
+  "PLAINTEXT" }
 local weak = { "KEY", "TOKEN", "COOKIE" }
 
 local function has_word(name, words)
@@ -34,7 +35,8 @@ end
 --- True for a value that reads like a word, a number, a region, a name of AWS or an
 -- address: masking it would mask half of every text.
 function confidential.is_plain(value)
-  return not value:find("[^%a]") or not value:find("[^%d.:]") or value:find("^%l%l%-[%l-]+%-%d%l?$") ~= nil
+  return not value:find("[^%a]") or not value:find("[^%d.:]") or value:find("^%l%l%-[%l-]+%-%d%l?$")
+    ~= nil
     or value:find("^arn:aws[%w-]*:") ~= nil
 end
 

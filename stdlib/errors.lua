@@ -60,7 +60,8 @@ local function sentence(value)
   if type(own) == "table" and own.__tostring then return tostring(value) end
   local message = rawget(value, "message")
   if type(message) == "string" then return message end
-  return "a table was raised as an error, without a message: give error() a text, or { message = text }"
+  return "a table was raised as an error, without a message: give error() a "
+    .. "text, or { message = text }"
 end
 
 --- The error object of any raised value; one that is none becomes kind "lua".

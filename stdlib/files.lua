@@ -14,8 +14,12 @@ local function must(value, message, kind)
 end
 
 local function check_path(path)
-  if type(path) ~= "string" or path == "" then errors.misuse(3, "a path expected, got %s", tostring(path)) end
-  if path:find("\0", 1, true) then errors.misuse(3, "a path cannot have a zero byte in it: %q", path) end
+  if type(path) ~= "string" or path == "" then
+    errors.misuse(3, "a path expected, got %s", tostring(path))
+  end
+  if path:find("\0", 1, true) then
+    errors.misuse(3, "a path cannot have a zero byte in it: %q", path)
+  end
 end
 
 -- The directories of files.temporary that are there now.
@@ -38,7 +42,9 @@ function files.is_temporary(path)
   if type(path) ~= "string" or (path .. "/"):find("/../", 1, true) then return false end
   path = path:gsub("/+$", "")
   for directory in pairs(temporary) do
-    if path:sub(1, #directory + 1) == directory .. "/" then return not passes_link(path, directory) end
+    if path:sub(1, #directory + 1) == directory .. "/" then
+      return not passes_link(path, directory)
+    end
   end
   return false
 end
@@ -47,8 +53,10 @@ end
 local function perform(operation, read, path, details, fn, once)
   local what = ("%s %s"):format(operation, tostring(path))
   details.path = path
-  read = read or (files.is_temporary(path) and (details.to == nil or files.is_temporary(details.to))) or false
-  return effect.perform({ kind = "file", operation = operation, read = read, what = what, input = details,
+  read = read or (files.is_temporary(path)
+    and (details.to == nil or files.is_temporary(details.to))) or false
+  return effect.perform({ kind = "file", operation = operation, read = read, what = what,
+    input = details,
     repeatable = not once }, function()
     check_path(path)
     return fn()

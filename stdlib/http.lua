@@ -23,8 +23,9 @@ local unknown = require "unknown"
 
 local http = {}
 
-local options = { "method", "url", "headers", "query", "json", "form", "body", "timeout", "connect_timeout", "expect",
-  "follow", "reuse", "verify", "ca_file", "save_to", "max_body_bytes", "what", "repeatable",
+local options = { "method", "url", "headers", "query", "json", "form", "body", "timeout",
+  "connect_timeout", "expect", "follow", "reuse", "verify", "ca_file", "save_to", "max_body_bytes",
+  "what", "repeatable",
   "message" }
 local known = {}
 for _, name in ipairs(options) do known[name] = true end
@@ -44,7 +45,8 @@ function Response:json()
   local value, e = errors.try(json.decode, self.body)
   if e then
     errors.raise { kind = "invalid", cause = e, body = self.body,
-      message = ("the response is not JSON (%s): %s"):format(e.message, text.excerpt(self.body, 80)) }
+      message = ("the response is not JSON (%s): %s"):format(e.message,
+        text.excerpt(self.body, 80)) }
   end
   return value
 end
@@ -114,7 +116,9 @@ local function register_url(url)
     confidential.register("http_password", password)
   end
   for name, value in (url:match("%?([^#]*)") or ""):gmatch("([^=&]+)=([^&]*)") do
-    if confidential.likely(name, value) then confidential.register("http_token", unescape(value)) end
+    if confidential.likely(name, value) then
+      confidential.register("http_token", unescape(value))
+    end
   end
 end
 
@@ -139,19 +143,27 @@ local function body_of(call, headers)
   local body, kind = call.body, nil
   if call.json ~= nil then body, kind = json.encode(call.json), "application/json" end
   if call.form then body, kind = encode_form(call.form), "application/x-www-form-urlencoded" end
-  if kind and not has_header(headers, "content-type") then table.insert(headers, { "Content-Type", kind }) end
+  if kind and not has_header(headers, "content-type") then
+    table.insert(headers, { "Content-Type", kind })
+  end
   return body
 end
 
 local function validate(call)
   for key in pairs(call) do
     if not known[key] then
-      errors.misuse(5, "http.request: unknown option \"%s\"%s", tostring(key), nearest.hint(tostring(key), options))
+      errors.misuse(5, "http.request: unknown option \"%s\"%s", tostring(key),
+        nearest.hint(tostring(key), options))
     end
   end
-  if type(call.url) ~= "string" then errors.misuse(5, "http.request: a url expected, got %s", type(call.url)) end
-  local bodies = (call.body ~= nil and 1 or 0) + (call.json ~= nil and 1 or 0) + (call.form ~= nil and 1 or 0)
-  if bodies > 1 then errors.misuse(5, "http.request: only one of body, json and form is possible") end
+  if type(call.url) ~= "string" then
+    errors.misuse(5, "http.request: a url expected, got %s", type(call.url))
+  end
+  local bodies = (call.body ~= nil and 1 or 0) + (call.json ~= nil and 1 or 0)
+    + (call.form ~= nil and 1 or 0)
+  if bodies > 1 then
+    errors.misuse(5, "http.request: only one of body, json and form is possible")
+  end
 end
 
 local function place(url)
@@ -163,7 +175,9 @@ local function expected(status, expect)
   if expect == nil then return status >= 200 and status < 300 end
   if expect == false then return true end
   if type(expect) == "number" then return status == expect end
-  if type(expect) == "string" then return tostring(status):find("^" .. expect:gsub("x", "%%d") .. "$") ~= nil end
+  if type(expect) == "string" then
+    return tostring(status):find("^" .. expect:gsub("x", "%%d") .. "$") ~= nil
+  end
   for _, one in ipairs(expect) do
     if expected(status, one) then return true end
   end
@@ -227,7 +241,8 @@ local function send(method, call, token)
     url = url .. (url:find("?", 1, true) and "&" or "?") .. encode_form(call.query)
   end
   local response, message, kind = task.await(native.request { method = method, url = url,
-    body = body_of(call, headers), headers = headers, timeout = seconds(call.timeout, "timeout", "30s"),
+    body = body_of(call, headers), headers = headers,
+    timeout = seconds(call.timeout, "timeout", "30s"),
     connect_timeout = seconds(call.connect_timeout, "connect_timeout", "3s"), follow = call.follow,
     verify = call.verify, ca_file = call.ca_file, sink = sink_of(call),
     max_body_bytes = call.max_body_bytes, fresh = not call.reuse })
@@ -251,8 +266,9 @@ local function plain(call)
 end
 
 local function input_of(method, call)
-  return { method = method, url = call.url, query = call.query, headers = unknown.within(call.headers),
-    json = call.json, form = call.form, save_to = call.save_to,
+  return { method = method, url = call.url, query = call.query,
+    headers = unknown.within(call.headers), json = call.json, form = call.form,
+    save_to = call.save_to,
     body = type(call.body) == "string" and #call.body or call.body }
 end
 
@@ -276,15 +292,17 @@ end
 --                has to take it back
 --   what         text for a person
 function http.request(call)
-  if type(call) ~= "table" then errors.misuse(2, "http.request: a table expected, got %s", type(call)) end
+  if type(call) ~= "table" then
+    errors.misuse(2, "http.request: a table expected, got %s", type(call))
+  end
   if unknown.is(call) then return unknown.new(unknown.origin(call)) end
   call = plain(call)
   register_credentials(call)
   local method = (call.method or "GET"):upper()
   local keeps = call.save_to and not files.is_temporary(call.save_to)
   local read = not keeps and (method == "GET" or method == "HEAD")
-  local response = effect.perform({ kind = "http", operation = method, read = read, message = call.message,
-    repeatable = call.repeatable or call.message,
+  local response = effect.perform({ kind = "http", operation = method, read = read,
+    message = call.message, repeatable = call.repeatable or call.message,
     what = call.what or ("%s to %s"):format(method, caption.address(call.url)),
     input = input_of(method, call) }, function(token)
     return send(method, call, token)

@@ -11,7 +11,9 @@ json.null = native.null
 
 --- The value of a JSON text; raises kind "invalid" with the place of the fault.
 function json.decode(text)
-  if type(text) ~= "string" then errors.misuse(2, "json.decode: a string expected, got %s", type(text)) end
+  if type(text) ~= "string" then
+    errors.misuse(2, "json.decode: a string expected, got %s", type(text))
+  end
   local value, message, kind = native.decode(text)
   if message then errors.raise { kind = kind, message = message } end
   return value

@@ -49,7 +49,9 @@ function nearest.to(name, known)
   local best, best_distance
   for _, candidate in ipairs(known) do
     local d = distance(wanted, plain(candidate), best_distance and best_distance - 1 or limit)
-    if d <= limit and (not best_distance or d < best_distance) then best, best_distance = candidate, d end
+    if d <= limit and (not best_distance or d < best_distance) then
+      best, best_distance = candidate, d
+    end
     if d == 0 then return candidate end
   end
   if best then return best end

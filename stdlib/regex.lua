@@ -54,9 +54,12 @@ end
 local digit = between(48, 57)
 local word = either { digit, between(65, 90), between(97, 122), between(95, 95) }
 local space = function(c) return c == 32 or c >= 9 and c <= 13 end
-local line_end = function(c) return c == 10 or c == 13 or c == 0x85 or c == 0x2028 or c == 0x2029 end
+local line_end = function(c)
+  return c == 10 or c == 13 or c == 0x85 or c == 0x2028 or c == 0x2029
+end
 
-local ESCAPED = { d = digit, D = neither(digit), w = word, W = neither(word), s = space, S = neither(space),
+local ESCAPED = { d = digit, D = neither(digit), w = word, W = neither(word), s = space,
+  S = neither(space),
   h = function(c) return c == 32 or c == 9 end }
 local CONTROLS = { n = 10, r = 13, t = 9, f = 12, v = 11, a = 7, e = 27 }
 
@@ -119,7 +122,8 @@ local function repeated(matcher, least, most, lazy)
       return matcher(i, function(j) return try(j, count + 1, continue) end)
     end
     local function more()
-      return count < most and matcher(i, function(j) return j > i and try(j, count + 1, continue) end)
+      return count < most
+        and matcher(i, function(j) return j > i and try(j, count + 1, continue) end)
     end
     if lazy then return continue(i) or more() end
     return more() or continue(i)
@@ -271,7 +275,9 @@ function Parser:class_item()
 end
 
 function Parser:class_range(first)
-  if self:peek() ~= "-" or self:peek(1) == "]" or self:peek(1) == nil then return between(first, first) end
+  if self:peek() ~= "-" or self:peek(1) == "]" or self:peek(1) == nil then
+    return between(first, first)
+  end
   local from = self.at
   self.at = self.at + 1
   local set, last = self:class_item()
@@ -301,7 +307,8 @@ function Parser:class()
   return negated and neither(set) or set
 end
 
-local LOOKS = { { "(?=", ahead, true }, { "(?!", ahead, false }, { "(?<=", behind, true }, { "(?<!", behind, false } }
+local LOOKS = { { "(?=", ahead, true }, { "(?!", ahead, false }, { "(?<=", behind, true },
+  { "(?<!", behind, false } }
 
 function Parser:closed(matcher)
   if not self:skip ")" then wrong(self, "a group is not closed") end

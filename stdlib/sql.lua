@@ -1,10 +1,9 @@
 --- PostgreSQL for playbooks.
 --
---     local db = sql.connect { host = "db.example.com", dbname = "app", user = "dr", password = p.password }
---     local newest = db:value("select max(id) from orders where region = $1", "eu")
---     for _, row in ipairs(db:query("select id, state from orders")) do print(row.id, row.state) end
---     db:transaction(function() db:exec("update ...") db:exec("insert ...") end)
---     db:close()
+--     local db = sql.connect { host = "db.example.com", dbname = "app", user = "dr", password =
+--     p.password } local newest = db:value("select max(id) from orders where region = $1", "eu")
+--     for _, row in ipairs(db:query("select id, state from orders")) do print(row.id, row.state)
+--     end db:transaction(function() db:exec("update ...") db:exec("insert ...") end) db:close()
 --
 -- query, row, value and each read: they run in a READ ONLY transaction, also under
 -- plan. exec, transaction and copy_in are effects. Integers, floats and booleans come
@@ -46,15 +45,18 @@ Database.__name = "drlua.database"
 local inside = setmetatable({}, { __mode = "k" })
 
 local function of(self)
-  return inside[self] or errors.misuse(3, "a database of sql.connect expected: db:query(...), with a colon")
+  return inside[self]
+    or errors.misuse(3, "a database of sql.connect expected: db:query(...), with a colon")
 end
 
-local names = { "host", "port", "dbname", "user", "password", "sslmode", "sslrootcert", "application_name", "options",
+local names = { "host", "port", "dbname", "user", "password", "sslmode", "sslrootcert",
+  "application_name", "options",
   "target_session_attrs", "timeout", "query_timeout", "max_rows", "max_bytes" }
 local known = {}
 for _, name in ipairs(names) do known[name] = true end
 
-local passing = { resolve = true, connect = true, refused = true, timeout = true, reset = true, closed = true,
+local passing = { resolve = true, connect = true, refused = true, timeout = true, reset = true,
+  closed = true,
   busy = true }
 
 -- Raises what a native returned instead of a value.
@@ -77,7 +79,8 @@ end
 local function validate(call)
   for key in pairs(call) do
     if not known[key] then
-      errors.misuse(5, "sql.connect: unknown option \"%s\"%s", tostring(key), nearest.hint(tostring(key), names))
+      errors.misuse(5, "sql.connect: unknown option \"%s\"%s", tostring(key),
+        nearest.hint(tostring(key), names))
     end
   end
 end
@@ -93,7 +96,9 @@ local function limits_of(call)
   local limits = { max_rows = call.max_rows or MAX_ROWS, max_bytes = call.max_bytes or MAX_BYTES }
   if call.max_rows == false then limits.max_rows = 0 end
   if call.max_bytes == false then limits.max_bytes = 0 end
-  if call.query_timeout ~= false then limits.timeout = seconds(call.query_timeout, QUERY_TIMEOUT) end
+  if call.query_timeout ~= false then
+    limits.timeout = seconds(call.query_timeout, QUERY_TIMEOUT)
+  end
   if limits.timeout == 0 then limits.timeout = nil end
   return limits
 end
@@ -137,11 +142,11 @@ end
 -- Raises kind "resolve" "refused" "connect" "denied" "missing" (no such database) "busy"
 -- (it is starting up, or full) "tls". Reads have limits, each of which may be false:
 -- query_timeout ("10m") without the response, kind "timeout"; max_rows (100 000) and
--- max_bytes (64 MiB) of a query, row or value, kind "full". The connection closes with db:close(), at the end of
--- `local db <close>`, or with the last reference to it.
+-- max_bytes (64 MiB) of a query, row or value, kind "full". The connection closes with db:close(),
+-- at the end of `local db <close>`, or with the last reference to it.
 function sql.connect(call)
-  local conn = effect.perform({ kind = "sql", operation = "connect", place = place(call), read = true,
-    what = "connect to " .. place(call),
+  local conn = effect.perform({ kind = "sql", operation = "connect", place = place(call),
+    read = true, what = "connect to " .. place(call),
     input = input_of(call) }, function() return open(call) end)
   return wrap(conn, call)
 end
@@ -155,7 +160,8 @@ function sql.wait_until_accepts(call)
     if name ~= "every" and name ~= "wait" then each[name] = value end
   end
   local every, limit = seconds(call.every, "2s"), seconds(call.wait, "5m")
-  local conn = effect.perform({ kind = "sql", operation = "connect", place = place(call), read = true, wait = true,
+  local conn = effect.perform({ kind = "sql", operation = "connect", place = place(call),
+    read = true, wait = true,
     what = ("%s to accept connections"):format(place(call)), input = input_of(call) }, function()
     local last
     local found, e = errors.try(task.timeout, limit, function()
@@ -170,7 +176,8 @@ function sql.wait_until_accepts(call)
     if found then return found end
     if e.kind == "timeout" and last then
       errors.raise { kind = "timeout", retryable = true, cause = last,
-        message = ("%s did not accept connections within %s: %s"):format(place(call), duration.format(limit),
+        message = ("%s did not accept connections within %s: %s"):format(place(call),
+          duration.format(limit),
           last.message) }
     end
     error(e, 0)
@@ -210,7 +217,8 @@ local function params_of(...)
   local params = table.pack(...)
   for i = 1, params.n do
     if type(params[i]) == "table" and not unknown.is(params[i]) then
-      errors.misuse(4, "parameter %d: a table cannot be sent (json.encode it, or use several parameters)", i)
+      errors.misuse(4,
+        "parameter %d: a table cannot be sent (json.encode it, or use several parameters)", i)
     end
   end
   return params
@@ -223,7 +231,8 @@ local function claim(self)
   local holder = own.holder
   local taken = own.depth > 0 or own.cursor or (own.conn and own.conn:status() == "busy")
   if taken and holder and holder ~= me and not holder.ended then
-    errors.misuse(4, "the connection to %s is in use by another task: let each task connect for itself", self.place)
+    errors.misuse(4, "the connection to %s is in use by another task: let "
+      .. "each task connect for itself", self.place)
   end
   own.holder = me
 end
@@ -312,7 +321,9 @@ local function announce(self, statement)
   if e then e:name(statement) end
   if own.dry then
     own.dry = own.dry + 1
-    if own.dry > REHEARSED then errors.raise { kind = "control", control = "enough", message = "enough was seen" } end
+    if own.dry > REHEARSED then
+      errors.raise { kind = "control", control = "enough", message = "enough was seen" }
+    end
   end
   return own.dry
 end
@@ -328,7 +339,8 @@ local function read(self, statement, ...)
     return raw_one(self, statement, params)
   end
   return effect.perform({ kind = "sql", operation = "query", place = self.place, read = true,
-    what = "read from " .. title(self, statement), input = { sql = statement, params = params } }, function()
+    what = "read from " .. title(self, statement),
+    input = { sql = statement, params = params } }, function()
     return within(self, READ_ONLY, raw_one, self, statement, params)
   end)
 end
@@ -387,7 +399,8 @@ local function fetch_all(self)
     table.move(more, 1, #more, #rows + 1, rows)
     if #rows > RECORDED_ROWS then
       tidy(self)
-      errors.misuse(1, "db:each outside of a step keeps its rows in the journal, and these are more than %d: "
+      errors.misuse(1,
+        "db:each outside of a step keeps its rows in the journal, and these are more than %d: "
         .. "put the loop into a dr.step", RECORDED_ROWS)
     end
   until #more < FETCH_ROWS
@@ -423,7 +436,9 @@ function Database:each(statement, ...)
   local nested = of(self).depth > 0
   if not unknown.is(statement) then reads.refuse(statement, 2, nested) end
   if nested then
-    if of(self).dry and announce(self, statement) then return iterate { rows = { unknown.new(self.place) } } end
+    if of(self).dry and announce(self, statement) then
+      return iterate { rows = { unknown.new(self.place) } }
+    end
     open_cursor(self, statement, params)
     return iterate { rows = {}, more = function() return fetch(self) end }
   end
@@ -479,7 +494,9 @@ local function rehearse(self, e, fn)
   own.depth, own.dry, own.effect = own.depth - 1, nil, nil
   release(self)
   failure = not ok and errors.from(failure) or nil
-  if failure and failure.kind == "control" and failure.control ~= "enough" then error(failure, 0) end
+  if failure and failure.kind == "control" and failure.control ~= "enough" then
+    error(failure, 0)
+  end
 end
 
 --- Runs fn in a transaction: committed when fn returns, rolled back when it raises.
@@ -492,7 +509,8 @@ function Database:transaction(fn, options)
     claim(self)
     return fn()
   end
-  local begin = "BEGIN" .. (options.isolation and " ISOLATION LEVEL " .. options.isolation:upper() or "")
+  local begin = "BEGIN"
+    .. (options.isolation and " ISOLATION LEVEL " .. options.isolation:upper() or "")
   local e = { kind = "sql", operation = "transaction", place = self.place, read = false,
     what = options.what or "a transaction on " .. self.place, input = {},
     name = options.what and function() end or naming("a transaction on " .. self.place) }
@@ -515,10 +533,12 @@ end
 local function next_piece(self)
   local own = of(self)
   if not own.limits.timeout then return task.await(own.conn:copy_read()) end
-  local piece = table.pack(pcall(task.timeout, own.limits.timeout, task.await, own.conn:copy_read()))
+  local piece = table.pack(pcall(task.timeout, own.limits.timeout, task.await,
+    own.conn:copy_read()))
   if piece[1] then return table.unpack(piece, 2, piece.n) end
   if errors.from(piece[2]).kind ~= "timeout" then error(piece[2], 0) end
-  return nil, ("%s: no response within %s"):format(self.place, duration.format(own.limits.timeout)), "timeout"
+  return nil, ("%s: no response within %s"):format(self.place, duration.format(own.limits.timeout)),
+    "timeout"
 end
 
 local function copy_rows(self, statement, fn)
@@ -545,7 +565,9 @@ function Database:copy_out(statement, fn)
     cancel(self)
     error(e, 0)
   end
-  if of(self).depth > 0 then return announce(self, statement) and unknown.new(statement) or run() end
+  if of(self).depth > 0 then
+    return announce(self, statement) and unknown.new(statement) or run()
+  end
   return effect.perform({ kind = "sql", operation = "copy_out", place = self.place, read = true,
     what = "read from " .. title(self, statement), input = { sql = statement } }, function()
     return within(self, READ_ONLY, run)
@@ -573,7 +595,9 @@ function Database:copy_in(statement, data)
     cancel(self)
     error(e, 0)
   end
-  if of(self).depth > 0 then return announce(self, statement) and unknown.new(statement) or run() end
+  if of(self).depth > 0 then
+    return announce(self, statement) and unknown.new(statement) or run()
+  end
   local size = type(data) == "string" and #data or unknown.within(data)
   return effect.perform({ kind = "sql", operation = "copy_in", place = self.place, read = false,
     what = "change " .. title(self, statement), input = { sql = statement, data = size } }, run)

@@ -85,8 +85,10 @@ end
 -- Raises where the current task cannot wait, before anything is begun that must be undone.
 local function must_wait(level)
   if task.can_wait() then return end
-  errors.misuse(level + 1, current and "waiting is not possible here: in a function that string.gsub, table.sort "
-    .. "or tostring calls, or in a coroutine made by hand (use task.spawn). Collect first, then call"
+  errors.misuse(level + 1,
+    current and "waiting is not possible here: in a function that string.gsub, table.sort "
+    .. "or tostring calls, or in a coroutine made by hand (use "
+    .. "task.spawn). Collect first, then call"
     or "waiting is possible in a task only, not at a file's top level")
 end
 
@@ -253,7 +255,8 @@ function task.run(fn, ...)
   local main = task.spawn(fn, ...)
   while not main.ended do
     if not turn(main) and not main.ended and head > tail then
-      errors.raise { kind = "invalid", message = "deadlock: every task waits, and nothing is under way" }
+      errors.raise { kind = "invalid",
+        message = "deadlock: every task waits, and nothing is under way" }
     end
   end
   return main:wait()

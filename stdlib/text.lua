@@ -38,7 +38,9 @@ end
 --- The lines of s, without their ends ("\n" or "\r\n"); a last empty one is left out.
 function text.lines(s)
   local lines = {}
-  for line in (s:sub(-1) == "\n" and s or s .. "\n"):gmatch("(.-)\r?\n") do table.insert(lines, line) end
+  for line in (s:sub(-1) == "\n" and s or s .. "\n"):gmatch("(.-)\r?\n") do
+    table.insert(lines, line)
+  end
   if s == "" then lines = {} end
   return lines
 end
@@ -71,7 +73,8 @@ end
 
 --- Every line of s with `prefix` (default two blanks) before it.
 function text.indent(s, prefix)
-  return ((prefix or "  ") .. s:gsub("\n([^\n])", "\n" .. (prefix or "  "):gsub("%%", "%%%%") .. "%1"))
+  return ((prefix or "  ")
+    .. s:gsub("\n([^\n])", "\n" .. (prefix or "  "):gsub("%%", "%%%%") .. "%1"))
 end
 
 --- s cut to `width` characters, with "…" where something was left out. Secrets are masked
@@ -101,8 +104,10 @@ end
 
 -- Characters that move, hide or turn what stands around them: C1 controls, joiners and
 -- other marks of no width, line separators, controls of the direction, tags.
-local hidden = { { 0x80, 0x9F }, { 0xAD, 0xAD }, { 0x61C, 0x61C }, { 0x180E, 0x180E }, { 0x200B, 0x200F },
-  { 0x2028, 0x202E }, { 0x2060, 0x206F }, { 0xFEFF, 0xFEFF }, { 0xFFF9, 0xFFFB }, { 0xE0000, 0xE007F } }
+local hidden = { { 0x80, 0x9F }, { 0xAD, 0xAD }, { 0x61C, 0x61C }, { 0x180E, 0x180E },
+  { 0x200B, 0x200F },
+  { 0x2028, 0x202E }, { 0x2060, 0x206F }, { 0xFEFF, 0xFEFF }, { 0xFFF9, 0xFFFB },
+  { 0xE0000, 0xE007F } }
 
 local function is_hidden(code)
   for _, range in ipairs(hidden) do
@@ -118,7 +123,8 @@ local function replace_unprintable(s, byte, wide)
   while at <= #s do
     local good, bad = utf8.len(s, at)
     local stop = good and #s or bad - 1
-    table.insert(out, (s:sub(at, stop):gsub("[%c\127]", byte):gsub("[\xC2-\xF4][\x80-\xBF]+", function(c)
+    table.insert(out,
+      (s:sub(at, stop):gsub("[%c\127]", byte):gsub("[\xC2-\xF4][\x80-\xBF]+", function(c)
       local code = utf8.codepoint(c)
       return is_hidden(code) and wide(code) or nil
     end)))
@@ -149,7 +155,8 @@ end
 
 local function json_number(code)
   if code < 0x10000 then return ("\\u%04x"):format(code) end
-  return ("\\u%04x\\u%04x"):format(0xD800 + (code - 0x10000 >> 10), 0xDC00 + (code - 0x10000 & 0x3FF))
+  return ("\\u%04x\\u%04x"):format(0xD800 + (code - 0x10000 >> 10),
+    0xDC00 + (code - 0x10000 & 0x3FF))
 end
 
 --- A text of JSON in which hidden characters are written by their numbers: the same
@@ -210,7 +217,8 @@ end
 
 local units = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" }
 local factors = { b = 1, kib = 2 ^ 10, mib = 2 ^ 20, gib = 2 ^ 30, tib = 2 ^ 40, pib = 2 ^ 50,
-  k = 2 ^ 10, m = 2 ^ 20, g = 2 ^ 30, t = 2 ^ 40, kb = 1e3, mb = 1e6, gb = 1e9, tb = 1e12, pb = 1e15 }
+  k = 2 ^ 10, m = 2 ^ 20, g = 2 ^ 30, t = 2 ^ 40, kb = 1e3, mb = 1e6, gb = 1e9, tb = 1e12,
+  pb = 1e15 }
 
 --- Text of a number of bytes: "512 B", "1.5 GiB".
 function text.size(bytes)
@@ -227,7 +235,9 @@ end
 function text.parse_size(s)
   local number, unit = tostring(s):match("^%s*(%d+%.?%d*)%s*(%a*)%s*$")
   local factor = unit and (unit == "" and 1 or factors[unit:lower()])
-  if not factor then return nil, ('"%s" is no size: write "512 MiB" or "10 GB"'):format(tostring(s)) end
+  if not factor then
+    return nil, ('"%s" is no size: write "512 MiB" or "10 GB"'):format(tostring(s))
+  end
   return math.tointeger(tonumber(number) * factor) or math.floor(tonumber(number) * factor + 0.5)
 end
 

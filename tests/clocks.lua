@@ -33,8 +33,8 @@ clocks.JUMP = [[
 local process = require "process"
 local function jump(real, boot)
   process.run { "sh", "-c", 'printf "%s %s\n" "$1" "$2" >"$DRLUA_TEST_CLOCKS.new"; '
-    .. 'mv "$DRLUA_TEST_CLOCKS.new" "$DRLUA_TEST_CLOCKS"', "sh", tostring(real), tostring(boot or 0),
-    read = true }
+    .. 'mv "$DRLUA_TEST_CLOCKS.new" "$DRLUA_TEST_CLOCKS"', "sh", tostring(real),
+    tostring(boot or 0), read = true }
 end
 ]]
 

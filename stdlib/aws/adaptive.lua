@@ -16,7 +16,8 @@ end
 --- A limiter; now: seconds at its start.
 function adaptive.new(now)
   return setmetatable({ enabled = false, measured = 0, count = 0, bucket = math.floor(now),
-    rate = MIN_RATE, capacity = 1, tokens = 0, filled = now, w_max = 0, k = 0, failed = now }, Limiter)
+    rate = MIN_RATE, capacity = 1, tokens = 0, filled = now, w_max = 0, k = 0, failed = now },
+    Limiter)
 end
 
 function Limiter:fill(now)
@@ -39,7 +40,8 @@ local function measure(self, now)
   local bucket = math.floor(now / BUCKET) * BUCKET
   self.count = self.count + 1
   if bucket > self.bucket then
-    self.measured = self.count / (bucket - self.bucket) * SMOOTHING + self.measured * (1 - SMOOTHING)
+    self.measured = self.count / (bucket - self.bucket) * SMOOTHING + self.measured
+      * (1 - SMOOTHING)
     self.count, self.bucket = 0, bucket
   end
 end

@@ -32,16 +32,19 @@ end
 
 local function gather(self, op, input, tried)
   local lines = {}
-  for _, each in ipairs(tried) do table.insert(lines, ("  %s: %s"):format(each.region, each.error.message)) end
-  return errors.new { kind = "timeout", service = self.service, operation = op.name, retryable = true, tried = tried,
-    resource = failure.resource(input),
+  for _, each in ipairs(tried) do
+    table.insert(lines, ("  %s: %s"):format(each.region, each.error.message))
+  end
+  return errors.new { kind = "timeout", service = self.service, operation = op.name,
+    retryable = true, tried = tried, resource = failure.resource(input),
     message = ("%s.%s failed on every endpoint of the cluster:\n%s"):format(self.service, op.name,
       table.concat(lines, "\n")) }
 end
 
 --- Carries out a call on the first of the cluster's endpoints that takes it.
 function arc.execute(self, op, input, options, class, token, made)
-  local timeout = options and options.timeout or self.timeout or call.deadline(self.service, op, class)
+  local timeout = options and options.timeout or self.timeout
+    or call.deadline(self.service, op, class)
   local deadline = self.clock.monotonic() + timeout
   local list, tried = order(self.cluster, self.clock.random), {}
   for i, member in ipairs(list) do
@@ -49,7 +52,8 @@ function arc.execute(self, op, input, options, class, token, made)
     if left <= 0 then break end
     if i > 1 and made and made.again then made.again() end
     local share = math.min(left, math.max(LEAST, left / (#list - i + 1)))
-    local ok, result = pcall(call.execute, member, op, input, { timeout = share }, class, token, made)
+    local ok, result = pcall(call.execute, member, op, input, { timeout = share }, class, token,
+      made)
     if ok then
       self.cluster.last_good = member
       return result

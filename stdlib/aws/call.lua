@@ -18,10 +18,12 @@ local FIRST_SHARE = 0.6 -- of the deadline, for a read's first attempt
 
 -- Operations that take long to answer by their nature.
 local SLOW = {
-  ["lambda.Invoke"] = 900, ["stepfunctions.StartSyncExecution"] = 330, ["stepfunctions.GetActivityTask"] = 75,
-  ["swf.PollForActivityTask"] = 75, ["swf.PollForDecisionTask"] = 75, ["sqs.ReceiveMessage"] = 30,
-  ["rds-data.ExecuteStatement"] = 60, ["rds-data.BatchExecuteStatement"] = 60, ["s3.CopyObject"] = 300,
-  ["s3.UploadPartCopy"] = 300, ["s3.CompleteMultipartUpload"] = 300, ["route53.TestDNSAnswer"] = 20,
+  ["lambda.Invoke"] = 900, ["stepfunctions.StartSyncExecution"] = 330,
+  ["stepfunctions.GetActivityTask"] = 75, ["swf.PollForActivityTask"] = 75,
+  ["swf.PollForDecisionTask"] = 75, ["sqs.ReceiveMessage"] = 30,
+  ["rds-data.ExecuteStatement"] = 60, ["rds-data.BatchExecuteStatement"] = 60,
+  ["s3.CopyObject"] = 300, ["s3.UploadPartCopy"] = 300, ["s3.CompleteMultipartUpload"] = 300,
+  ["route53.TestDNSAnswer"] = 20,
 }
 
 --- Seconds that a call has by default.
@@ -43,11 +45,14 @@ end
 -- few fields of it stay the same, and read at once.
 local function wire_of(c)
   local target, client = c.target, c.client
-  local s3 = target.signing_name == "s3" or target.signing_name == "s3express" or target.no_double_encoding
-  target.wire = { headers = fixed_headers(c, target.host), header_text = true, ca_file = client.ca_file or nil,
+  local s3 = target.signing_name == "s3" or target.signing_name == "s3express"
+    or target.no_double_encoding
+  target.wire = { headers = fixed_headers(c, target.host), header_text = true,
+    ca_file = client.ca_file or nil,
     verify = client.verify }
   if target.auth == "sigv4" or target.auth == "sigv4a" then
-    target.sign = { region = target.signing_region, service = target.signing_name, normalize_path = not s3,
+    target.sign = { region = target.signing_region, service = target.signing_name,
+      normalize_path = not s3,
       double_encode = not s3, asymmetric = target.auth == "sigv4a", always_hashed = s3 or nil }
   end
   return target.wire
@@ -87,7 +92,9 @@ end
 local function send(c, timeout)
   local target, request = c.target, c.request
   local wire, headers, body = target.wire or wire_of(c), request.headers, request.body
-  if c.attempt > 1 then headers["amz-sdk-request"] = ("attempt=%d; max=%d"):format(c.attempt, c.max_attempts) end
+  if c.attempt > 1 then
+    headers["amz-sdk-request"] = ("attempt=%d; max=%d"):format(c.attempt, c.max_attempts)
+  end
   wire.method, wire.more_headers, wire.body, wire.timeout = request.method, headers, body, timeout
   wire.url = c.origin .. target.path .. request.uri
   wire.connect_timeout = timeout < CONNECT_TIMEOUT and timeout or CONNECT_TIMEOUT
@@ -95,7 +102,9 @@ local function send(c, timeout)
   local common = wire.headers
   if c.host ~= target.host then wire.headers = fixed_headers(c, c.host) end
   sign(c, wire, body)
-  if request.event_stream and wire.sign then require("aws.events").prepare(wire, target.path .. request.uri) end
+  if request.event_stream and wire.sign then
+    require("aws.events").prepare(wire, target.path .. request.uri)
+  end
   local op, message, kind = http.request(wire)
   wire.headers, wire.body, wire.sink = common, nil, nil
   if not op then return nil, message, kind end
@@ -160,16 +169,18 @@ end
 function call.execute(client, op, input, options, class, token, e)
   if op.token_member and not token and input[op.token_member] == nil then token = crypto.uuid() end
   local now, sent, known = client.clock.monotonic(), input, nil
-  local timeout = options and options.timeout or client.timeout or call.deadline(client.service, op, class)
+  local timeout = options and options.timeout or client.timeout
+    or call.deadline(client.service, op, class)
   if op.fix_input then sent, known = op.fix_input(input, client) end
   local request = client:serialize(op, sent, token, known)
   local target = client:target(op, sent, request)
   local origin, host = target.origin, target.host
   if request.host_prefix then origin, host = targets.prefixed(target, request.host_prefix) end
   -- What is kept about the call while it is under way.
-  local c = { client = client, op = op, input = input, options = options, class = class, known = known,
-    token = op.token_member and (token or input[op.token_member]), request = request, target = target,
-    lane = target.lane, origin = origin, host = host, started = now, deadline = now + timeout, attempt = 0,
+  local c = { client = client, op = op, input = input, options = options, class = class,
+    known = known, token = op.token_member and (token or input[op.token_member]), request = request,
+    target = target, lane = target.lane, origin = origin, host = host, started = now,
+    deadline = now + timeout, attempt = 0,
     max_attempts = client.attempts, effect = e }
   if c.lane.breaker.reason then require("aws.fault").pass_breaker(c) end
   local ok, result = pcall(attempts, c)

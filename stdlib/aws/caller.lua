@@ -18,7 +18,8 @@ end
 
 --- Raises a misuse with the playbook's line. fields: further ones of the error, or nil.
 function caller.misuse(fields, text, ...)
-  local e = { kind = "misuse", where = caller.where(), message = select("#", ...) > 0 and text:format(...) or text }
+  local e = { kind = "misuse", where = caller.where(), message = select("#", ...) > 0
+    and text:format(...) or text }
   for k, v in pairs(fields or {}) do e[k] = v end
   errors.raise(e)
 end

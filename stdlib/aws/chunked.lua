@@ -64,7 +64,9 @@ end
 
 local function trailer_lines(trailers, ending)
   local lines = {}
-  for i, pair in ipairs(trailers or {}) do lines[i] = pair[1]:lower() .. ":" .. pair[2] .. ending end
+  for i, pair in ipairs(trailers or {}) do
+    lines[i] = pair[1]:lower() .. ":" .. pair[2] .. ending
+  end
   return table.concat(lines)
 end
 
@@ -82,7 +84,8 @@ function chunked.ending(trailers, chain)
   if not trailers or #trailers == 0 then return last .. "\r\n" end
   local lines = trailer_lines(trailers, "\r\n")
   if chain then
-    lines = lines .. "x-amz-trailer-signature:" .. chain:trailer(trailer_lines(trailers, "\n")) .. "\r\n"
+    lines = lines .. "x-amz-trailer-signature:" .. chain:trailer(trailer_lines(trailers, "\n"))
+      .. "\r\n"
   end
   return last .. lines .. "\r\n"
 end
@@ -141,24 +144,30 @@ function chunked.decode(text, chain)
   local parts, at = {}, 1
   while true do
     local size, extension, after = text:match("^(%x+)([^\r\n]*)\r\n()", at)
-    if not size or #size > 12 then return fault("InvalidRequest", "chunk %d has no size", #parts + 1) end
+    if not size or #size > 12 then
+      return fault("InvalidRequest", "chunk %d has no size", #parts + 1)
+    end
     size = tonumber(size, 16)
     local data = text:sub(after, after + size - 1)
     if #data < size then
       return fault("IncompleteBody", "chunk %d has %d of its %d bytes", #parts + 1, #data, size)
     end
-    if chain and not matches(extension:match("^;chunk%-signature=(%x+)$"), chain:next_chunk(data)) then
+    if chain and not matches(extension:match("^;chunk%-signature=(%x+)$"),
+      chain:next_chunk(data)) then
       return fault("SignatureDoesNotMatch", "the signature of chunk %d does not match", #parts + 1)
     end
     at = after + size
     if size == 0 then break end
-    if text:sub(at, at + 1) ~= "\r\n" then return fault("InvalidRequest", "chunk %d does not end", #parts + 1) end
+    if text:sub(at, at + 1) ~= "\r\n" then
+      return fault("InvalidRequest", "chunk %d does not end", #parts + 1)
+    end
     at = at + 2
     table.insert(parts, data)
   end
   local trailers, signature = read_trailers(text:sub(at))
   if not trailers then return fault("InvalidRequest", "the trailing headers are malformed") end
-  if chain and #trailers > 0 and not matches(signature, chain:trailer(trailer_lines(trailers, "\n"))) then
+  if chain and #trailers > 0
+    and not matches(signature, chain:trailer(trailer_lines(trailers, "\n"))) then
     return fault("SignatureDoesNotMatch", "the signature of the trailing headers does not match")
   end
   return table.concat(parts), trailers

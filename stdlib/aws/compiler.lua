@@ -36,21 +36,26 @@ local OP = { readonly = 1, idempotent = 2, checksum_required = 4, compressed = 8
 -- those of other services are the names of their outputs' shapes.
 local S3_ROOTS = {
   CompleteMultipartUploadOutput = "CompleteMultipartUploadResult",
-  CreateMultipartUploadOutput = "InitiateMultipartUploadResult", CreateSessionOutput = "CreateSessionResult",
-  DeleteObjectsOutput = "DeleteResult", GetBucketAccelerateConfigurationOutput = "AccelerateConfiguration",
+  CreateMultipartUploadOutput = "InitiateMultipartUploadResult",
+  CreateSessionOutput = "CreateSessionResult", DeleteObjectsOutput = "DeleteResult",
+  GetBucketAccelerateConfigurationOutput = "AccelerateConfiguration",
   GetBucketAclOutput = "AccessControlPolicy", GetObjectAclOutput = "AccessControlPolicy",
   GetBucketCorsOutput = "CORSConfiguration", GetBucketLifecycleOutput = "LifecycleConfiguration",
-  GetBucketLifecycleConfigurationOutput = "LifecycleConfiguration", GetBucketLocationOutput = "LocationConstraint",
+  GetBucketLifecycleConfigurationOutput = "LifecycleConfiguration",
+  GetBucketLocationOutput = "LocationConstraint",
   GetBucketLoggingOutput = "BucketLoggingStatus",
   NotificationConfigurationDeprecated = "NotificationConfiguration",
   GetBucketRequestPaymentOutput = "RequestPaymentConfiguration", GetBucketTaggingOutput = "Tagging",
   GetObjectTaggingOutput = "Tagging", GetBucketVersioningOutput = "VersioningConfiguration",
-  GetBucketWebsiteOutput = "WebsiteConfiguration", GetObjectAttributesOutput = "GetObjectAttributesResponse",
+  GetBucketWebsiteOutput = "WebsiteConfiguration",
+  GetObjectAttributesOutput = "GetObjectAttributesResponse",
   ListBucketAnalyticsConfigurationsOutput = "ListBucketAnalyticsConfigurationResult",
   ListBucketInventoryConfigurationsOutput = "ListInventoryConfigurationsResult",
   ListBucketMetricsConfigurationsOutput = "ListMetricsConfigurationsResult",
-  ListBucketsOutput = "ListAllMyBucketsResult", ListDirectoryBucketsOutput = "ListAllMyDirectoryBucketsResult",
-  ListMultipartUploadsOutput = "ListMultipartUploadsResult", ListObjectVersionsOutput = "ListVersionsResult",
+  ListBucketsOutput = "ListAllMyBucketsResult",
+  ListDirectoryBucketsOutput = "ListAllMyDirectoryBucketsResult",
+  ListMultipartUploadsOutput = "ListMultipartUploadsResult",
+  ListObjectVersionsOutput = "ListVersionsResult",
   ListObjectsOutput = "ListBucketResult", ListObjectsV2Output = "ListBucketResult",
   ListPartsOutput = "ListPartsResult",
 }
@@ -244,7 +249,9 @@ end
 
 local function encode_shape(state, name, shape)
   local kind = TYPES[shape.type]
-  if not kind then error(("shape %s has the unknown type %q"):format(name, tostring(shape.type)), 0) end
+  if not kind then
+    error(("shape %s has the unknown type %q"):format(name, tostring(shape.type)), 0)
+  end
   local bits, head, tail = shape_traits(shape), "", ""
   local min = least(shape)
   if min then
@@ -492,12 +499,14 @@ function compiler.compile(model, parts)
   local metadata = model.metadata or {}
   local state = { shapes = model.shapes or {}, pool = new_pool(), ids = {}, scalars = {},
     records = {}, pending = {}, count = 0 }
-  state.payloads = metadata.protocol == "rest-xml" and payload_shapes { shapes = state.shapes } or {}
+  state.payloads = metadata.protocol == "rest-xml" and payload_shapes { shapes = state.shapes }
+    or {}
   state.rest_xml = metadata.protocol == "rest-xml"
   state.outputs = state.rest_xml and output_shapes(model) or {}
   state.roots = metadata.serviceId == "S3" and S3_ROOTS or {}
   local head = head_of(state, metadata, parts.service)
-  local operations, operation_index, operation_count = index_operations(state, model.operations or {})
+  local operations, operation_index, operation_count = index_operations(state,
+    model.operations or {})
   local exceptions, exception_count = exceptions_of(state)
   encode_pending(state)
   local shapes, shape_index = index_shapes(state)
@@ -505,7 +514,8 @@ function compiler.compile(model, parts)
   local counts = string.pack("<I4I4I4", state.count, operation_count, exception_count)
   return assemble({ table.concat(state.pool.parts), shapes, shape_index, operations,
     operation_index, codec.cbor(metadata), exceptions, packed(parts.waiters),
-    packed(parts.paginators), packed(parts.endpoint_rules), names, packed(constraints.collect(model)) }, counts, head)
+    packed(parts.paginators), packed(parts.endpoint_rules), names,
+    packed(constraints.collect(model)) }, counts, head)
 end
 
 return compiler

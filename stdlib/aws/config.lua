@@ -19,7 +19,9 @@ Config.__index = Config
 --- Reads a whole file: its bytes, or nil, a message and "missing" or "denied" or "io".
 function config.read(path)
   local file, message, code = io.open(path, "rb")
-  if not file then return nil, message, code == 2 and "missing" or code == 13 and "denied" or "io" end
+  if not file then
+    return nil, message, code == 2 and "missing" or code == 13 and "denied" or "io"
+  end
   local bytes, problem = file:read("a")
   file:close()
   if not bytes then return nil, path .. ": " .. tostring(problem), "io" end
@@ -99,7 +101,8 @@ function config.load(options)
     profile_asked = named ~= nil, -- so that a missing one is an error
     profiles = {}, sso_sessions = {}, services = {},
     config_file = config.expand(set(env, "AWS_CONFIG_FILE") or "~/.aws/config", env),
-    credentials_file = config.expand(set(env, "AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials", env),
+    credentials_file = config.expand(set(env, "AWS_SHARED_CREDENTIALS_FILE")
+      or "~/.aws/credentials", env),
   }, Config)
   self:add_config(load_file(self.config_file, read))
   self:add_credentials(load_file(self.credentials_file, read))
@@ -123,7 +126,8 @@ local function find(self, map, what, name)
   if found then return found.values, found.where end
   errors.raise {
     kind = "missing",
-    message = ("%s %q is neither in %s nor in %s%s"):format(what, name, self.config_file, self.credentials_file,
+    message = ("%s %q is neither in %s nor in %s%s"):format(what, name, self.config_file,
+      self.credentials_file,
       require("nearest").hint(name, names(map))),
   }
 end
@@ -166,7 +170,8 @@ function Config:flag(variables, property, otherwise)
   local low = tostring(value):lower()
   if low == "true" then return true end
   if low == "false" then return false end
-  errors.raise { kind = "invalid", message = ("%s: true or false expected, got %s"):format(where, tostring(value)) }
+  errors.raise { kind = "invalid",
+    message = ("%s: true or false expected, got %s"):format(where, tostring(value)) }
 end
 
 --- The region: AWS_REGION, AWS_DEFAULT_REGION, the profile's region; or nil.

@@ -18,10 +18,12 @@ local constraints = {}
 -- Collecting ----------------------------------------------------------------------
 
 local SIZED = { string = true, list = true, map = true, blob = true }
-local NUMBERS = { integer = true, long = true, short = true, byte = true, float = true, double = true }
+local NUMBERS = { integer = true, long = true, short = true, byte = true, float = true,
+  double = true }
 
 local function own(shape)
-  local entry = { p = shape.pattern, r = shape.required and #shape.required > 0 and shape.required or nil }
+  local entry = { p = shape.pattern, r = shape.required and #shape.required > 0 and shape.required
+    or nil }
   if SIZED[shape.type] or NUMBERS[shape.type] then
     entry.a, entry.z = tonumber(shape.min), tonumber(shape.max)
     if entry.a == 0 and SIZED[shape.type] then entry.a = nil end -- no length is less
@@ -134,15 +136,18 @@ local function check_limits(state, entry, value, path)
   local amount = of_number and value or size(value, entry.b)
   local what = of_number and "value" or "length"
   if entry.a and amount < entry.a then
-    state.fault(path, value, ("Member must have %s greater than or equal to %s"):format(what, number_text(entry.a)))
+    state.fault(path, value,
+      ("Member must have %s greater than or equal to %s"):format(what, number_text(entry.a)))
   elseif entry.z and amount > entry.z then
-    state.fault(path, value, ("Member must have %s less than or equal to %s"):format(what, number_text(entry.z)))
+    state.fault(path, value,
+      ("Member must have %s less than or equal to %s"):format(what, number_text(entry.z)))
   end
 end
 
 local function check_text(state, entry, value, path)
   if entry.e and not has(entry.e, value) then
-    state.fault(path, value, ("Member must satisfy enum value set: [%s]"):format(table.concat(entry.e, ", ")))
+    state.fault(path, value,
+      ("Member must satisfy enum value set: [%s]"):format(table.concat(entry.e, ", ")))
   end
   if entry.p and matches(entry.p, value) == false then
     state.fault(path, value, "Member must satisfy regular expression pattern: " .. entry.p)
@@ -170,7 +175,9 @@ end
 local function check_map(state, entry, value, path)
   for _, key in ipairs(sorted(value)) do
     if entry.k then check(state, entry.k, key, path) end
-    if entry.v and not absent(value[key]) then check(state, entry.v, value[key], ("%s.%s.member"):format(path, key)) end
+    if entry.v and not absent(value[key]) then
+      check(state, entry.v, value[key], ("%s.%s.member"):format(path, key))
+    end
   end
 end
 
@@ -210,7 +217,9 @@ local MOST_TEXT = 200
 local function shown(value)
   if value == nil then return "null" end
   local text = type(value) == "table" and json.encode(value, { sort = true }) or tostring(value)
-  if #text > MOST_TEXT then text = text:sub(1, (utf8.offset(text, 0, MOST_TEXT) or MOST_TEXT) - 1) .. "..." end
+  if #text > MOST_TEXT then
+    text = text:sub(1, (utf8.offset(text, 0, MOST_TEXT) or MOST_TEXT) - 1) .. "..."
+  end
   return "'" .. text .. "'"
 end
 
@@ -218,10 +227,12 @@ end
 function constraints.sentence(list)
   local parts = {}
   for i, fault in ipairs(list) do
-    parts[i] = ("Value %s at '%s' failed to satisfy constraint: %s"):format(shown(fault.value), fault.path,
+    parts[i] = ("Value %s at '%s' failed to satisfy constraint: %s"):format(shown(fault.value),
+      fault.path,
       fault.constraint)
   end
-  return ("%d validation error%s detected: %s"):format(#list, #list == 1 and "" or "s", table.concat(parts, "; "))
+  return ("%d validation error%s detected: %s"):format(#list, #list == 1 and "" or "s",
+    table.concat(parts, "; "))
 end
 
 return constraints

@@ -20,8 +20,8 @@ local profiles = require "aws.credentials.profile"
 local credentials = {}
 
 local known = {
-  profile = true, region = true, env = true, read = true, write = true, http = true, now = true, mfa = true,
-  config = true, role = true,
+  profile = true, region = true, env = true, read = true, write = true, http = true, now = true,
+  mfa = true, config = true, role = true,
 }
 
 local function check_options(options, level)
@@ -39,11 +39,13 @@ end
 --- What sources work with: the files, the environment, the way out.
 local function new_context(options)
   local env = options.env or config.environment
-  local cfg = options.config or config.load { env = env, read = options.read, profile = options.profile }
+  local cfg = options.config
+    or config.load { env = env, read = options.read, profile = options.profile }
   return {
     config = cfg, env = cfg.env, profile_explicit = options.profile ~= nil,
     region = options.region or cfg:region(),
-    http = options.http, write = options.write, now = options.now or instants.seconds, mfa = options.mfa,
+    http = options.http, write = options.write, now = options.now or instants.seconds,
+    mfa = options.mfa,
   }
 end
 
@@ -60,7 +62,8 @@ local function web_identity_of_environment(context)
   local token_file, role_arn = env.AWS_WEB_IDENTITY_TOKEN_FILE or "", env.AWS_ROLE_ARN or ""
   if token_file == "" then return nil, "AWS_WEB_IDENTITY_TOKEN_FILE is not set" end
   if role_arn == "" then
-    errors.raise { kind = "credentials", message = "AWS_WEB_IDENTITY_TOKEN_FILE is set but AWS_ROLE_ARN is not" }
+    errors.raise { kind = "credentials",
+      message = "AWS_WEB_IDENTITY_TOKEN_FILE is set but AWS_ROLE_ARN is not" }
   end
   return require("aws.credentials.role").with_web_identity(context, {
     role_arn = role_arn, token_file = token_file, role_session_name = env.AWS_ROLE_SESSION_NAME,
@@ -85,7 +88,9 @@ local chain = {
 
 local function none(tried)
   local lines = {}
-  for _, each in ipairs(tried) do table.insert(lines, ("  %s: %s"):format(each.source, each.why)) end
+  for _, each in ipairs(tried) do
+    table.insert(lines, ("  %s: %s"):format(each.source, each.why))
+  end
   errors.raise {
     kind = "credentials",
     message = "no AWS credentials found; tried\n" .. table.concat(lines, "\n"),
@@ -99,8 +104,8 @@ local function failed(source, e, tried)
   if e.kind == "cancelled" or e.kind == "misuse" or e.kind == "lua" then error(e, 0) end
   table.insert(tried, { source = source.name, why = e.message })
   errors.raise {
-    kind = "credentials", message = ("credentials (%s): %s"):format(source.name, e.message), cause = e, tried = tried,
-    code = e.code, status = e.status,
+    kind = "credentials", message = ("credentials (%s): %s"):format(source.name, e.message),
+    cause = e, tried = tried, code = e.code, status = e.status,
   }
 end
 
@@ -108,7 +113,8 @@ local function search(context)
   local tried = {}
   for _, source in ipairs(chain) do
     if source.unless_profile and context.profile_explicit then
-      table.insert(tried, { source = source.name, why = "not considered, since a profile was asked for" })
+      table.insert(tried,
+        { source = source.name, why = "not considered, since a profile was asked for" })
     else
       local ok, set, why = pcall(source.get, context)
       if not ok then failed(source, set, tried) end

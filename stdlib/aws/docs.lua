@@ -21,8 +21,10 @@ local EFFECTS = {
   once = "changes something; never sent again once it may have been carried out",
 }
 
-local SAMPLE = { integer = "1", long = "1", float = "1.5", double = "1.5", boolean = "true", timestamp =
-  '"2026-01-31T12:00:00Z"', blob = '"..."', map = "{}", list = "{}", structure = "{}", document = "{}" }
+local SAMPLE = { integer = "1", long = "1", float = "1.5", double = "1.5", boolean = "true",
+  timestamp =
+  '"2026-01-31T12:00:00Z"', blob = '"..."', map = "{}", list = "{}", structure = "{}",
+  document = "{}" }
 
 local function wrap(text, indent)
   local lines, line = {}, indent
@@ -54,13 +56,16 @@ local function open(service)
   for _, name in ipairs(model.services()) do
     if name == service or name == service:gsub("_", "-") then return model.open(name), name end
   end
-  caller.misuse(nil, "AWS has no service %s in its models%s", service, nearest.hint(service, model.services()))
+  caller.misuse(nil, "AWS has no service %s in its models%s", service,
+    nearest.hint(service, model.services()))
 end
 
 local function type_text(m, member)
   local shape = m:shape(member.shape)
   if member.type == "list" and shape.member then return "list of " .. shape.member.type end
-  if member.type == "map" and shape.value then return ("map of %s to %s"):format(shape.key.type, shape.value.type) end
+  if member.type == "map" and shape.value then
+    return ("map of %s to %s"):format(shape.key.type, shape.value.type)
+  end
   return member.type
 end
 
@@ -101,7 +106,8 @@ local function members(into, shape, path, seen)
   local m, out, depth = into.m, into.out, #path
   local indent = ("  "):rep(depth + 1)
   for _, member in ipairs(sorted_members(shape)) do
-    table.insert(out, ("%s%-" .. math.max(1, 34 - 2 * depth) .. "s  %s%s"):format(indent, member.name,
+    table.insert(out,
+      ("%s%-" .. math.max(1, 34 - 2 * depth) .. "s  %s%s"):format(indent, member.name,
       type_text(m, member), marks(member)))
     table.insert(path, member.name)
     if into.detailed then about(out, indent .. "    ", into.service, into.operation, path) end
@@ -129,7 +135,9 @@ local function sample(m, member, depth)
   if member.type == "structure" and depth < DEPTH then
     local parts = {}
     for _, each in ipairs(sorted_members(m:shape(member.shape))) do
-      if each.required then table.insert(parts, ("%s = %s"):format(each.name, sample(m, each, depth + 1))) end
+      if each.required then
+        table.insert(parts, ("%s = %s"):format(each.name, sample(m, each, depth + 1)))
+      end
     end
     return #parts == 0 and "{}" or "{ " .. table.concat(parts, ", ") .. " }"
   elseif member.type == "list" and depth < DEPTH then
@@ -142,11 +150,14 @@ local function local_name(service) return (service:gsub("[^%w]", "_")) end
 
 local function example(m, service, op)
   local variable = local_name(service)
-  local lines = { "\nExample", ("  local %s = aws.%s { region = \"us-west-2\" }"):format(variable, variable) }
+  local lines = { "\nExample",
+    ("  local %s = aws.%s { region = \"us-west-2\" }"):format(variable, variable) }
   local shape = op.input and m:shape(op.input)
   local required = {}
   for _, member in ipairs(shape and sorted_members(shape) or {}) do
-    if member.required then table.insert(required, ("    %s = %s,"):format(member.name, sample(m, member, 0))) end
+    if member.required then
+      table.insert(required, ("    %s = %s,"):format(member.name, sample(m, member, 0)))
+    end
   end
   if #required == 0 then
     table.insert(lines, ("  local answer = %s:%s {}"):format(variable, names.snake(op.name)))
@@ -163,7 +174,8 @@ local function pages(m, op)
   if not pager then return nil end
   local key = type(pager.result_key) == "table" and pager.result_key[1] or pager.result_key
   if not key then return nil end
-  return ("\nPages: for item in client:each(\"%s\", {...}, \"%s\") do ... end"):format(names.snake(op.name), key)
+  return ("\nPages: for item in client:each(\"%s\", {...}, \"%s\") do ... end")
+    :format(names.snake(op.name), key)
 end
 
 local function waits_of(m, service)
@@ -187,7 +199,9 @@ end
 
 local function effect_text(service, op)
   local rule = operations.rule(service, op.name, op.method)
-  if type(rule) == "function" then return "depends on its input: " .. EFFECTS[rule {}] .. " by default" end
+  if type(rule) == "function" then
+    return "depends on its input: " .. EFFECTS[rule {}] .. " by default"
+  end
   return EFFECTS[rule]
 end
 
@@ -196,7 +210,8 @@ local function operation_text(m, service, name)
   if not full then
     local list = {}
     for _, each in ipairs(m:operations()) do table.insert(list, names.snake(each)) end
-    caller.misuse(nil, "%s has no operation %s%s", service, name, nearest.hint(names.snake(name), list))
+    caller.misuse(nil, "%s has no operation %s%s", service, name,
+      nearest.hint(names.snake(name), list))
   end
   local op = m:operation(full)
   local out = { ("%s.%s (%s)"):format(local_name(service), names.snake(full), full) }
@@ -208,7 +223,8 @@ local function operation_text(m, service, name)
   into.detailed = false -- the answer's members speak for themselves, and are many
   section(into, "Answer", op.output)
   table.insert(out, "\nErrors")
-  table.insert(out, #op.errors > 0 and wrap(table.concat(op.errors, ", "), "  ") or "  those that all services have")
+  table.insert(out, #op.errors > 0 and wrap(table.concat(op.errors, ", "), "  ")
+    or "  those that all services have")
   local waiting = waits_on(m, service, full)
   if #waiting > 0 then
     table.insert(out, "\nWaits that ask this")

@@ -16,7 +16,8 @@ local function directory_of(path) return path:match("^(.*)/[^/]*$") or "." end
 local function places()
   local here = directory_of(sys.exe())
   return {
-    os.getenv("DRLUA_DOCS") or "", here .. "/docs.bin", here .. "/../docs.bin", here .. "/../share/drlua/docs.bin",
+    os.getenv("DRLUA_DOCS") or "", here .. "/docs.bin", here .. "/../docs.bin",
+    here .. "/../share/drlua/docs.bin",
   }
 end
 
@@ -110,9 +111,11 @@ local ENTITIES = { lt = "<", gt = ">", quot = '"', apos = "'", amp = "&", nbsp =
 
 --- HTML as plain text: paragraphs by empty lines, list items by dashes.
 function documentation.plain(html)
-  local text = html:gsub("%s+", " "):gsub("<br%s*/?>", "\n"):gsub("</p>", "\n\n"):gsub("<li>%s*", "\n- ")
+  local text = html:gsub("%s+", " "):gsub("<br%s*/?>", "\n"):gsub("</p>", "\n\n"):gsub("<li>%s*",
+    "\n- ")
     :gsub("<p>", ""):gsub("<[^>]+>", "")
-  text = text:gsub("&(%a+);", ENTITIES):gsub("&#(%d+);", function(d) return utf8.char(tonumber(d)) end)
+  text = text:gsub("&(%a+);", ENTITIES):gsub("&#(%d+);",
+    function(d) return utf8.char(tonumber(d)) end)
   text = text:gsub("[ \t]*\n[ \t]*", "\n"):gsub("\n\n\n+", "\n\n")
   return (text:gsub("^%s+", ""):gsub("%s+$", ""))
 end

@@ -50,7 +50,8 @@ local function key_of(params)
   table.sort(names)
   for i, name in ipairs(names) do
     local value = params[name]
-    parts[i] = name .. "\0" .. (type(value) == "table" and table.concat(value, "\1") or tostring(value))
+    parts[i] = name .. "\0"
+      .. (type(value) == "table" and table.concat(value, "\1") or tostring(value))
   end
   return table.concat(parts, "\0")
 end
@@ -87,7 +88,8 @@ local function result_of(found, options)
     properties = found.properties,
     auth_schemes = schemes,
     signing_name = first.signing_name,
-    signing_region = first.signing_region or first.signing_region_set and first.signing_region_set[1],
+    signing_region = first.signing_region or first.signing_region_set
+    and first.signing_region_set[1],
   }
 end
 
@@ -97,7 +99,8 @@ local function check_options(options)
       local names = {}
       for option in pairs(known) do table.insert(names, option) end
       table.sort(names)
-      errors.misuse(3, "endpoint.resolve: unknown option %s; known: %s", tostring(name), table.concat(names, ", "))
+      errors.misuse(3, "endpoint.resolve: unknown option %s; known: %s", tostring(name),
+        table.concat(names, ", "))
     end
   end
 end

@@ -48,9 +48,11 @@ end
 
 local function signed_frame(of, key, scope, previous, payload)
   local date = string.pack(">s1Bi8", DATE, OF_TIME, of.seconds * 1000)
-  local text = table.concat({ "AWS4-HMAC-SHA256-PAYLOAD", of.time, scope, previous, hash(date), hash(payload) }, "\n")
+  local text = table.concat({ "AWS4-HMAC-SHA256-PAYLOAD", of.time, scope, previous, hash(date),
+    hash(payload) }, "\n")
   local signature = crypto.hmac_sha256(key, text)
-  return events.frame(date .. string.pack(">s1Bs2", SIGNATURE, OF_BYTES, signature), payload), crypto.hex(signature)
+  return events.frame(date .. string.pack(">s1Bs2", SIGNATURE, OF_BYTES, signature), payload),
+    crypto.hex(signature)
 end
 
 --- The body with each of its frames in a signed one. of: secret_access_key, region,
@@ -58,7 +60,8 @@ end
 function events.sign(body, of)
   of.time = clock.format(of.seconds, "compact")
   local date = of.time:sub(1, 8)
-  local key, scope = signing_key(of, date), ("%s/%s/%s/aws4_request"):format(date, of.region, of.service)
+  local key, scope = signing_key(of, date),
+    ("%s/%s/%s/aws4_request"):format(date, of.region, of.service)
   local parts, previous = {}, of.signature
   for frame in events.frames(body) do
     parts[#parts + 1], previous = signed_frame(of, key, scope, previous, frame)
@@ -76,9 +79,11 @@ function events.prepare(wire, uri)
   table.insert(headers, { "x-amz-content-sha256", events.PAYLOAD })
   local seconds = math.floor(sign.time)
   local signed = sigv4.sign { method = wire.method, uri = uri, headers = headers, body = "",
-    payload_hash = events.PAYLOAD, region = sign.region, service = sign.service, credentials = sign.credentials,
+    payload_hash = events.PAYLOAD, region = sign.region, service = sign.service,
+    credentials = sign.credentials,
     time = seconds, normalize_path = sign.normalize_path, double_encode = sign.double_encode }
-  wire.body = events.sign(wire.body, { secret_access_key = sign.credentials.secret_access_key, region = sign.region,
+  wire.body = events.sign(wire.body,
+    { secret_access_key = sign.credentials.secret_access_key, region = sign.region,
     service = sign.service, seconds = seconds, signature = signed.signature })
   wire.headers, wire.more_headers, wire.sign = signed.headers, nil, nil
 end

@@ -8,31 +8,50 @@ local failure = {}
 local ADVICE = {
   AccessDenied = "the identity in use lacks the permission: check its policies, boundaries and the "
     .. "organization's SCPs, or use another profile or role_arn",
-  SignatureDoesNotMatch = "the secret access key does not belong to the access key id, or a proxy changed the request",
-  InvalidClientTokenId = "the access key id is unknown to AWS: a deleted key, another partition, or a missing "
+  SignatureDoesNotMatch =
+    "the secret access key does not belong to the access key id, or a proxy changed the request",
+  InvalidClientTokenId =
+    "the access key id is unknown to AWS: a deleted key, another partition, or a missing "
     .. "session token",
-  ExpiredToken = "the session's credentials have run out: sign in again (aws sso login, or renew the session token)",
+  ExpiredToken = "the session's credentials have run out: sign in again (aws sso login, "
+    .. "or renew the session token)",
   RequestTimeTooSkewed = "this machine's clock is wrong by minutes: set it (chronyc makestep)",
-  OptInRequired = "the account is not subscribed to the service, or the region is not enabled for it",
-  Throttling = "too many calls for this account and region: other tools may be calling too; raise timeout= or wait",
-  InvalidResponse = "something on the way may have responded in AWS's place (a proxy, a captive portal): check the "
+  OptInRequired =
+    "the account is not subscribed to the service, or the region is not enabled for it",
+  Throttling = "too many calls for this account and region: other tools may be calling "
+    .. "too; raise timeout= or wait",
+  InvalidResponse =
+    "something on the way may have responded in AWS's place (a proxy, a captive portal): check the "
     .. "network and endpoint_url",
-  ServiceUnavailable = "the service is overloaded or failing in this region: see health.aws.amazon.com",
-  UnrecognizedClientException = "the access key is unknown to AWS: a deleted key, another partition, or a "
+  ServiceUnavailable =
+    "the service is overloaded or failing in this region: see health.aws.amazon.com",
+  UnrecognizedClientException =
+    "the access key is unknown to AWS: a deleted key, another partition, or a "
     .. "region that is not enabled for the account",
-  DBInstanceNotFound = "list what is there with rds:each(\"describe_db_instances\"); a rename takes minutes to show",
-  DBInstanceAlreadyExists = "choose another identifier, or delete or rename the instance that bears it",
-  InvalidDBInstanceState = "wait until the instance is available (rds:wait(\"db_instance_available\")), then repeat",
-  InvalidDBClusterStateFault = "wait until the cluster is available (rds:wait(\"db_cluster_available\")), then repeat",
-  DBSnapshotNotFound = "snapshots live in one region and account: check both, and that a copy has finished",
-  StorageQuotaExceeded = "ask for a higher RDS storage quota (Service Quotas), or delete what is not needed",
-  InstanceQuotaExceeded = "ask for a higher RDS instance quota (Service Quotas), or delete what is not needed",
-  InsufficientDBInstanceCapacity = "the zone has no capacity for this class: choose another class or zone",
-  InsufficientInstanceCapacity = "the zone has no capacity for this type: choose another type or zone",
-  KMSKeyNotAccessibleFault = "the KMS key is disabled, deleted, in another region, or its policy does not admit this "
+  DBInstanceNotFound =
+    "list what is there with rds:each(\"describe_db_instances\"); a rename takes minutes to show",
+  DBInstanceAlreadyExists =
+    "choose another identifier, or delete or rename the instance that bears it",
+  InvalidDBInstanceState =
+    "wait until the instance is available (rds:wait(\"db_instance_available\")), then repeat",
+  InvalidDBClusterStateFault =
+    "wait until the cluster is available (rds:wait(\"db_cluster_available\")), then repeat",
+  DBSnapshotNotFound =
+    "snapshots live in one region and account: check both, and that a copy has finished",
+  StorageQuotaExceeded =
+    "ask for a higher RDS storage quota (Service Quotas), or delete what is not needed",
+  InstanceQuotaExceeded =
+    "ask for a higher RDS instance quota (Service Quotas), or delete what is not needed",
+  InsufficientDBInstanceCapacity =
+    "the zone has no capacity for this class: choose another class or zone",
+  InsufficientInstanceCapacity =
+    "the zone has no capacity for this type: choose another type or zone",
+  KMSKeyNotAccessibleFault =
+    "the KMS key is disabled, deleted, in another region, or its policy does not admit this "
     .. "identity",
   NoSuchHostedZone = "check the zone's id; zones of another account are not seen",
-  InvalidChangeBatch = "compare with the zone's present records (route53:each(\"list_resource_record_sets\"))",
+  InvalidChangeBatch =
+    "compare with the zone's present records (route53:each(\"list_resource_record_sets\"))",
   PriorRequestNotComplete = "another change to this zone is still under way: repeat it in a moment",
   NoSuchBucket = "check the bucket's name and its region",
   NoSuchKey = "list the prefix: the key differs, or was deleted",
@@ -45,15 +64,18 @@ local ADVICE = {
 }
 
 local SAME = {
-  AccessDeniedException = "AccessDenied", UnauthorizedOperation = "AccessDenied", AuthorizationError = "AccessDenied",
-  Forbidden = "AccessDenied", AccessDeniedFault = "AccessDenied",
-  ExpiredTokenException = "ExpiredToken", RequestExpired = "ExpiredToken",
-  InvalidSignatureException = "SignatureDoesNotMatch", AuthFailure = "InvalidClientTokenId",
-  ThrottlingException = "Throttling", RequestLimitExceeded = "Throttling", TooManyRequestsException = "Throttling",
+  AccessDeniedException = "AccessDenied", UnauthorizedOperation = "AccessDenied",
+  AuthorizationError = "AccessDenied", Forbidden = "AccessDenied",
+  AccessDeniedFault = "AccessDenied", ExpiredTokenException = "ExpiredToken",
+  RequestExpired = "ExpiredToken", InvalidSignatureException = "SignatureDoesNotMatch",
+  AuthFailure = "InvalidClientTokenId", ThrottlingException = "Throttling",
+  RequestLimitExceeded = "Throttling", TooManyRequestsException = "Throttling",
   SlowDown = "Throttling", ServiceUnavailableException = "ServiceUnavailable",
   SubscriptionRequiredException = "OptInRequired",
-  DBInstanceNotFoundFault = "DBInstanceNotFound", InvalidDBInstanceStateFault = "InvalidDBInstanceState",
-  DBInstanceAlreadyExistsFault = "DBInstanceAlreadyExists", DBSnapshotNotFoundFault = "DBSnapshotNotFound",
+  DBInstanceNotFoundFault = "DBInstanceNotFound",
+  InvalidDBInstanceStateFault = "InvalidDBInstanceState",
+  DBInstanceAlreadyExistsFault = "DBInstanceAlreadyExists",
+  DBSnapshotNotFoundFault = "DBSnapshotNotFound",
 }
 
 --- What to do next about an answer with this code, or nil.
@@ -61,7 +83,8 @@ function failure.advice(code)
   return ADVICE[SAME[code] or code]
 end
 
-local ENDINGS = { { "Identifier$", 8 }, { "Arn$", 7 }, { "ARN$", 7 }, { "^Bucket$", 6 }, { "^[Nn]ame$", 6 },
+local ENDINGS = { { "Identifier$", 8 }, { "Arn$", 7 }, { "ARN$", 7 }, { "^Bucket$", 6 },
+  { "^[Nn]ame$", 6 },
   { "Name$", 5 }, { "Id$", 4 }, { "^[sS]ervice$", 3 }, { "^[cC]luster$", 2 } }
 
 -- Arns and ids of what a call makes use of: the role that it acts in, the topic that it
@@ -71,7 +94,8 @@ local AIDES = { "Role", "Topic", "Key", "Certificate", "Policy", "Credential" }
 
 local function is_aide(name)
   for _, word in ipairs(AIDES) do
-    if name:find(word .. "A[rR][nN]$") or name:find(word .. "Id$") or name:find(word .. "Identifier$") then
+    if name:find(word .. "A[rR][nN]$") or name:find(word .. "Id$")
+      or name:find(word .. "Identifier$") then
       return true
     end
   end
@@ -120,17 +144,22 @@ end
 --- The sentence for a person. e: the error's fields (see failure.answered).
 function failure.sentence(e)
   local parts = { subject(e), " failed: " }
-  local text = e.answer and e.answer ~= "" and e.answer or ("HTTP status %s"):format(e.status or "?")
+  local text = e.answer and e.answer ~= "" and e.answer
+    or ("HTTP status %s"):format(e.status or "?")
   table.insert(parts, sentence_end(text))
   local marks = {}
   if e.code then table.insert(marks, e.code) end
   if e.request_id then table.insert(marks, "request " .. e.request_id) end
   if #marks > 0 then table.insert(parts, " (" .. table.concat(marks, ", ") .. ")") end
-  if e.attempts and e.attempts > 1 then table.insert(parts, (" after %d attempts"):format(e.attempts)) end
+  if e.attempts and e.attempts > 1 then
+    table.insert(parts, (" after %d attempts"):format(e.attempts))
+  end
   if e.in_doubt then
-    table.insert(parts, ". It may have been carried out all the same: look at the resource before repeating it")
+    table.insert(parts,
+      ". It may have been carried out all the same: look at the resource before repeating it")
   elseif e.retried_in_doubt then
-    table.insert(parts, ". An earlier attempt got no answer and may have succeeded: look at the resource first")
+    table.insert(parts,
+      ". An earlier attempt got no answer and may have succeeded: look at the resource first")
   end
   local advice = failure.advice(e.code)
   if advice then table.insert(parts, ". Next: " .. advice) end
@@ -147,7 +176,8 @@ end
 
 local WIRE_WORDS = {
   timeout = "does not answer", connect = "does not answer", refused = "refuses connections",
-  resolve = "does not answer", tls = "cannot be trusted", reset = "drops connections", closed = "drops connections",
+  resolve = "does not answer", tls = "cannot be trusted", reset = "drops connections",
+  closed = "drops connections",
 }
 
 --- Why no answer came: "region us-east-1 does not answer (rds at HOST: timed out)".
@@ -156,16 +186,20 @@ function failure.silence(service, region, host, kind, message)
   local detail = message or kind
   -- The wire's own sentence begins with the place too: once is enough.
   if detail:sub(1, #host + 1) == host .. " " then detail = detail:sub(#host + 2) end
-  return ("%s %s (%s at %s: %s)"):format(where, WIRE_WORDS[kind] or "does not answer", service, host, detail)
+  return ("%s %s (%s at %s: %s)"):format(where, WIRE_WORDS[kind] or "does not answer", service,
+    host, detail)
 end
 
 --- The error object of a call that got no answer. e: service, operation, region,
 -- resource, kind, reason, attempts; in_doubt: it may have been carried out.
 function failure.unanswered(e)
   local parts = { subject(e), " failed: ", e.reason }
-  if e.attempts and e.attempts > 1 then table.insert(parts, (", after %d attempts"):format(e.attempts)) end
+  if e.attempts and e.attempts > 1 then
+    table.insert(parts, (", after %d attempts"):format(e.attempts))
+  end
   if e.in_doubt then
-    table.insert(parts, ". It may have been carried out all the same: look at the resource before repeating it")
+    table.insert(parts,
+      ". It may have been carried out all the same: look at the resource before repeating it")
   end
   e.retryable = true
   e.message = table.concat(parts)

@@ -24,10 +24,13 @@ end
 --- The failure that an answer tells of.
 function fault.answered(c, answer, err)
   local status = answer.status
-  return fields(c, { status = status, code = err.code, answer = err.message, request_id = err.request_id,
+  return fields(c,
+    { status = status, code = err.code, answer = err.message, request_id = err.request_id,
     fields = err.fields, type = err.type, modeled = err.modeled, modeled_retry = err.retryable,
-    retry_after = http.header(answer.headers, "x-amz-retry-after"), date = http.header(answer.headers, "date"),
-    bucket_region = c.client.service == "s3" and http.header(answer.headers, "x-amz-bucket-region") or nil })
+    retry_after = http.header(answer.headers, "x-amz-retry-after"),
+    date = http.header(answer.headers, "date"),
+    bucket_region = c.client.service == "s3" and http.header(answer.headers, "x-amz-bucket-region")
+    or nil })
 end
 
 --- The failure of the wire: no answer, or not a whole one.
@@ -74,11 +77,15 @@ end
 
 -- Seconds until the next attempt, or nil when there is to be none.
 local function next_attempt(c, problem)
-  if correct_clock(c, problem) or renew_credentials(c, problem) or follow_bucket(c, problem) then return 0 end
+  if correct_clock(c, problem) or renew_credentials(c, problem) or follow_bucket(c, problem) then
+    return 0
+  end
   local class = retry.class(problem, c.client.service)
   problem.class = class
   note_doubt(c, problem, class)
-  if not class or (c.class == "once" and not c.token and not retry.harmless(problem, class)) then return nil end
+  if not class or (c.class == "once" and not c.token and not retry.harmless(problem, class)) then
+    return nil
+  end
   local clock = c.client.clock
   local delay = retry.delay(c.attempt, class, c.client.service, problem.retry_after, clock.random)
   if class == "throttle" then c.lane:throttled(delay, clock.monotonic()) end
@@ -100,7 +107,8 @@ local function settle_breaker(c, problem)
   local quiet = not lane.answered_at or lane.answered_at < c.started
   if SILENT[problem.kind] and quiet and not c.op.slow and not c.op.streaming then
     lane.breaker:silent(problem.reason, clock.monotonic(), c.probe)
-    observer.tell { event = "silent", service = c.client.service, region = c.target.region, reason = problem.reason }
+    observer.tell { event = "silent", service = c.client.service, region = c.target.region,
+      reason = problem.reason }
   elseif c.probe then
     lane.breaker:abandon()
   end
@@ -123,8 +131,9 @@ end
 -- again: an empty request asks first.
 local function ping(c)
   local target = c.target
-  local answer, message, kind = task.await(http.request { method = "GET", url = target.origin .. "/", headers = {},
-    timeout = PROBE_TIMEOUT, connect_timeout = CONNECT_TIMEOUT, ca_file = c.client.ca_file or nil,
+  local answer, message, kind = task.await(http.request { method = "GET",
+    url = target.origin .. "/", headers = {}, timeout = PROBE_TIMEOUT,
+    connect_timeout = CONNECT_TIMEOUT, ca_file = c.client.ca_file or nil,
     verify = c.client.verify })
   if answer then
     c.lane.breaker:answered()
@@ -140,7 +149,8 @@ function fault.pass_breaker(c)
   local now = c.client.clock.monotonic()
   local gate = c.lane.breaker:admit(now)
   if gate == "open" then
-    error(failure.unanswered(fields(c, { kind = "timeout", reason = c.lane.breaker.reason, at_once = true })), 0)
+    error(failure.unanswered(fields(c,
+      { kind = "timeout", reason = c.lane.breaker.reason, at_once = true })), 0)
   end
   c.probe = true
   if c.class ~= "read" then return ping(c) end
@@ -150,7 +160,8 @@ end
 
 local function tell_retry(c, problem, delay)
   if not observer.watched() then return end
-  observer.tell { event = "retry", service = c.client.service, operation = c.op.name, region = c.target.region,
+  observer.tell { event = "retry", service = c.client.service, operation = c.op.name,
+    region = c.target.region,
     attempt = c.attempt, delay = delay, reason = problem.code or problem.reason }
 end
 

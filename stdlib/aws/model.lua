@@ -63,7 +63,9 @@ end
 -- @return the output; or nil and { code, message, request_id, fields, type, status }
 function Model:parse(operation, answer, options)
   local output, problem, id = self.handle:parse(operation, answer, options)
-  if output == nil and type(problem) == "string" then errors.raise { kind = id, message = problem } end
+  if output == nil and type(problem) == "string" then
+    errors.raise { kind = id, message = problem }
+  end
   return output, problem, id
 end
 

@@ -59,7 +59,8 @@ local function with_tokens(input, pager, tokens)
 end
 
 local function cycle(client, operation, key)
-  errors.raise { kind = "corrupt", service = client.service, operation = operation, region = client.region,
+  errors.raise { kind = "corrupt", service = client.service, operation = operation,
+    region = client.region,
     message = ("%s.%s in %s gave the same page token twice (%s): its list would never end"):format(
       client.service, operation, client.region or "no region", key) }
 end
@@ -68,7 +69,8 @@ local function iterate(client, operation, input, options, pager)
   local tokens, seen, ended, first = nil, {}, false, true
   return function()
     if ended then return nil end
-    local page = client:call(operation, first and input or with_tokens(input, pager, tokens), options)
+    local page = client:call(operation, first and input or with_tokens(input, pager, tokens),
+      options)
     first = false
     tokens = pager and next_tokens(pager, page)
     if not tokens then
@@ -84,7 +86,8 @@ end
 
 -- The page size as the operation's limit member has it: some services take it as text.
 local function limit_of(client, operation, pager, size)
-  local shape = operation.model and operation.model.input and client.model:shape(operation.model.input)
+  local shape = operation.model and operation.model.input
+    and client.model:shape(operation.model.input)
   for _, member in ipairs(shape and shape.members or {}) do
     if member.name == pager.limit and member.type == "string" then return tostring(size) end
   end
@@ -112,7 +115,8 @@ local function result_search(client, operation, key)
   local plain = client.model:paginators() or {}
   local known = {}
   for each in pairs(plain) do table.insert(known, names.snake(each)) end
-  caller.misuse(nil, "%s.%s has no paginator in AWS's models: name the member to go through as third argument%s",
+  caller.misuse(nil,
+    "%s.%s has no paginator in AWS's models: name the member to go through as third argument%s",
     client.service, operation.name, nearest.hint(names.snake(operation.name), known))
 end
 
@@ -144,7 +148,9 @@ end
 --- The items of all pages as a list.
 function paginator.all(client, name, input, key, options)
   local list_of_all = {}
-  for item in paginator.each(client, name, input, key, options) do table.insert(list_of_all, item) end
+  for item in paginator.each(client, name, input, key, options) do
+    table.insert(list_of_all, item)
+  end
   return list_of_all
 end
 

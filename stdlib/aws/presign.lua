@@ -16,7 +16,8 @@ function presign.query(client, op, request, region, more)
   local query = request.body:gsub("+", "%%20") -- a form's space; in a query a plus is a plus
   for name, value in pairs(more) do query = query .. "&" .. name .. "=" .. quirks.percent(value) end
   local signed = sigv4.apply { method = "GET", uri = found.path .. "/?" .. query, body = "",
-    headers = { { "Host", found.host } }, region = found.signing_region, service = found.signing_name,
+    headers = { { "Host", found.host } }, region = found.signing_region,
+    service = found.signing_name,
     credentials = client:credentials_for(op), time = instants.of(client.clock), expires = LIFE }
   return found.origin .. signed.uri
 end
@@ -24,7 +25,8 @@ end
 --- The host of another service as a client's settings give it.
 function presign.host_of(client, service, operation)
   local aws = require "aws"
-  local other = aws[service] { region = client.region or nil, credentials = client.credentials:get() }
+  local other = aws[service] { region = client.region or nil,
+    credentials = client.credentials:get() }
   return other:target(other:operation(operation), {}).host
 end
 

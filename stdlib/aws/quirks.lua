@@ -21,17 +21,20 @@ local function copy_with(input, changes)
 end
 
 local function percent(text, keep)
-  return (text:gsub("[^%w%-%._~" .. (keep or "") .. "]", function(c) return ("%%%02X"):format(c:byte()) end))
+  return (text:gsub("[^%w%-%._~" .. (keep or "") .. "]",
+    function(c) return ("%%%02X"):format(c:byte()) end))
 end
 
 local function unpercent(text)
-  return (text:gsub("+", " "):gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+  return (text:gsub("+", " "):gsub("%%(%x%x)",
+    function(hex) return string.char(tonumber(hex, 16)) end))
 end
 
 -- Route 53 --------------------------------------------------------------------
 -- Ids come as "/hostedzone/Z1" and go in as "Z1" (Route 53 API reference, Id).
 
-local ROUTE53_IDS = { "Id", "HostedZoneId", "DelegationSetId", "ResourceId", "TrafficPolicyInstanceId" }
+local ROUTE53_IDS = { "Id", "HostedZoneId", "DelegationSetId", "ResourceId",
+  "TrafficPolicyInstanceId" }
 
 local function bare_id(id)
   return type(id) == "string" and id:match("^/?%l+/([%w]+)$") or nil
@@ -56,7 +59,8 @@ end
 -- CopySnapshot wants PresignedUrl and DestinationRegion, SourceRegion stays.
 
 local function presigned(client, op, request, source_region)
-  return require("aws.presign").query(client, op, request, source_region, { DestinationRegion = client.region })
+  return require("aws.presign").query(client, op, request, source_region,
+    { DestinationRegion = client.region })
 end
 
 local function source_region_input(input, client)
@@ -77,12 +81,17 @@ local function source_region_request(request, source, client, op)
 end
 
 local function ec2_copy_input(input, client)
-  if input.PresignedUrl or not input.SourceRegion or input.SourceRegion == client.region then return input end
-  return copy_with(input, { DestinationRegion = input.DestinationRegion or client.region }), input.SourceRegion
+  if input.PresignedUrl or not input.SourceRegion or input.SourceRegion == client.region then
+    return input
+  end
+  return copy_with(input, { DestinationRegion = input.DestinationRegion or client.region }),
+    input.SourceRegion
 end
 
 local function ec2_copy_request(request, source, client, op)
-  if source then add_form(request, "PresignedUrl", require("aws.presign").query(client, op, request, source, {})) end
+  if source then
+    add_form(request, "PresignedUrl", require("aws.presign").query(client, op, request, source, {}))
+  end
 end
 
 local CROSS_REGION = { input = source_region_input, request = source_region_request }
@@ -123,7 +132,9 @@ local function iam_output(output) return decode_policies(output, 0) end
 
 -- CopyObject and others send 200 first and may then report in the body that they failed.
 local function error_in_200(answer)
-  if answer.status ~= 200 or type(answer.body) ~= "string" or answer.body == "" then return answer end
+  if answer.status ~= 200 or type(answer.body) ~= "string" or answer.body == "" then
+    return answer
+  end
   local body = answer.body:gsub("^%s*<%?xml.-%?>%s*", "", 1)
   if body:find("^<Error[%s>]") then
     return setmetatable({ status = 500 }, { __index = answer })
@@ -148,7 +159,8 @@ end
 local function customer_key(input, prefix)
   local key, md5 = prefix .. "Key", prefix .. "KeyMD5"
   if type(input[key]) ~= "string" or input[md5] then return input end
-  return copy_with(input, { [key] = crypto.base64(input[key]), [md5] = crypto.base64(crypto.md5(input[key])) })
+  return copy_with(input,
+    { [key] = crypto.base64(input[key]), [md5] = crypto.base64(crypto.md5(input[key])) })
 end
 
 local function s3_input(input)
@@ -159,7 +171,8 @@ local function s3_input(input)
 end
 
 -- Keys may hold characters that XML cannot: they are asked for percent-encoded.
-local LISTED = { "Delimiter", "Marker", "NextMarker", "Prefix", "StartAfter", "KeyMarker", "NextKeyMarker" }
+local LISTED = { "Delimiter", "Marker", "NextMarker", "Prefix", "StartAfter", "KeyMarker",
+  "NextKeyMarker" }
 
 local function list_input(input)
   if input.EncodingType then return s3_input(input) end
@@ -195,7 +208,8 @@ local S3_STREAMING = { GetObject = true, SelectObjectContent = true, GetObjectTo
 
 local function account_in_rules(request, _, _, op)
   local static = op.model.staticContextParams or {}
-  if static.RequiresAccountId and static.RequiresAccountId.value and op.model.host_prefix == "{AccountId}." then
+  if static.RequiresAccountId and static.RequiresAccountId.value and op.model.host_prefix
+    == "{AccountId}." then
     request.host_prefix = nil
   end
 end
@@ -207,7 +221,8 @@ local function dynamodb_answer(answer)
   local expected = http.header(answer.headers, "x-amz-crc32")
   if expected and not http.header(answer.headers, "content-encoding")
       and crypto.crc32(answer.body or "") ~= tonumber(expected) then
-    return { status = 500, headers = answer.headers, body = '{"__type":"InternalServerError","message":'
+    return { status = 500, headers = answer.headers,
+      body = '{"__type":"InternalServerError","message":'
       .. '"the answer was damaged on its way: its CRC-32 differs"}' }
   end
   return answer
@@ -278,16 +293,21 @@ end
 
 local TABLE = {
   route53 = { ["*"] = { input = route53_input } },
-  rds = { CopyDBSnapshot = CROSS_REGION, CopyDBClusterSnapshot = CROSS_REGION, CreateDBCluster = CROSS_REGION,
-    CreateDBInstanceReadReplica = CROSS_REGION, StartDBInstanceAutomatedBackupsReplication = CROSS_REGION },
+  rds = { CopyDBSnapshot = CROSS_REGION, CopyDBClusterSnapshot = CROSS_REGION,
+    CreateDBCluster = CROSS_REGION,
+    CreateDBInstanceReadReplica = CROSS_REGION,
+    StartDBInstanceAutomatedBackupsReplication = CROSS_REGION },
   neptune = { CopyDBClusterSnapshot = CROSS_REGION, CreateDBCluster = CROSS_REGION },
   docdb = { CopyDBClusterSnapshot = CROSS_REGION, CreateDBCluster = CROSS_REGION },
-  ec2 = { CopySnapshot = { input = ec2_copy_input, request = ec2_copy_request }, RunInstances = { input = user_data },
+  ec2 = { CopySnapshot = { input = ec2_copy_input, request = ec2_copy_request },
+    RunInstances = { input = user_data },
     GetConsoleOutput = { output = console_output } },
   autoscaling = { CreateLaunchConfiguration = { input = user_data } },
   iam = { ["*"] = { output = iam_output } },
-  s3 = { ["*"] = { input = s3_input, answer = error_in_200 }, ListObjects = S3_LIST, ListObjectsV2 = S3_LIST,
-    ListObjectVersions = S3_LIST, GetBucketLocation = { input = s3_input, output = bucket_location } },
+  s3 = { ["*"] = { input = s3_input, answer = error_in_200 }, ListObjects = S3_LIST,
+    ListObjectsV2 = S3_LIST,
+    ListObjectVersions = S3_LIST,
+    GetBucketLocation = { input = s3_input, output = bucket_location } },
   s3control = { ["*"] = { request = account_in_rules } },
   dynamodb = { ["*"] = { answer = dynamodb_answer } },
   glacier = { ["*"] = { input = glacier_input, request = glacier_version }, UploadArchive = ARCHIVE,

@@ -29,7 +29,9 @@ end
 
 --- Gives back after a success: what the last retry took, or 1 without any.
 function Quota:release(amount)
-  if self.available < QUOTA then self.available = math.min(QUOTA, self.available + (amount or 1)) end
+  if self.available < QUOTA then
+    self.available = math.min(QUOTA, self.available + (amount or 1))
+  end
 end
 
 return quota

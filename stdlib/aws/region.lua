@@ -42,7 +42,8 @@ function region.names(partition_name)
   local names = {}
   for _, partition in ipairs(partitions) do
     for name in pairs(partition.regions) do
-      if (not partition_name or partition.outputs.name == partition_name) and not name:find("global$") then
+      if (not partition_name or partition.outputs.name == partition_name)
+        and not name:find("global$") then
         table.insert(names, name)
       end
     end

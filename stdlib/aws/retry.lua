@@ -13,15 +13,18 @@ for code in ([[Throttling ThrottlingException ThrottledException RequestThrottle
   RequestLimitExceeded BandwidthLimitExceeded LimitExceededException RequestThrottled SlowDown
   PriorRequestNotComplete EC2ThrottledException]]):gmatch("%w+") do THROTTLE[code] = true end
 
-local TRANSIENT = { RequestTimeout = true, RequestTimeoutException = true, PriorRequestNotComplete = true }
+local TRANSIENT = { RequestTimeout = true, RequestTimeoutException = true,
+  PriorRequestNotComplete = true }
 local TRANSIENT_STATUS = { [500] = true, [502] = true, [503] = true, [504] = true }
 -- Failures of the wire. In those of UNSENT the service has not seen the request.
-local WIRE = { timeout = true, connect = true, resolve = true, tls = true, reset = true, closed = true,
+local WIRE = { timeout = true, connect = true, resolve = true, tls = true, reset = true,
+  closed = true,
   refused = true, io = true }
 local UNSENT = { connect = true, resolve = true, tls = true, refused = true }
 
 local SKEW = { RequestTimeTooSkewed = true, RequestExpired = true, InvalidSignatureException = true,
-  SignatureDoesNotMatch = true, AuthFailure = true, RequestInTheFuture = true, InvalidSignature = true }
+  SignatureDoesNotMatch = true, AuthFailure = true, RequestInTheFuture = true,
+  InvalidSignature = true }
 local EXPIRED = { ExpiredToken = true, ExpiredTokenException = true, RequestExpired = true,
   TokenRefreshRequired = true }
 
@@ -65,7 +68,9 @@ end
 -- the x-amz-retry-after header (milliseconds) or nil. random: as math.random.
 function retry.delay(attempt, class, service, retry_after, random)
   local base = class == "throttle" and 1 or 0.05
-  if class ~= "throttle" and (service == "dynamodb" or service == "dynamodbstreams") then base = 0.025 end
+  if class ~= "throttle" and (service == "dynamodb" or service == "dynamodbstreams") then
+    base = 0.025
+  end
   local delay = random() * math.min(base * 2 ^ (attempt - 1), MAX_BACKOFF)
   local asked = retry_after and tonumber(retry_after:match("^%d+$"))
   if asked then delay = math.max(delay, math.min(asked / 1000, delay + RETRY_AFTER_EXTRA)) end

@@ -8,14 +8,16 @@ local methods = s3.methods.s3
 -- s3:list("bucket", "backups/", { delimiter = "/", start_after = nil })
 function methods.list(self, bucket, prefix, options)
   options = options or {}
-  return self:each("list_objects_v2", { Bucket = bucket, Prefix = prefix, Delimiter = options.delimiter,
+  return self:each("list_objects_v2",
+    { Bucket = bucket, Prefix = prefix, Delimiter = options.delimiter,
     StartAfter = options.start_after }, "Contents")
 end
 
 --- The "folders" directly under a prefix, as a list of texts that end with "/".
 function methods.folders(self, bucket, prefix)
   local list = {}
-  for found in self:each("list_objects_v2", { Bucket = bucket, Prefix = prefix, Delimiter = "/" }, "CommonPrefixes") do
+  for found in self:each("list_objects_v2", { Bucket = bucket, Prefix = prefix, Delimiter = "/" },
+    "CommonPrefixes") do
     table.insert(list, found.Prefix)
   end
   return list

@@ -55,7 +55,9 @@ local function leads(known, id, visited)
   local shape = shape_of(known, id)
   local found = shape.sensitive or next(shape.secrets) ~= nil
     or (shape.each ~= nil and leads(known, shape.each, visited))
-  for _, member in pairs(not found and shape.members or {}) do found = found or leads(known, member, visited) end
+  for _, member in pairs(not found and shape.members or {}) do
+    found = found or leads(known, member, visited)
+  end
   if found then known.leads[id] = true end
   return found or false
 end
@@ -87,7 +89,8 @@ end
 
 local walk
 
-local DEEPEST = 100 -- levels of a value; what is deeper holds itself, and is refused when it is sent
+-- levels of a value; what is deeper holds itself, and is refused when it is sent
+local DEEPEST = 100
 
 local function copy_of(value)
   local copy = setmetatable({}, getmetatable(value))
@@ -116,7 +119,9 @@ end
 function walk(known, id, value, fn, name, depth)
   local shape = shape_of(known, id)
   if shape.sensitive then return fn(value, name) end
-  if type(value) ~= "table" or depth > DEEPEST or unknown.is(value) or not leads(known, id, {}) then return value end
+  if type(value) ~= "table" or depth > DEEPEST or unknown.is(value) or not leads(known, id, {}) then
+    return value
+  end
   return walk_table(known, shape, value, fn, depth)
 end
 
@@ -132,7 +137,8 @@ end
 -- the names of runs and databases everywhere.
 local function holds_names(name)
   local lower = name:lower()
-  return lower:find("tags?$") or lower:find("name$") or lower:find("description$") or lower:find("label$")
+  return lower:find("tags?$") or lower:find("name$") or lower:find("description$")
+    or lower:find("label$")
 end
 
 local function register_text(name, text, named)

@@ -25,7 +25,8 @@ local VERSION = "1.0"
 --   cluster_endpoints   of route53-recovery-cluster: { { Endpoint =, Region = } ... }
 --   clock               { now, monotonic, sleep, random, parse, skew }, for tests
 local OPTIONS = {}
-for name in ([[region profile endpoint_url role_arn external_id role_session_name duration_seconds mfa_serial
+for name in ([[
+  region profile endpoint_url role_arn external_id role_session_name duration_seconds mfa_serial
   credentials timeout max_attempts retry_mode use_fips use_dualstack addressing_style ca_file verify
   cluster_endpoints clock]]):gmatch("%S+") do OPTIONS[name] = true end
 
@@ -61,15 +62,20 @@ end
 
 -- Services that have no regions: they are asked in the partition's own.
 local GLOBAL = {}
-for service in ([[account billingconductor budgets ce cloudfront health iam importexport networkmanager
-  organizations route53 savingsplans shield sts support tax waf]]):gmatch("%S+") do GLOBAL[service] = true end
+for service in ([[
+  account billingconductor budgets ce cloudfront health iam importexport networkmanager
+  organizations route53 savingsplans shield sts support tax waf
+]]):gmatch("%S+") do
+  GLOBAL[service] = true
+end
 
 --- True for a service that has no regions.
 function session.is_global(service) return GLOBAL[service] == true end
 
 local function need_region(service, name)
   if name or GLOBAL[service] then return name or "aws-global" end
-  caller.misuse(nil, "aws.%s: no region: give region =, or set AWS_REGION, or region in the profile", service)
+  caller.misuse(nil,
+    "aws.%s: no region: give region =, or set AWS_REGION, or region in the profile", service)
 end
 
 local function check_region(name)
@@ -95,7 +101,8 @@ local function fixed(set)
     caller.misuse(nil, "credentials: access_key_id and secret_access_key are needed")
   end
   confidential.keys(set)
-  return { get = function() return set end, renew = function() return false end }, "fixed:" .. set.access_key_id
+  return { get = function() return set end, renew = function() return false end }, "fixed:"
+    .. set.access_key_id
 end
 
 local function provider_of(options, key, cfg, region_name)
@@ -116,20 +123,23 @@ end
 local MODES = { standard = "standard", adaptive = "adaptive", legacy = "standard" }
 
 local function mode_of(name)
-  return MODES[name] or caller.misuse(nil, "retry_mode: standard or adaptive expected, got %s", tostring(name))
+  return MODES[name]
+    or caller.misuse(nil, "retry_mode: standard or adaptive expected, got %s", tostring(name))
 end
 
 local function serialize_options(loaded, service)
   return {
     checksum = loaded.request_checksum_calculation,
-    compress_from_bytes = not loaded.disable_request_compression and loaded.request_min_compression_size_bytes,
+    compress_from_bytes = not loaded.disable_request_compression
+    and loaded.request_min_compression_size_bytes,
     omit_bucket = service == "s3" or nil,
   }
 end
 
 local function user_agent(loaded)
   local app = loaded.user_agent_app_id
-  return ("drlua/%s%s"):format(VERSION, app and " app/" .. app:gsub("[^%w!#$%%&'*+.^_`|~-]", "-") or "")
+  return ("drlua/%s%s"):format(VERSION, app and " app/" .. app:gsub("[^%w!#$%%&'*+.^_`|~-]", "-")
+    or "")
 end
 
 local Parts = {}
@@ -150,7 +160,8 @@ function Parts.bearer_token(self)
   if given and given ~= "" then return confidential.token(given) end
   local found = credentials.token(self.token_source)
   if found then return confidential.token(found.token) end
-  caller.misuse(nil, "aws.%s takes a token of IAM Identity Center: name an sso_session in the profile, or set %s",
+  caller.misuse(nil,
+    "aws.%s takes a token of IAM Identity Center: name an sso_session in the profile, or set %s",
     self.service, name)
 end
 
@@ -174,7 +185,8 @@ local function cluster_of(service, model, options)
   for i, each in ipairs(options.cluster_endpoints) do
     local own = {}
     for name, value in pairs(options) do own[name] = value end
-    own.cluster_endpoints, own.endpoint_url, own.region, own.max_attempts = nil, each.Endpoint, each.Region, 1
+    own.cluster_endpoints, own.endpoint_url, own.region, own.max_attempts = nil, each.Endpoint,
+      each.Region, 1
     members[i] = require("aws.client").new(session.parts(service, model, own))
   end
   return { members = members }
@@ -183,7 +195,8 @@ end
 -- Two services that AWS has left behind take nothing newer than Signature Version 2.
 local function check_signature(service, metadata)
   if metadata.signature_version ~= "v2" then return end
-  caller.misuse(nil, "aws.%s: %s takes only Signature Version 2, which drlua does not speak: use the AWS CLI, or move "
+  caller.misuse(nil, "aws.%s: %s takes only Signature Version 2, which drlua does not "
+    .. "speak: use the AWS CLI, or move "
     .. "to a newer service", service, metadata.service_full_name or service)
 end
 
@@ -202,15 +215,19 @@ function session.parts(service, model, options)
   return {
     cluster = cluster_of(service, model, options),
     service = service, model = model, region = name, endpoint_url = url or false,
-    endpoint_params = endpoint_params(loaded, options, url), serialize_options = serialize_options(loaded, service),
+    endpoint_params = endpoint_params(loaded, options, url),
+    serialize_options = serialize_options(loaded, service),
     credentials = provider, token_source = { profile = options.profile, config = cfg },
     clock = options.clock or instants, targets = {}, timeout = seconds(options),
     retry_mode = mode_of(options.retry_mode or loaded.retry_mode),
     attempts = quota.attempts(service, options.max_attempts or loaded.max_attempts),
     use_fips = options.use_fips or loaded.fips,
-    use_dualstack = options.use_dualstack or loaded.dualstack, ca_file = options.ca_file or loaded.ca_bundle,
-    verify = options.verify ~= false, signing_name = metadata.signing_name or metadata.endpoint_prefix,
-    user_agent = user_agent(loaded), share_key = table.concat({ service, name or "", url or "", identity }, "\n"),
+    use_dualstack = options.use_dualstack or loaded.dualstack,
+    ca_file = options.ca_file or loaded.ca_bundle,
+    verify = options.verify ~= false, signing_name = metadata.signing_name
+    or metadata.endpoint_prefix,
+    user_agent = user_agent(loaded),
+    share_key = table.concat({ service, name or "", url or "", identity }, "\n"),
   }
 end
 

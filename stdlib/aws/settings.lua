@@ -24,7 +24,8 @@ function settings.one_of(cfg, variables, property, choices, otherwise)
   end
   errors.raise {
     kind = "invalid",
-    message = ("%s: one of %s expected, got %s"):format(where, table.concat(choices, ", "), tostring(value)),
+    message = ("%s: one of %s expected, got %s"):format(where, table.concat(choices, ", "),
+      tostring(value)),
   }
 end
 
@@ -34,7 +35,9 @@ function settings.number(cfg, variables, property, otherwise, above)
   local value, where = cfg:setting(variables, property)
   if value == nil then return otherwise end
   local found = math.tointeger(tonumber(value)) or tonumber(value)
-  if found and found == found and math.abs(found) < math.huge and (not above or found > above) then return found end
+  if found and found == found and math.abs(found) < math.huge and (not above or found > above) then
+    return found
+  end
   errors.raise { kind = "invalid", message = ("%s: a number%s expected, got %s"):format(where,
     above and " above " .. above or "", tostring(value)) }
 end
@@ -47,7 +50,10 @@ local function identifier(service_id)
 end
 
 local function endpoint_setting(cfg, service_id)
-  if cfg:flag({ "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS" }, "ignore_configured_endpoint_urls", false) then return nil end
+  if cfg:flag({ "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS" }, "ignore_configured_endpoint_urls",
+    false) then
+    return nil
+  end
   local name = identifier(service_id)
   local url, where = cfg:setting { "AWS_ENDPOINT_URL_" .. name:upper(), "AWS_ENDPOINT_URL" }
   if url then return url, where end
@@ -69,7 +75,8 @@ end
 function settings.endpoint_url(cfg, service_id)
   local url, where = endpoint_setting(cfg, service_id)
   if url and not url:lower():find "^https?://[^/?#%s]+[^%s]*$" then
-    errors.raise { kind = "invalid", message = ("%s: a URL (https://host) expected, got %s"):format(where, url) }
+    errors.raise { kind = "invalid",
+      message = ("%s: a URL (https://host) expected, got %s"):format(where, url) }
   end
   return url, where
 end
@@ -82,7 +89,8 @@ local function text_flag(value, what, otherwise)
   if value == nil or value == "" then return otherwise end
   local low = value:lower()
   if low == "true" or low == "false" then return low == "true" end
-  errors.raise { kind = "invalid", message = ("%s: true or false expected, got %s"):format(what, value) }
+  errors.raise { kind = "invalid",
+    message = ("%s: true or false expected, got %s"):format(what, value) }
 end
 
 --- S3's: addressing_style "auto" | "virtual" | "path", and the rest as rule-set
@@ -92,7 +100,8 @@ local function s3_settings(cfg)
   local s3 = nested(profile, "s3")
   local style = s3.addressing_style or "auto"
   if style ~= "auto" and style ~= "virtual" and style ~= "path" then
-    errors.raise { kind = "invalid", message = "s3 addressing_style: auto, virtual or path expected, got " .. style }
+    errors.raise { kind = "invalid",
+      message = "s3 addressing_style: auto, virtual or path expected, got " .. style }
   end
   return {
     addressing_style = style,
@@ -101,7 +110,8 @@ local function s3_settings(cfg)
       text_flag(s3.use_arn_region, "s3 use_arn_region", true)),
     disable_multi_region_access_points = cfg:flag({ "AWS_S3_DISABLE_MULTIREGION_ACCESS_POINTS" },
       "s3_disable_multiregion_access_points", false),
-    us_east_1_regional = one_of(cfg, { "AWS_S3_US_EAST_1_REGIONAL_ENDPOINT" }, "s3_us_east_1_regional_endpoint",
+    us_east_1_regional = one_of(cfg, { "AWS_S3_US_EAST_1_REGIONAL_ENDPOINT" },
+      "s3_us_east_1_regional_endpoint",
       { "regional", "legacy" }, "regional") == "regional",
     disable_express_session_auth = cfg:flag({ "AWS_S3_DISABLE_EXPRESS_SESSION_AUTH" },
       "s3_disable_express_session_auth", false),
@@ -127,11 +137,13 @@ function settings.load(options)
     fips = cfg:flag({ "AWS_USE_FIPS_ENDPOINT" }, "use_fips_endpoint", false),
     dualstack = cfg:flag({ "AWS_USE_DUALSTACK_ENDPOINT" }, "use_dualstack_endpoint", false),
     endpoint_url = url, endpoint_source = url_source,
-    retry_mode = one_of(cfg, { "AWS_RETRY_MODE" }, "retry_mode", { "standard", "adaptive", "legacy" }, "standard"),
+    retry_mode = one_of(cfg, { "AWS_RETRY_MODE" }, "retry_mode",
+      { "standard", "adaptive", "legacy" }, "standard"),
     max_attempts = number(cfg, { "AWS_MAX_ATTEMPTS" }, "max_attempts"),
     sts_regional = one_of(cfg, { "AWS_STS_REGIONAL_ENDPOINTS" }, "sts_regional_endpoints",
       { "regional", "legacy" }, "regional") == "regional",
-    account_id_endpoint_mode = one_of(cfg, { "AWS_ACCOUNT_ID_ENDPOINT_MODE" }, "account_id_endpoint_mode",
+    account_id_endpoint_mode = one_of(cfg, { "AWS_ACCOUNT_ID_ENDPOINT_MODE" },
+      "account_id_endpoint_mode",
       { "preferred", "disabled", "required" }, "preferred"),
     ca_bundle = (cfg:setting({ "AWS_CA_BUNDLE" }, "ca_bundle")),
     user_agent_app_id = (cfg:setting({ "AWS_SDK_UA_APP_ID" }, "sdk_ua_app_id")),

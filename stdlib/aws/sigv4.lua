@@ -5,8 +5,10 @@
 --     method = "GET", uri = "/a/b?x=1",            as it will be sent
 --     headers = { {"Host", "..."}, ... },          ordered, repeats allowed; Host is required
 --     body = "",                                   bytes
---     payload_hash = nil,                          stands for the body's SHA-256: "UNSIGNED-PAYLOAD",
---                                                  "STREAMING-UNSIGNED-PAYLOAD-TRAILER", or hex digits
+--     payload_hash = nil,                          stands for the body's SHA-256:
+--                                                  "UNSIGNED-PAYLOAD",
+--                                                  "STREAMING-UNSIGNED-PAYLOAD-TRAILER", or hex
+--                                                  digits
 --     region = "us-east-1", service = "rds",       with asymmetric, region is the region set ("*")
 --     credentials = { access_key_id =, secret_access_key =, session_token = nil },
 --     time = "20150830T123600Z",                   or seconds since the epoch; nil: now
@@ -40,7 +42,8 @@ local function check_options(request)
       local names = {}
       for option in pairs(known) do table.insert(names, option) end
       table.sort(names)
-      errors.misuse(3, "sigv4.sign: unknown option %s; known: %s", tostring(name), table.concat(names, ", "))
+      errors.misuse(3, "sigv4.sign: unknown option %s; known: %s", tostring(name),
+        table.concat(names, ", "))
     end
   end
 end

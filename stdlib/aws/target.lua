@@ -6,7 +6,8 @@ local lane = require "aws.lane"
 
 local target = {}
 
-local AUTH = { sigv4 = "sigv4", ["sigv4-s3express"] = "sigv4", sigv4a = "sigv4a", none = "none", bearer = "bearer" }
+local AUTH = { sigv4 = "sigv4", ["sigv4-s3express"] = "sigv4", sigv4a = "sigv4a", none = "none",
+  bearer = "bearer" }
 
 local function split(url)
   local scheme, authority, path = url:match("^(%a[%w+.-]*)://([^/?#]+)([^?#]*)")
@@ -43,7 +44,8 @@ end
 
 local function unsigned(op)
   local auth = op.model.auth
-  return op.model.authtype == "none" or type(auth) == "table" and #auth > 0 and auth[1] == "smithy.api#noAuth"
+  return op.model.authtype == "none" or type(auth) == "table" and #auth > 0
+    and auth[1] == "smithy.api#noAuth"
 end
 
 -- Services that take a token of IAM Identity Center in place of a signature.
@@ -65,13 +67,14 @@ local function make(client, op, found)
   local scheme, authority, path = split(found.url)
   local chosen = choose(found.auth_schemes)
   local auth = AUTH[chosen.name] or "sigv4"
-  local signing_region = auth == "sigv4a" and region_set(chosen) or chosen.signing_region or client.region
+  local signing_region = auth == "sigv4a" and region_set(chosen) or chosen.signing_region
+    or client.region
   if unsigned(op) then auth = "none" elseif by_token(client, op) then auth = "bearer" end
   -- The region that is asked: of services without regions that of their only one.
   local shown = auth ~= "sigv4a" and chosen.signing_region or client.region
   return {
-    origin = scheme .. "://" .. authority, path = path, host = host_header(scheme, authority), scheme = scheme,
-    is_local = is_local(authority), headers = headers_of(found), auth = auth,
+    origin = scheme .. "://" .. authority, path = path, host = host_header(scheme, authority),
+    scheme = scheme, is_local = is_local(authority), headers = headers_of(found), auth = auth,
     signing_region = signing_region, signing_name = chosen.signing_name,
     express = chosen.name == "sigv4-s3express" or nil,
     no_double_encoding = chosen.disable_double_encoding or nil, region = shown or nil,
@@ -102,7 +105,9 @@ end
 local function account_of(client, op, mode)
   local declared = client.model:endpoint_rules().parameters
   if not (declared and declared.AccountId) then return nil end
-  if client.endpoint_url or mode == "disabled" or unsigned(op) or not client.credentials then return nil end
+  if client.endpoint_url or mode == "disabled" or unsigned(op) or not client.credentials then
+    return nil
+  end
   return client.credentials:get().account_id
 end
 
@@ -135,11 +140,15 @@ end
 -- signing_region, signing_name, region (for people), lane.
 function target.of(client, op, input)
   local elsewhere = client.bucket_regions and client.bucket_regions[input.Bucket]
-  if elsewhere and elsewhere ~= client.region then return target.of(in_region(client, elsewhere), op, input) end
+  if elsewhere and elsewhere ~= client.region then
+    return target.of(in_region(client, elsewhere), op, input)
+  end
   local fixed = client.targets[op.name]
   if fixed then return fixed end
   local found = of_result(client, op, resolve(client, op, input))
-  if not op.model.contextParams and not op.model.operationContextParams then client.targets[op.name] = found end
+  if not op.model.contextParams and not op.model.operationContextParams then
+    client.targets[op.name] = found
+  end
   return found
 end
 
@@ -147,7 +156,8 @@ end
 -- the host; an endpoint on this machine goes without.
 function target.prefixed(found, prefix)
   if not prefix or prefix == "" or found.is_local then return found.origin, found.host end
-  return found.scheme .. "://" .. prefix .. found.origin:sub(#found.scheme + 4), prefix .. found.host
+  return found.scheme .. "://" .. prefix .. found.origin:sub(#found.scheme + 4), prefix
+    .. found.host
 end
 
 return target

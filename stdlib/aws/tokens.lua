@@ -26,8 +26,10 @@ end
 local function presign(self, service, host, uri, headers, expires)
   local list = { { "Host", host } }
   for _, pair in ipairs(headers) do table.insert(list, pair) end
-  return confidential.token(sigv4.apply { method = "GET", uri = uri, headers = list, body = "", region = self.region,
-    service = service, credentials = self:credentials_for(), time = instants.of(self.clock), expires = expires }.uri)
+  return confidential.token(sigv4.apply { method = "GET", uri = uri, headers = list, body = "",
+    region = self.region,
+    service = service, credentials = self:credentials_for(), time = instants.of(self.clock),
+    expires = expires }.uri)
 end
 
 --- A password for PostgreSQL or MySQL on RDS by IAM: valid 15 minutes for starting a
@@ -43,7 +45,8 @@ end
 function tokens.methods.dsql.auth_token(self, request)
   required("dsql:auth_token", request, "hostname")
   local uri = "/?Action=" .. (request.admin and "DbConnectAdmin" or "DbConnect")
-  return request.hostname .. presign(self, "dsql", request.hostname, uri, {}, request.expires or DATABASE_LIFE)
+  return request.hostname
+    .. presign(self, "dsql", request.hostname, uri, {}, request.expires or DATABASE_LIFE)
 end
 
 local function base64url(text)
@@ -67,7 +70,8 @@ function tokens.methods.eks.kubeconfig(self, cluster, options)
   local text = json.encode({
     apiVersion = "v1", kind = "Config", ["current-context"] = cluster,
     clusters = json.array { { name = cluster, cluster = { server = found.endpoint,
-      ["certificate-authority-data"] = found.certificateAuthority and found.certificateAuthority.data } } },
+      ["certificate-authority-data"] = found.certificateAuthority
+      and found.certificateAuthority.data } } },
     users = json.array { { name = cluster, user = { token = token } } },
     contexts = json.array { { name = cluster, context = { cluster = cluster, user = cluster,
       namespace = options and options.namespace } } },

@@ -30,11 +30,13 @@ local THROTTLED_POLL = 60
 -- generous: a sixth of it is what we take for the typical duration.
 local function normalize(found)
   local wait = { operation = found.operation, acceptors = found.acceptors, typical = found.typical,
-    state_path = found.state_path, reason_path = found.reason_path, progress_path = found.progress_path }
+    state_path = found.state_path, reason_path = found.reason_path,
+    progress_path = found.progress_path }
   local longest = SLOWEST_POLL
   if found.delay then
     local whole = found.delay * (found.maxAttempts or 40)
-    wait.typical, wait.limit, longest = whole / 6, math.max(3600, whole * 6), math.min(SLOWEST_POLL, found.delay)
+    wait.typical, wait.limit, longest = whole / 6, math.max(3600, whole * 6),
+      math.min(SLOWEST_POLL, found.delay)
   else
     wait.limit = math.max(3600, found.typical * 24)
   end
@@ -201,7 +203,9 @@ end
 local function search_reason(value, depth)
   if type(value) ~= "table" or depth > 5 then return nil end
   for name, each in pairs(value) do
-    if type(name) == "string" and type(each) == "string" and each ~= "" and is_reason(name) then return each end
+    if type(name) == "string" and type(each) == "string" and each ~= "" and is_reason(name) then
+      return each
+    end
   end
   for _, each in pairs(value) do
     local found = search_reason(each, depth + 1)
@@ -228,7 +232,8 @@ local function copy_of(input)
 end
 
 local function question(client, wait, input)
-  local key = table.concat({ client.share_key, wait.operation, json.encode(input, { sort = true }) }, "\n")
+  local key = table.concat({ client.share_key, wait.operation,
+    json.encode(input, { sort = true }) }, "\n")
   local q = questions[key]
   if not q then
     q = { key = key, users = 0, input = copy_of(input), changed = task.condition() }
@@ -270,7 +275,9 @@ end
 
 local function interval(wait, elapsed, random, throttles)
   local seconds = math.min(wait.longest_poll, math.max(FIRST_POLL, elapsed / 6))
-  if throttles > 0 then seconds = math.min(THROTTLED_POLL, math.max(seconds, 1) * 2 ^ math.min(throttles, 6)) end
+  if throttles > 0 then
+    seconds = math.min(THROTTLED_POLL, math.max(seconds, 1) * 2 ^ math.min(throttles, 6))
+  end
   return seconds * (0.85 + 0.3 * random())
 end
 
@@ -287,7 +294,8 @@ end
 
 local function fail_state(client, wait, w, output, failure, acceptor)
   if failure then
-    return base_error(client, wait, w, { kind = "aws", code = failure.code, cause = failure, output = output,
+    return base_error(client, wait, w,
+      { kind = "aws", code = failure.code, cause = failure, output = output,
       request_id = failure.request_id, status = failure.status,
       message = ("%s cannot succeed: %s"):format(title(client, wait, w), failure.message) })
   end
@@ -302,16 +310,20 @@ local function time_is_up(client, wait, w, timeout, failure)
   local last = failure and ("the last answer was: %s"):format(failure.message)
     or ("its state is %s"):format(w.state or "not known")
   return base_error(client, wait, w, { kind = "timeout", cause = failure, retryable = true,
-    message = ("%s did not come within %s: %s; wait longer with timeout="):format(title(client, wait, w),
+    message = ("%s did not come within %s: %s; wait longer with timeout=")
+      :format(title(client, wait, w),
       duration.format(timeout), last) })
 end
 
 local function progress(client, wait, w, output, elapsed, pause)
   local share = output and wait.progress and text_of(wait.progress(output)) or nil
-  if w.effect.progress and w.state then w.effect.progress(share and w.state .. ", " .. share or w.state) end
+  if w.effect.progress and w.state then
+    w.effect.progress(share and w.state .. ", " .. share or w.state)
+  end
   if not observer.watched() then return end
-  observer.tell { event = "wait", service = client.service, region = client.region, operation = wait.operation,
-    waiter = wait.name, resource = w.resource, state = w.state, elapsed = elapsed, next_poll = pause,
+  observer.tell { event = "wait", service = client.service, region = client.region,
+    operation = wait.operation, waiter = wait.name, resource = w.resource, state = w.state,
+    elapsed = elapsed, next_poll = pause,
     progress = share }
 end
 

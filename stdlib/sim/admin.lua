@@ -23,7 +23,9 @@ local function array(list) return json.array(list) end
 
 local function decode(body)
   local value, message = json.decode(body)
-  if value == nil then errors.raise { kind = "invalid", message = "not JSON: " .. tostring(message) } end
+  if value == nil then
+    errors.raise { kind = "invalid", message = "not JSON: " .. tostring(message) }
+  end
   return value
 end
 
@@ -35,12 +37,15 @@ local function object(what, body, known)
 end
 
 local function unescape(text)
-  return (text:gsub("%+", " "):gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+  return (text:gsub("%+", " "):gsub("%%(%x%x)",
+    function(hex) return string.char(tonumber(hex, 16)) end))
 end
 
 local function parameters(query)
   local found = {}
-  for name, value in (query or ""):gmatch("([^&=]+)=([^&]*)") do found[unescape(name)] = unescape(value) end
+  for name, value in (query or ""):gmatch("([^&=]+)=([^&]*)") do
+    found[unescape(name)] = unescape(value)
+  end
   return found
 end
 
@@ -98,7 +103,8 @@ routes["POST clock"] = function(sim, body)
 end
 
 routes["GET clock"] = function(sim)
-  return answer(200, { elapsed = sim.clock:elapsed(), speed = sim.clock.speed, now = sim.clock:now() })
+  return answer(200,
+    { elapsed = sim.clock:elapsed(), speed = sim.clock.speed, now = sim.clock:now() })
 end
 
 routes["POST writers"] = function(sim, body)
@@ -122,7 +128,8 @@ routes["POST sql"] = function(sim, body)
   local wish = object("the body", body, { instance = "text!", sql = "text!", region = "text",
     account = "text", dbname = "text" })
   local result = sim:instance(wish.instance, wish):ask(wish.sql, wish.dbname)
-  return answer(200, { columns = array(result.columns), rows = array(result.rows), command = result.command })
+  return answer(200,
+    { columns = array(result.columns), rows = array(result.rows), command = result.command })
 end
 
 -- A sink takes whatever is posted to it (webhooks, pages) and shows it later. A request

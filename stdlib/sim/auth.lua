@@ -25,7 +25,8 @@ end
 -- arn, user_id }.
 function Keys:add(key)
   key.account = key.account or auth.default_account
-  key.arn = key.arn or ("arn:aws:iam::%s:user/%s"):format(key.account, key.user or key.access_key_id)
+  key.arn = key.arn
+    or ("arn:aws:iam::%s:user/%s"):format(key.account, key.user or key.access_key_id)
   key.user_id = key.user_id or "AIDA" .. crypto.hex(crypto.sha256(key.arn)):sub(1, 16):upper()
   self.keys[key.access_key_id] = key
   return key
@@ -36,7 +37,8 @@ function Keys:clear() self.keys = {} end
 
 function Keys:remove(access_key_id) self.keys[access_key_id] = nil end
 
-local MISSING = "The request must contain either a valid (registered) AWS access key ID or X.509 certificate."
+local MISSING =
+  "The request must contain either a valid (registered) AWS access key ID or X.509 certificate."
 
 --- A header of a request by its lower-case name, or nil.
 function auth.header(request, name)
@@ -60,7 +62,8 @@ function auth.claim(request)
     id, region, service = scope:match("^([^/]+)/%d+/([^/]+)/([^/]+)/aws4_request$")
   end
   if id then return { access_key_id = id, region = region, service = service } end
-  return fault(400, "IncompleteSignature", "The credential in the request does not name access key, date, region "
+  return fault(400, "IncompleteSignature",
+    "The credential in the request does not name access key, date, region "
     .. "and service: " .. scope:gsub("Signature=.*", "Signature=..."))
 end
 

@@ -17,8 +17,9 @@ function calls.new()
 end
 
 local reads = {
-  Describe = true, Get = true, List = true, Batch = false, Test = true, Lookup = true, Search = true,
-  Assume = true, Download = true, Head = true, Query = true, Scan = true, Select = true, Check = true,
+  Describe = true, Get = true, List = true, Batch = false, Test = true, Lookup = true,
+  Search = true, Assume = true, Download = true, Head = true, Query = true, Scan = true,
+  Select = true, Check = true,
 }
 local exceptions = { BatchGetItem = true, BatchGetImage = true, GetPipelineState = true }
 
@@ -44,7 +45,8 @@ end
 -- the operation was carried out, even if its answer was lost or said otherwise.
 function Calls:close(index, account, region, service, operation, status, code, done)
   if index < self.first then return end
-  local key = ("%s %s %s %s %d %s %s"):format(account, region, service, operation, status, code, done)
+  local key = ("%s %s %s %s %d %s %s"):format(account, region, service, operation, status, code,
+    done)
   local kind = self.known[key]
   if not kind then
     kind = {

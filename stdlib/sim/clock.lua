@@ -15,7 +15,8 @@ Clock.__index = Clock
 
 --- A clock on which `speed` virtual seconds pass in a real one.
 function clock.new(speed)
-  return setmetatable({ speed = speed, base = 0, since = real.monotonic(), timers = {}, serial = 0 }, Clock)
+  return setmetatable({ speed = speed, base = 0, since = real.monotonic(), timers = {},
+    serial = 0 }, Clock)
 end
 
 --- Seconds since the epoch, as everybody else on this machine counts them.

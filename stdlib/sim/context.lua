@@ -42,7 +42,8 @@ function Context:now() return self.sim.clock:now() end
 
 --- An ARN of this service, account and region.
 function Context:arn(resource, service)
-  return ("arn:aws:%s:%s:%s:%s"):format(service or self.service, self.region, self.account, resource)
+  return ("arn:aws:%s:%s:%s:%s"):format(service or self.service, self.region, self.account,
+    resource)
 end
 
 local LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"

@@ -64,7 +64,8 @@ local inner = {
 
 -- Sections whose entries somebody else checks, and those that are no list.
 local others = {
-  title = "text", durations = "any", status_lag = "duration", health = "table", alarms = "items", writers = "items",
+  title = "text", durations = "any", status_lag = "duration", health = "table", alarms = "items",
+  writers = "items",
     faults = "items",
 }
 

@@ -25,7 +25,8 @@ durations.rows = {
   ["rds.first_backup"] = { 60, 1800, 10800, "B/C",
     what = "backing-up after a restore, a promotion or retention 0 to n",
     source = "TF#44104: \"2-3 hours (depending on DB size)\", said to be enforced since "
-      .. "2025; REC: 5 GB restored in 2017 was backed up within 276 s; API ...", base = 120, per_gb = 6 },
+      .. "2025; REC: 5 GB restored in 2017 was backed up within 276 s; API ...", base = 120,
+      per_gb = 6 },
   ["rds.lazy_load"] = { 0, 3600, 86400, "A/C",
     what = "full speed after a restore (first read of each block comes from S3)",
     source = "RDS-UG Restoring from a DB snapshot; no figure published" },
@@ -160,7 +161,8 @@ durations.rows = {
   ["region.control_plane_outage"] = { 3600, 18000, 52000, "A",
     what = "control plane of a region impaired",
     source = "aws.amazon.com/message/101925" },
-  ["rds.modify"] = { 10, 60, 600, "C", what = "change without an outage (password, retention, groups)",
+  ["rds.modify"] = { 10, 60, 600, "C",
+    what = "change without an outage (password, retention, groups)",
     source = "assumed" },
   ["rds.promote_reboot"] = { 20, 60, 300, "C", what = "reboot inside a promotion, at its end",
     source = "RDS-UG says that there is one; figures assumed" },
@@ -181,7 +183,8 @@ durations.rows = {
 }
 
 --- Ages of LatestRestorableTime in seconds, recorded from PostgreSQL instances.
-durations.restorable_ages = { 93, 202, 203, 213, 216, 224, 228, 270, 287, 310, 321, 399, 418, 453, 526 }
+durations.restorable_ages = { 93, 202, 203, 213, 216, 224, 228, 270, 287, 310, 321, 399, 418, 453,
+  526 }
 
 local COLUMN = { fast = 1, typical = 2, slow = 3 }
 

@@ -31,8 +31,10 @@ local function bare_error(http, status, code, message, protocol)
   local json_spoken = auth.header(http, "x-amz-target") or (protocol or ""):find("json", 1, true)
     or (auth.header(http, "content-type") or ""):find("json", 1, true)
   local body = json_spoken and json.encode { __type = code, message = message }
-    or ('<?xml version="1.0"?>\n<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message>'
-      .. "</Error><RequestId>%s</RequestId></ErrorResponse>"):format(code, escape(message), crypto.uuid())
+    or ('<?xml version="1.0"?>\n<ErrorResponse><Error><Type>Sender</Type><Code>'
+      .. '%s</Code><Message>%s</Message>'
+      .. "</Error><RequestId>%s</RequestId></ErrorResponse>"):format(code, escape(message),
+      crypto.uuid())
   return { status = status, body = body, headers = { { "x-amzn-ErrorType", code },
     { "Content-Type", json_spoken and "application/x-amz-json-1.1" or "text/xml" } } }
 end
@@ -53,7 +55,8 @@ local function hang(request)
   request:reset()
 end
 
-local throttles = { query = "Throttling", ["rest-xml"] = "Throttling", ec2 = "RequestLimitExceeded" }
+local throttles = { query = "Throttling", ["rest-xml"] = "Throttling",
+  ec2 = "RequestLimitExceeded" }
 
 -- The error that a fault answers with, or nil for those that do not answer.
 local function fault_error(fault, call, service)
@@ -66,7 +69,8 @@ local function fault_error(fault, call, service)
   elseif fault.kind == "unavailable" then
     return { status = 503, code = "ServiceUnavailable", message = "Service Unavailable" }
   elseif fault.kind == "expired" then
-    return { status = 403, code = "ExpiredToken", message = "The security token included in the request is expired" }
+    return { status = 403, code = "ExpiredToken",
+      message = "The security token included in the request is expired" }
   end
 end
 
@@ -165,7 +169,9 @@ local function course(sim, call, service, request)
   answer = answer or error_answer(service, call, e)
   if not plan then return answer, e and e.code, nil, done end
   local instead, cut = apply(plan.after, call, service)
-  if type(instead) == "table" then return error_answer(service, call, instead), instead.code, nil, done end
+  if type(instead) == "table" then
+    return error_answer(service, call, instead), instead.code, nil, done
+  end
   return answer, e and e.code or instead, instead or cut, done
 end
 
@@ -179,7 +185,8 @@ local function send(request, answer, how)
 end
 
 local function log(sim, index, call, status, code, done)
-  sim.calls:close(index, call.account, call.region, call.service, call.operation, status, code, done)
+  sim.calls:close(index, call.account, call.region, call.service, call.operation, status, code,
+    done)
 end
 
 -- A region that is down: hang, refuse, or 503 for everybody.
@@ -232,7 +239,8 @@ local function early_error(call, service, unreadable)
     return refusals.malformed(service.protocol, "the body is not gzip: " .. unreadable)
   elseif not call.operation then
     return { status = 400, code = "InvalidAction",
-      message = "The action or operation requested is invalid. Verify that the action is typed correctly." }
+      message = "The action or operation requested is invalid. Verify that the "
+        .. "action is typed correctly." }
   end
 end
 

@@ -35,7 +35,8 @@ local function newest_bin()
   end
   errors.raise {
     kind = "missing",
-    message = "no PostgreSQL server programs here (initdb, postgres): install the package postgresql",
+    message = "no PostgreSQL server programs here (initdb, postgres): "
+      .. "install the package postgresql",
   }
 end
 
@@ -63,7 +64,8 @@ local function unprivileged()
   if sys.uid() ~= 0 then return nil end
   local user = sys.user("postgres") or sys.user("nobody")
   if not user then
-    errors.raise { kind = "missing", message = "neither an account postgres nor nobody to run PostgreSQL as" }
+    errors.raise { kind = "missing",
+      message = "neither an account postgres nor nobody to run PostgreSQL as" }
   end
   return user
 end
@@ -81,7 +83,8 @@ end
 
 --- Writes a file that the servers can read.
 function Host:write(path, text)
-  errors.check("write " .. path, fs.write(path, text, { mode = tonumber("600", 8), atomic = false }))
+  errors.check("write " .. path,
+    fs.write(path, text, { mode = tonumber("600", 8), atomic = false }))
   own(self, path)
 end
 
@@ -90,7 +93,8 @@ function host.open(options)
   local self = setmetatable({ user = unprivileged(), serial = 0, clusters = {} }, Host)
   self.base = options.data_dir or base_dir(self.user)
   if self.user and not reachable(self.base) then
-    errors.raise { kind = "denied", message = ("%s is closed to the account %s, as which PostgreSQL runs: name another "
+    errors.raise { kind = "denied",
+      message = ("%s is closed to the account %s, as which PostgreSQL runs: name another "
       .. "directory"):format(self.base, self.user.name or self.user.uid) }
   end
   local name = ("%s%d-%s"):format(PREFIX, sys.pid(), crypto.hex(crypto.random(3)))
@@ -117,7 +121,8 @@ function Host:bin()
 end
 
 local function environment(extra)
-  local env = { PATH = sys.getenv("PATH") or "/usr/bin:/bin", LC_ALL = "C.UTF-8", TZ = "UTC", HOME = "/" }
+  local env = { PATH = sys.getenv("PATH") or "/usr/bin:/bin", LC_ALL = "C.UTF-8", TZ = "UTC",
+    HOME = "/" }
   for k, v in pairs(extra or {}) do env[k] = v end
   return env
 end
@@ -128,7 +133,8 @@ end
 function Host:spawn(argv, options)
   options = options or {}
   local proc, message, kind = process.start {
-    argv = argv, env = environment(options.env), clear_env = true, cwd = self.root, user = self.user and
+    argv = argv, env = environment(options.env), clear_env = true, cwd = self.root,
+    user = self.user and
       { uid = self.user.uid, gid = self.user.gid }, die_with_parent = options.signal or "KILL",
     stdin = "null", stdout = options.stdout or "null", stderr = options.stderr or "null",
   }
@@ -148,14 +154,16 @@ end
 --- Runs a program to its end; returns what it printed. A failure raises, with
 -- the program's own words.
 function Host:run(argv, options)
-  local proc <close> = self:spawn(argv, { env = options and options.env, stdout = "pipe", stderr = "stdout" })
+  local proc <close
+    > = self:spawn(argv, { env = options and options.env, stdout = "pipe", stderr = "stdout" })
   local output = drain(proc, "stdout")
   local status = errors.check(argv[1], task.await(proc:wait()))
   if status.code ~= 0 then
     errors.raise {
       kind = "io", status = status,
       message = ("%s failed (%s): %s"):format(argv[1]:match("[^/]+$"),
-        status.code and "exit " .. status.code or "signal " .. tostring(status.signal), output:gsub("%s+$", "")),
+        status.code and "exit " .. status.code or "signal " .. tostring(status.signal),
+        output:gsub("%s+$", "")),
     }
   end
   return output
@@ -169,7 +177,8 @@ end
 -- As whom we are: what belongs to the servers is copied to places that do not.
 local function as_ourselves(argv)
   local proc <close> = errors.check("start " .. argv[1], process.start {
-    argv = argv, env = environment(), clear_env = true, stdin = "null", stdout = "null", stderr = "null",
+    argv = argv, env = environment(), clear_env = true, stdin = "null", stdout = "null",
+    stderr = "null",
   })
   return task.await(proc:wait())
 end

@@ -65,7 +65,8 @@ local function last(text) return text:match("[^/:]+$") end
 
 local function ecs_service(call, input)
   if not input.service then return "*" end
-  return ("arn:aws:ecs:%s:%s:service/%s/%s"):format(call.region, call.account, last(input.cluster or "default"),
+  return ("arn:aws:ecs:%s:%s:service/%s/%s"):format(call.region, call.account,
+    last(input.cluster or "default"),
     last(input.service))
 end
 
@@ -80,15 +81,18 @@ local zone, check = route53("hostedzone", "HostedZoneId"), route53("healthcheck"
 -- The resource of an action, for those whose resource is not simply any.
 local resources = {
   ["backup:StartBackupJob"] = vault, ["backup:ListRecoveryPointsByBackupVault"] = vault,
-  ["backup:DescribeBackupVault"] = vault, ["backup:StartRestoreJob"] = point, ["backup:StartCopyJob"] = point,
-  ["backup:DescribeRecoveryPoint"] = point, ["backup:GetRecoveryPointRestoreMetadata"] = point,
+  ["backup:DescribeBackupVault"] = vault, ["backup:StartRestoreJob"] = point,
+  ["backup:StartCopyJob"] = point, ["backup:DescribeRecoveryPoint"] = point,
+  ["backup:GetRecoveryPointRestoreMetadata"] = point,
   ["backup:DeleteRecoveryPoint"] = point, ["backup:ListRecoveryPointsByResource"] = all,
-  ["rds:DescribeDBInstances"] = instance, ["rds:ModifyDBInstance"] = instance, ["rds:RebootDBInstance"] = instance,
-  ["rds:DeleteDBInstance"] = instance, ["rds:PromoteReadReplica"] = instance, ["rds:StartDBInstance"] = instance,
+  ["rds:DescribeDBInstances"] = instance, ["rds:ModifyDBInstance"] = instance,
+  ["rds:RebootDBInstance"] = instance, ["rds:DeleteDBInstance"] = instance,
+  ["rds:PromoteReadReplica"] = instance, ["rds:StartDBInstance"] = instance,
   ["rds:StopDBInstance"] = instance, ["sts:AssumeRole"] = member "RoleArn",
   ["ecs:UpdateService"] = ecs_service, ["ecs:DeleteService"] = ecs_service,
   ["route53:ChangeResourceRecordSets"] = zone, ["route53:ListResourceRecordSets"] = zone,
-  ["route53:UpdateHealthCheck"] = check, ["route53:GetHealthCheck"] = check, ["route53:DeleteHealthCheck"] = check,
+  ["route53:UpdateHealthCheck"] = check, ["route53:GetHealthCheck"] = check,
+  ["route53:DeleteHealthCheck"] = check,
 }
 
 local function denial(key, action, resource, explicit)
@@ -102,7 +106,8 @@ end
 local function decide(policies, key, action, resource)
   local allowed, denied = false, false
   for _, one in ipairs(policies) do
-    for _, statement in ipairs(one.principal and one.principal ~= key.arn and {} or list(one.Statement)) do
+    for _, statement in ipairs(one.principal and one.principal ~= key.arn and {}
+      or list(one.Statement)) do
       if covers(statement, action, resource) then
         if statement.Effect == "Deny" then denied = true else allowed = true end
       end

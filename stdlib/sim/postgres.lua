@@ -142,7 +142,8 @@ end
 
 local function new(host)
   local dir = host:mkdir(host:path("c"))
-  local self = setmetatable({ host = host, dir = dir, data = dir .. "/data", log = dir .. "/log" }, Cluster)
+  local self = setmetatable({ host = host, dir = dir, data = dir .. "/data", log = dir .. "/log" },
+    Cluster)
   self.archive = host:mkdir(dir .. "/archive")
   self.address = postgres.free_address(PORT)
   host:keep(self)
@@ -160,7 +161,8 @@ end
 
 local function build_template(host, name)
   local self = new(host)
-  host:run { host:bin() .. "/initdb", "-D", self.data, "-U", SUPERUSER, "--auth=trust", "-E", "UTF8",
+  host:run { host:bin() .. "/initdb", "-D", self.data, "-U", SUPERUSER, "--auth=trust", "-E",
+    "UTF8",
     "--locale=C.UTF-8", "--wal-segsize=1", "--no-sync", "--no-instructions", "-k" }
   host:write(self.data .. "/pg_hba.conf", ACCESS)
   local conf = self.data .. "/postgresql.conf"
@@ -305,7 +307,8 @@ end
 -- stopped or killed one is copied as it lies, as a storage snapshot would.
 function Cluster:backup(to)
   if not self.proc then return self.host:copy(self.data, to) end
-  self.host:run { self.host:bin() .. "/pg_basebackup", "-h", self.dir, "-p", tostring(PORT), "-U", SUPERUSER,
+  self.host:run { self.host:bin() .. "/pg_basebackup", "-h", self.dir, "-p", tostring(PORT), "-U",
+    SUPERUSER,
     "-D", to, "-X", "stream", "-c", "fast", "--no-sync", "--no-manifest" }
 end
 
@@ -361,7 +364,9 @@ end
 
 local function recovery_settings(archives, target)
   local command = {}
-  for _, dir in ipairs(archives) do table.insert(command, ("cp %s/%%f %%p 2>/dev/null"):format(dir)) end
+  for _, dir in ipairs(archives) do
+    table.insert(command, ("cp %s/%%f %%p 2>/dev/null"):format(dir))
+  end
   local lines = {
     ("restore_command = '%s'"):format(table.concat(command, " || ")),
     "recovery_target_action = promote", "recovery_target_timeline = current",
@@ -393,7 +398,8 @@ function Cluster:recover(archives, target)
   end
   self:kill()
   -- Nothing was committed after the target: then the end of the WAL is the target.
-  if target and log_tail(self):find("recovery ended before configured recovery target", 1, true) then
+  if target and log_tail(self):find("recovery ended before configured recovery target", 1,
+    true) then
     return self:recover(archives, nil)
   end
   errors.raise {

@@ -1,6 +1,6 @@
 --- The services that the simulator has: a module under sim/services each, named
--- as its model (a dash written as _). A module is a table of handlers by the operation's snake name,
--- `function service.describe_db_instances(ctx, input) return output end`, beside
+-- as its model (a dash written as _). A module is a table of handlers by the operation's snake
+-- name, `function service.describe_db_instances(ctx, input) return output end`, beside
 --   new_store(account, region)   what an account owns there at first
 --   global                       true: one store for all regions
 --   inspect(store, sim)          its part of GET /_sim/state
@@ -14,7 +14,8 @@ local services = {}
 local signed_as = { monitoring = "cloudwatch" }
 
 --- Those that can be asked for, in the order in which worlds are loaded.
-services.names = { "sts", "rds", "route53", "ecs", "application-autoscaling", "cloudwatch", "backup" }
+services.names = { "sts", "rds", "route53", "ecs", "application-autoscaling", "cloudwatch",
+  "backup" }
 
 local known = {}
 for _, name in ipairs(services.names) do known[name] = true end
@@ -28,8 +29,8 @@ local function open(name)
     if operation then handlers[operation] = value end
   end
   return {
-    name = name, model = m, protocol = m:metadata().protocol, handlers = handlers, implementation = implementation,
-    global = implementation.global or false,
+    name = name, model = m, protocol = m:metadata().protocol, handlers = handlers,
+    implementation = implementation, global = implementation.global or false,
   }
 end
 

@@ -22,7 +22,8 @@ function State:store(account, region, service)
     local new = self.constructors[service]
     store = new and new(account, region) or {}
     self.stores[key] = store
-    table.insert(self.order, { account = account, region = region, service = service, store = store })
+    table.insert(self.order,
+      { account = account, region = region, service = service, store = store })
   end
   return store
 end
@@ -30,7 +31,9 @@ end
 --- Calls fn(account, region, store) for every store of a service (nil: of all).
 function State:each(service, fn)
   for _, entry in ipairs(self.order) do
-    if service == nil or entry.service == service then fn(entry.account, entry.region, entry.store, entry.service) end
+    if service == nil or entry.service == service then
+      fn(entry.account, entry.region, entry.store, entry.service)
+    end
   end
 end
 

@@ -24,7 +24,8 @@ local function connect(self)
   local endpoint = self.instance.shape.Endpoint
   local conn = errors.check("writer", task.await(pq.connect {
     host = endpoint.Address, port = endpoint.Port, user = self.instance.shape.MasterUsername,
-    password = self.instance.password, dbname = self.dbname or self.instance.shape.DBName or "postgres",
+    password = self.instance.password, dbname = self.dbname or self.instance.shape.DBName
+    or "postgres",
     timeout = self.timeout, application_name = "writer " .. self.name,
   }))
   return conn
@@ -35,7 +36,8 @@ local function exec(conn, ...)
 end
 
 local function prepare(self, conn)
-  exec(conn, ("CREATE TABLE IF NOT EXISTS %s (id bigint PRIMARY KEY, %s timestamptz NOT NULL DEFAULT "
+  exec(conn, ("CREATE TABLE IF NOT EXISTS %s (id bigint PRIMARY KEY, %s "
+    .. "timestamptz NOT NULL DEFAULT "
     .. "clock_timestamp())"):format(self.table, self.column))
   self.ready = true
 end
@@ -89,8 +91,8 @@ function writers.start(sim, options)
     sim = sim, name = options.name or "writer", instance = sim:instance(options.instance, options),
     table = postgres.identifier(options.table or "drlua_writer"):gsub("%.", '"."'),
     column = postgres.identifier(options.column or "written_at"),
-    interval = options.interval or 0.01, timeout = options.timeout or 2, retry = options.retry or false,
-    dbname = options.dbname, rows = 0, last_id = 0,
+    interval = options.interval or 0.01, timeout = options.timeout or 2,
+    retry = options.retry or false, dbname = options.dbname, rows = 0, last_id = 0,
   }, Writer)
   if sim.writers[self.name] then sim.writers[self.name]:stop() end
   sim.writers[self.name] = self
@@ -102,8 +104,8 @@ end
 -- seconds since the epoch.
 function Writer:ledger()
   return {
-    rows = self.rows, last_id = self.last_id, last_at = self.last_at, first_failed_at = self.first_failed_at,
-    error = self.error, running = not self.ended,
+    rows = self.rows, last_id = self.last_id, last_at = self.last_at,
+    first_failed_at = self.first_failed_at, error = self.error, running = not self.ended,
   }
 end
 

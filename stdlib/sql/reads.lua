@@ -11,7 +11,8 @@ local errors = require "errors"
 local reads = {}
 
 -- The first word of what only reads.
-local questions = { select = true, with = true, values = true, table = true, show = true, explain = true }
+local questions = { select = true, with = true, values = true, table = true, show = true,
+  explain = true }
 
 -- What EXPLAIN ANALYZE may run: a CREATE TABLE AS inside of it is not refused by READ ONLY.
 local explained = { select = true, with = true, values = true, table = true }
@@ -43,7 +44,8 @@ for name in ([[
   acting[name] = true
 end
 
-local acting_like = { "^pg_advisory_", "^pg_try_advisory_", "^pg_stat_reset", "^pg_stat_%w+_reset$", "^dblink",
+local acting_like = { "^pg_advisory_", "^pg_try_advisory_", "^pg_stat_reset", "^pg_stat_%w+_reset$",
+  "^dblink",
   "^query_to_xml", "^crosstab", "^heap_force_", "^pg_buffercache_evict", "^binary_upgrade_" }
 
 local function acts(name, qualified)
@@ -122,18 +124,26 @@ local function tokens_of(text)
         add("escaped", 'U&"..."', after_quoted(text, i + 2, '"'))
       else
         local word = text:match("^[%a_\x80-\xff][%w_$\x80-\xff]*", i)
-        if word then add("word", word:lower(), i + #word) else add("sign", text:sub(i, i), i + 1) end
+        if word then
+          add("word", word:lower(), i + #word)
+        else
+          add("sign", text:sub(i, i), i + 1)
+        end
       end
     end
   end
   return list
 end
 
-local function is_sign(token, text) return token ~= nil and token.kind == "sign" and token.text == text end
+local function is_sign(token, text)
+  return token ~= nil and token.kind == "sign" and token.text == text
+end
 
 local function first_word(tokens)
   for _, token in ipairs(tokens) do
-    if not is_sign(token, "(") and not is_sign(token, ";") then return token.kind == "word" and token.text or "" end
+    if not is_sign(token, "(") and not is_sign(token, ";") then
+      return token.kind == "word" and token.text or ""
+    end
   end
   return ""
 end
@@ -173,7 +183,8 @@ local function refuse_explain(tokens, level)
   if not has_word(tokens, start, first - 1, "analyze", "analyse") then return end
   local inner = table.move(tokens, first, #tokens, 1, {})
   if not explained[first_word(inner)] or has_word(inner, 1, #inner, "into") then
-    errors.misuse(level + 1, "EXPLAIN ANALYZE runs its statement, and this one writes: use db:exec, "
+    errors.misuse(level + 1,
+      "EXPLAIN ANALYZE runs its statement, and this one writes: use db:exec, "
       .. "which is an effect")
   end
 end
@@ -186,7 +197,8 @@ local function refuse_functions(tokens, level)
     if (token.kind == "word" or token.kind == "quoted") and is_sign(tokens[i + 1], "(") then
       local schema = i > 2 and is_sign(tokens[i - 1], ".") and tokens[i - 2].text or ""
       if acts(token.text, schema .. "." .. token.text) then
-        errors.misuse(level + 1, "%s() is no read: it acts outside of what a READ ONLY transaction guards. Use "
+        errors.misuse(level + 1,
+          "%s() is no read: it acts outside of what a READ ONLY transaction guards. Use "
           .. "db:exec, which is an effect", token.text)
       end
     end
@@ -194,7 +206,9 @@ local function refuse_functions(tokens, level)
 end
 
 local function statement_of(statement, level)
-  if type(statement) ~= "string" then errors.misuse(level + 1, "a statement expected, got %s", type(statement)) end
+  if type(statement) ~= "string" then
+    errors.misuse(level + 1, "a statement expected, got %s", type(statement))
+  end
   return tokens_of(statement)
 end
 
@@ -205,7 +219,8 @@ function reads.refuse(statement, level, within)
   local tokens = statement_of(statement, level + 1)
   local word = first_word(tokens)
   if tools[word] or not (within or questions[word]) then
-    errors.misuse(level + 1, "%s is no query: use %s", word ~= "" and word:upper() or "this", tools[word] or "db:exec")
+    errors.misuse(level + 1, "%s is no query: use %s", word ~= "" and word:upper() or "this",
+      tools[word] or "db:exec")
   end
   if within then return end
   if word == "explain" then refuse_explain(tokens, level + 1) end
@@ -216,10 +231,13 @@ end
 local function is_copy_out(tokens)
   local depth, found = 0, false
   for i, token in ipairs(tokens) do
-    if is_sign(token, "(") then depth = depth + 1 elseif is_sign(token, ")") then depth = depth - 1 end
+    if is_sign(token, "(") then depth = depth + 1 elseif is_sign(token, ")") then depth = depth
+      - 1 end
     if depth == 0 and token.kind == "word" and token.text == "to" then
       local target = tokens[i + 1]
-      if found or not target or target.kind ~= "word" or target.text ~= "stdout" then return false end
+      if found or not target or target.kind ~= "word" or target.text ~= "stdout" then
+        return false
+      end
       found = true
     end
   end
@@ -230,7 +248,9 @@ end
 -- reads.refuse.
 function reads.refuse_copy(statement, level, within)
   local tokens = statement_of(statement, level + 1)
-  if not is_copy_out(tokens) then errors.misuse(level + 1, "db:copy_out takes a COPY ... TO STDOUT") end
+  if not is_copy_out(tokens) then
+    errors.misuse(level + 1, "db:copy_out takes a COPY ... TO STDOUT")
+  end
   if not within then refuse_functions(tokens, level + 1) end
 end
 

@@ -9,7 +9,9 @@ local SERVICES = { "rds", "route53", "backup", "ecs", "cloudwatch", "sts", "dyna
   "ec2", "lambda" }
 
 local function same(a, b)
-  if type(a) == "number" and type(b) == "number" then return math.abs(a - b) < 1e-6 * math.max(1, math.abs(a)) end
+  if type(a) == "number" and type(b) == "number" then
+    return math.abs(a - b) < 1e-6 * math.max(1, math.abs(a))
+  end
   if type(a) ~= "table" or type(b) ~= "table" then return a == b end
   for key, value in pairs(a) do
     if not same(value, b[key]) then return false end
@@ -23,7 +25,9 @@ end
 local function show(value) return (json.encode(value, { sort = true })) or tostring(value) end
 
 local function expect(what, want, got)
-  if not same(want, got) then error(("%s: sent %s, read %s"):format(what, show(want), show(got)), 0) end
+  if not same(want, got) then
+    error(("%s: sent %s, read %s"):format(what, show(want), show(got)), 0)
+  end
 end
 
 --- XML cannot say an empty map or list apart from an absent flattened one, and a
@@ -54,7 +58,8 @@ end
 local function request_round(m, name, protocol, seed)
   local op = assert(m:operation(name))
   local input = sane(op.input and values.new(m, seed):value(op.input) or {})
-  local request = assert(m:serialize(name, input, { protocol = protocol, compress_from_bytes = false }))
+  local request = assert(m:serialize(name, input,
+    { protocol = protocol, compress_from_bytes = false }))
   local routed, spoken = m:route(request.method, request.uri, request.headers, request.body)
   local read = assert(m:parse_request(name, { method = request.method, target = request.uri,
     headers = request.headers, body = request.body }, { protocol = protocol }))
@@ -63,7 +68,8 @@ local function request_round(m, name, protocol, seed)
     read[op.idempotency_token] = nil
   end
   -- Headers that the codec adds are members too.
-  for _, extra in ipairs { "ChecksumAlgorithm", "ChecksumCRC32", "ChecksumSHA256", "ChecksumMode", "ContentMD5",
+  for _, extra in ipairs { "ChecksumAlgorithm", "ChecksumCRC32", "ChecksumSHA256", "ChecksumMode",
+    "ContentMD5",
     "ContentType" } do
     if input[extra] == nil then read[extra] = nil end
   end
@@ -78,7 +84,8 @@ local function response_round(m, name, protocol, seed)
   for key in pairs(output) do -- a random checksum would be found wrong
     if key:find("^Checksum%w+") then output[key] = nil end
   end
-  local answer = assert(m:serialize_response(name, output, { protocol = protocol, request_id = "r-1" }))
+  local answer = assert(m:serialize_response(name, output,
+    { protocol = protocol, request_id = "r-1" }))
   local read, err = m:parse(name, answer, { protocol = protocol })
   if not read then error(name .. ": " .. show(err), 0) end
   without_empty_streams(output, read)
@@ -98,16 +105,18 @@ end
 local AMBIGUOUS = { GetBucketNotification = true, PutBucketNotification = true }
 
 -- Operations of one method and path, told apart by what the random input may lack.
-local ALIKE = { ListObjects = true, CopyObject = true, UploadPartCopy = true, PutObject = true, UploadPart = true,
-  GetBucketLifecycle = true,
-  PutBucketLifecycle = true, GetBucketLifecycleConfiguration = true, PutBucketLifecycleConfiguration = true,
-  GetBucketNotificationConfiguration = true, PutBucketNotificationConfiguration = true,
+local ALIKE = { ListObjects = true, CopyObject = true, UploadPartCopy = true, PutObject = true,
+  UploadPart = true, GetBucketLifecycle = true,
+  PutBucketLifecycle = true, GetBucketLifecycleConfiguration = true,
+  PutBucketLifecycleConfiguration = true, GetBucketNotificationConfiguration = true,
+  PutBucketNotificationConfiguration = true,
   InvokeAsync = true, ListBuckets = true, ListDirectoryBuckets = true }
 
 for _, service in ipairs(SERVICES) do
   local m = assert(codec.open(service))
   for _, protocol in ipairs(m:metadata().protocols) do
-    t.test(("%s in %s: requests and answers come back as they went"):format(service, protocol), function()
+    t.test(("%s in %s: requests and "
+      .. "answers come back as they went"):format(service, protocol), function()
       for i, name in ipairs(m:operations()) do
         if not streams(m, name) and not AMBIGUOUS[name] then
           for round = 1, 3 do
@@ -143,9 +152,11 @@ t.test("method names follow botocore's rule", function()
   for name, snake in pairs {
     DescribeDBInstances = "describe_db_instances", ListHITs = "list_hits", ListARNs = "list_arns",
     GetObject = "get_object", CreateCachediSCSIVolume = "create_cached_iscsi_volume",
-    ExecutePartiQLStatement = "execute_partiql_statement", CreateOAuth2Token = "create_oauth2_token",
-    ListObjectsV2 = "list_objects_v2", GetEBSVolumeRecommendations = "get_ebs_volume_recommendations",
-    DescribeIpv6Pools = "describe_ipv6_pools", AssociateVPCWithHostedZone = "associate_vpc_with_hosted_zone",
+    ExecutePartiQLStatement = "execute_partiql_statement",
+    CreateOAuth2Token = "create_oauth2_token", ListObjectsV2 = "list_objects_v2",
+    GetEBSVolumeRecommendations = "get_ebs_volume_recommendations",
+    DescribeIpv6Pools = "describe_ipv6_pools",
+    AssociateVPCWithHostedZone = "associate_vpc_with_hosted_zone",
   } do t.equal(codec.snake(name), snake) end
   t.equal(codec.open("rds"):find("describe_db_instances"), "DescribeDBInstances")
   t.equal(codec.open("rds"):find("describe_db_instance"), nil)
@@ -154,12 +165,14 @@ end)
 -- The models as AWS publishes them, which the build has compiled.
 local function published(service)
   local found = {}
-  for path in assert(io.popen("find -L build/botocore/data/" .. service .. " -name 'service-2.json*'")):lines() do
+  for path in assert(io.popen("find -L build/botocore/data/" .. service
+    .. " -name 'service-2.json*'")):lines() do
     table.insert(found, path)
   end
   table.sort(found)
   local data = assert(require("native.fs").read(found[#found]))
-  return json.decode(found[#found]:find("%.gz$") and require("native.gzip").decompress(data, 1 << 29) or data)
+  return json.decode(found[#found]:find("%.gz$")
+    and require("native.gzip").decompress(data, 1 << 29) or data)
 end
 
 local function body_members(shape)
@@ -168,7 +181,8 @@ local function body_members(shape)
   end
 end
 
-t.test("responses of rest-xml have the root element that AWS's have: the output shape's name", function()
+t.test("responses of rest-xml have the root element that AWS's "
+  .. "have: the output shape's name", function()
   if not io.open("build/botocore/data/route53") then return t.skip "no published models here" end
   local checked = 0
   for _, service in ipairs { "route53", "cloudfront", "s3control" } do
@@ -186,7 +200,8 @@ t.test("responses of rest-xml have the root element that AWS's have: the output 
   end
   t.ok(checked > 100, checked .. " operations")
   local s3 = codec.open "s3"
-  for name, root in pairs { ListBuckets = "ListAllMyBucketsResult", ListObjectsV2 = "ListBucketResult",
+  for name, root in pairs { ListBuckets = "ListAllMyBucketsResult",
+    ListObjectsV2 = "ListBucketResult",
       GetObjectTagging = "Tagging", CompleteMultipartUpload = "CompleteMultipartUploadResult" } do
     t.contains(s3:serialize_response(name, {}).body, "<" .. root)
   end

@@ -44,7 +44,9 @@ local function sts(asked)
     end
     form.url = request.url
     for _, header in ipairs(request.headers) do
-      if header[1] == "Authorization" then form.signed_by = header[2]:match("Credential=([^/]*)") end
+      if header[1] == "Authorization" then
+        form.signed_by = header[2]:match("Credential=([^/]*)")
+      end
     end
     table.insert(asked, form)
     local name = form.RoleArn:match("[^/]*$")
@@ -59,7 +61,8 @@ end
 
 t.test("the environment's keys come first, but not before a profile asked for", function()
   local world = {
-    env = { AWS_ACCESS_KEY_ID = "E", AWS_SECRET_ACCESS_KEY = "S", AWS_SESSION_TOKEN = "T", AWS_PROFILE = "p" },
+    env = { AWS_ACCESS_KEY_ID = "E", AWS_SECRET_ACCESS_KEY = "S", AWS_SESSION_TOKEN = "T",
+      AWS_PROFILE = "p" },
     files = { ["/h/.aws/credentials"] = "[p]\naws_access_key_id = P\naws_secret_access_key = PS" },
   }
   local set = resolve(world)
@@ -75,7 +78,8 @@ end)
 
 t.test("static keys may stand in the config file, with a token", function()
   t.equal(keys(resolve { files = config
-    "[default]\naws_access_key_id = A\naws_secret_access_key = B\naws_session_token = C" }), { "A", "B", "C" })
+    "[default]\naws_access_key_id = A\naws_secret_access_key = B\naws_session_token = C" }), { "A",
+      "B", "C" })
 end)
 
 t.test("half of a key pair is an error that names the other half", function()
@@ -90,7 +94,8 @@ t.test("when nothing is found the error names each source and why", function()
   t.equal(#e.tried, 6)
   for _, part in ipairs { "environment: AWS_ACCESS_KEY_ID is not set",
     'assumed role: profile "default" has no role_arn',
-    "web identity: AWS_WEB_IDENTITY_TOKEN_FILE is not set", 'profile: profile "default" has no settings',
+    "web identity: AWS_WEB_IDENTITY_TOKEN_FILE is not set",
+    'profile: profile "default" has no settings',
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "EC2 instance: AWS_EC2_METADATA_DISABLED is true" } do
     t.contains(e, part)
   end
@@ -127,7 +132,8 @@ aws_secret_access_key = S
     { "arn:aws:iam::111111111111:role/Hub", "BASE", "https://sts.eu-west-1.amazonaws.com/" })
   t.equal({ asked[2].RoleArn, asked[2].signed_by, asked[2].url },
     { "arn:aws:iam::222222222222:role/App", "id-Hub", "https://sts.eu-west-1.amazonaws.com/" })
-  t.equal({ asked[2].ExternalId, asked[2].RoleSessionName, asked[2].DurationSeconds }, { "ext", "me", "1800" })
+  t.equal({ asked[2].ExternalId, asked[2].RoleSessionName, asked[2].DurationSeconds },
+    { "ext", "me", "1800" })
   t.matches(asked[1].RoleSessionName, "^drlua%-%d+$")
 end)
 
@@ -158,7 +164,8 @@ t.test("what is wrong with a role's profile is said", function()
   fault("source_profile goes round in a circle: default, a, default", "[default]\n" .. role
     .. "source_profile = a\n[profile a]\nsource_profile = default\n" .. role)
   fault('profile "nope" is neither', "[default]\n" .. role .. "source_profile = nope")
-  fault('credential_source "Magic" is not one of', "[default]\n" .. role .. "credential_source = Magic")
+  fault('credential_source "Magic" is not one of',
+    "[default]\n" .. role .. "credential_source = Magic")
   fault("credential_source Environment gives no credentials", "[default]\n" .. role
     .. "credential_source = Environment")
   fault('source_profile "a" gives no credentials', "[default]\n" .. role
@@ -167,7 +174,8 @@ end)
 
 t.test("MFA codes are asked for, by device", function()
   local asked = {}
-  resolve { http = sts(asked), mfa = function(serial) return serial == "arn:aws:iam::1:mfa/me" and "123456" end,
+  resolve { http = sts(asked),
+    mfa = function(serial) return serial == "arn:aws:iam::1:mfa/me" and "123456" end,
     files = config [[
 [default]
 region = us-east-1
@@ -175,24 +183,29 @@ role_arn = arn:aws:iam::1:role/R
 credential_source = Environment
 mfa_serial = arn:aws:iam::1:mfa/me
 ]], env = { AWS_ACCESS_KEY_ID = "E", AWS_SECRET_ACCESS_KEY = "S" }, profile = "default" }
-  t.equal({ asked[1].SerialNumber, asked[1].TokenCode, asked[1].signed_by }, { "arn:aws:iam::1:mfa/me", "123456", "E" })
+  t.equal({ asked[1].SerialNumber, asked[1].TokenCode, asked[1].signed_by },
+    { "arn:aws:iam::1:mfa/me", "123456", "E" })
 end)
 
 t.test("a role asked for by the caller, on top of what the chain gives", function()
   local asked = {}
   local set = resolve { http = sts(asked), role = { role_arn = "arn:aws:iam::9:role/Other",
-    external_id = "ext" }, region = "us-east-2", env = { AWS_ACCESS_KEY_ID = "E", AWS_SECRET_ACCESS_KEY = "S" } }
+    external_id = "ext" }, region = "us-east-2", env = { AWS_ACCESS_KEY_ID = "E",
+    AWS_SECRET_ACCESS_KEY = "S" } }
   t.equal(set.access_key_id, "id-Other")
   t.equal({ asked[1].url, asked[1].ExternalId }, { "https://sts.us-east-2.amazonaws.com/", "ext" })
 end)
 
 t.test("a web identity: the environment's, unsigned, its token read from the file", function()
   local asked = {}
-  local set = resolve { http = sts(asked), region = "us-east-1", files = { ["/token"] = "a.jwt\n" }, env = {
-    AWS_WEB_IDENTITY_TOKEN_FILE = "/token", AWS_ROLE_ARN = "arn:aws:iam::1:role/Pod", AWS_ROLE_SESSION_NAME = "pod",
+  local set = resolve { http = sts(asked), region = "us-east-1", files = { ["/token"] = "a.jwt\n" },
+    env = {
+    AWS_WEB_IDENTITY_TOKEN_FILE = "/token", AWS_ROLE_ARN = "arn:aws:iam::1:role/Pod",
+    AWS_ROLE_SESSION_NAME = "pod",
   } }
   t.equal(set.access_key_id, "id-Pod")
-  t.equal({ asked[1].Action, asked[1].WebIdentityToken, asked[1].RoleSessionName, asked[1].signed_by },
+  t.equal({ asked[1].Action, asked[1].WebIdentityToken, asked[1].RoleSessionName,
+    asked[1].signed_by },
     { "AssumeRoleWithWebIdentity", "a.jwt", "pod" })
   t.raises("cannot read the web identity token /none", resolve, { region = "us-east-1",
     env = { AWS_WEB_IDENTITY_TOKEN_FILE = "/none", AWS_ROLE_ARN = "arn:aws:iam::1:role/Pod" } })
@@ -203,14 +216,17 @@ t.test("STS is asked again after passing faults, three times, and not after a re
   local function with(answers)
     local count, asked = 0, {}
     local good = sts(asked)
-    local ok, e = pcall(resolve, { env = base, region = "us-east-1", role = { role_arn = "arn:aws:iam::1:role/R" },
+    local ok, e = pcall(resolve,
+      { env = base, region = "us-east-1", role = { role_arn = "arn:aws:iam::1:role/R" },
       http = function(request)
         count = count + 1
         local answer = answers[count]
         if answer == "reset" then return nil, "connection reset", "reset" end
         if not answer then return good(request) end
-        return { status = answer, headers = {}, body = ("<ErrorResponse><Error><Code>%s</Code><Message>m</Message>"
-          .. "</Error></ErrorResponse>"):format(answer == 403 and "AccessDenied" or "InternalFailure") }
+        return { status = answer, headers = {},
+          body = ("<ErrorResponse><Error><Code>%s</Code><Message>m</Message>"
+          .. "</Error></ErrorResponse>"):format(answer == 403 and "AccessDenied"
+          or "InternalFailure") }
       end })
     return ok, count, e
   end
@@ -238,18 +254,21 @@ local sso_cache = ("/h/.aws/sso/cache/%s.json"):format(crypto.hex(crypto.sha1("c
 
 local function sso_world(token, answers)
   local asked = {}
-  return { files = { ["/h/.aws/config"] = sso_config, [sso_cache] = json.encode(token) }, http = function(request)
+  return { files = { ["/h/.aws/config"] = sso_config, [sso_cache] = json.encode(token) },
+    http = function(request)
     table.insert(asked, request)
     local answer = answers[request.url:match("^https://([^.]*)")]
     return { status = answer.status or 200, headers = {}, body = json.encode(answer.body) }
   end }, asked
 end
 
-local role_answer = { body = { roleCredentials = { accessKeyId = "A", secretAccessKey = "B", sessionToken = "C",
+local role_answer = {
+  body = { roleCredentials = { accessKeyId = "A", secretAccessKey = "B", sessionToken = "C",
   expiration = 1700003600000 } } }
 
 t.test("SSO: the cached token buys the role's keys", function()
-  local world, asked = sso_world({ accessToken = "tok", expiresAt = "2023-11-15T22:13:20Z" }, { portal = role_answer })
+  local world, asked = sso_world({ accessToken = "tok", expiresAt = "2023-11-15T22:13:20Z" },
+    { portal = role_answer })
   local set = resolve(world)
   t.equal(keys(set), { "A", "B", "C" })
   t.equal({ set.expires, set.account_id }, { 1700003600, "123456789012" })
@@ -258,7 +277,8 @@ t.test("SSO: the cached token buys the role's keys", function()
 end)
 
 t.test("SSO: a token near its end is refreshed, and the cache file replaced", function()
-  local token = { accessToken = "old", expiresAt = "2023-11-14T22:18:20Z", refreshToken = "R", clientId = "I",
+  local token = { accessToken = "old", expiresAt = "2023-11-14T22:18:20Z", refreshToken = "R",
+    clientId = "I",
     clientSecret = "S", registrationExpiresAt = "2024-01-01T00:00:00Z", kept = true }
   local world, asked = sso_world(token, { portal = role_answer,
     oidc = { body = { accessToken = "new", expiresIn = 3600, refreshToken = "R2" } } })
@@ -272,8 +292,10 @@ t.test("SSO: a token near its end is refreshed, and the cache file replaced", fu
     { "new", "R2", "2023-11-14T23:13:20Z", true })
 end)
 
-t.test("SSO: a refresh that fails leaves the token that still holds; an expired one says what to do", function()
-  local token = { accessToken = "old", expiresAt = "2023-11-14T22:18:20Z", refreshToken = "R", clientId = "I",
+t.test("SSO: a refresh that fails leaves the token that still holds; an "
+  .. "expired one says what to do", function()
+  local token = { accessToken = "old", expiresAt = "2023-11-14T22:18:20Z", refreshToken = "R",
+    clientId = "I",
     clientSecret = "S", registrationExpiresAt = "2024-01-01T00:00:00Z" }
   local down = { status = 400, body = { error = "invalid_grant" } }
   local world = sso_world(token, { portal = role_answer, oidc = down })
@@ -292,7 +314,8 @@ t.test("SSO: what the configuration lacks, contradicts, or the cache holds", fun
     "[default]\nsso_start_url = u\nsso_account_id = 1\nsso_role_name = r" })
   t.raises("lacks sso_role_name", resolve, { files = config
     "[default]\nsso_start_url = u\nsso_region = r\nsso_account_id = 1" })
-  t.raises("sso_region differs between profile", resolve, { files = config(sso_config .. "[default]\nsso_region = x") })
+  t.raises("sso_region differs between profile", resolve,
+    { files = config(sso_config .. "[default]\nsso_region = x") })
   local world = sso_world({ accessToken = "t" }, {})
   t.raises("is damaged", resolve, world)
   world.files[sso_cache] = "{"
@@ -301,14 +324,17 @@ end)
 
 -- The key of the example in RFC 7515, appendix A.3.
 local dpop_key = "-----BEGIN EC PRIVATE KEY-----\n" .. crypto.base64(crypto.unhex("30310201010420"
-  .. "8e9b109e719098bf980487df1f5d77e9cb29606ebed2263b5f57c213df84f4b2" .. "a00a06082a8648ce3d030107"))
+  .. "8e9b109e719098bf980487df1f5d77e9cb29606ebed2263b5f57c213df84f4b2"
+  .. "a00a06082a8648ce3d030107"))
   .. "\n-----END EC PRIVATE KEY-----\n"
 
 local function login_world(token, answer)
-  local path = "/h/.aws/login/cache/" .. crypto.hex(crypto.sha256("arn:aws:iam::1:user/me")) .. ".json"
+  local path = "/h/.aws/login/cache/" .. crypto.hex(crypto.sha256("arn:aws:iam::1:user/me"))
+    .. ".json"
   local asked = {}
   return { env = { AWS_REGION = "us-east-1" }, files = {
-    ["/h/.aws/config"] = "[default]\nlogin_session = arn:aws:iam::1:user/me", [path] = json.encode(token),
+    ["/h/.aws/config"] = "[default]\nlogin_session = arn:aws:iam::1:user/me",
+    [path] = json.encode(token),
   }, http = function(request)
     table.insert(asked, request)
     return { status = answer.status or 200, headers = {}, body = json.encode(answer.body) }
@@ -316,8 +342,10 @@ local function login_world(token, answer)
 end
 
 local function login_token(expires)
-  return { accessToken = { accessKeyId = "A", secretAccessKey = "B", sessionToken = "C", accountId = "1",
-    expiresAt = expires }, refreshToken = "R", clientId = "arn:aws:signin:::devtools/same-device", dpopKey = dpop_key,
+  return { accessToken = { accessKeyId = "A", secretAccessKey = "B", sessionToken = "C",
+    accountId = "1",
+    expiresAt = expires }, refreshToken = "R", clientId = "arn:aws:signin:::devtools/same-device",
+    dpopKey = dpop_key,
     idToken = "kept" }
 end
 
@@ -332,8 +360,8 @@ local function unbase64url(text) return crypto.unbase64((text:gsub("-", "+"):gsu
 
 t.test("a login session near its end is refreshed, with a proof of its key", function()
   local world, asked, path = login_world(login_token "2023-11-14T22:14:20Z", { body = {
-    accessToken = { accessKeyId = "A2", secretAccessKey = "B2", sessionToken = "C2" }, tokenType = "aws_sigv4",
-    expiresIn = 900, refreshToken = "R2",
+    accessToken = { accessKeyId = "A2", secretAccessKey = "B2", sessionToken = "C2" },
+    tokenType = "aws_sigv4", expiresIn = 900, refreshToken = "R2",
   } })
   local set = resolve(world)
   t.equal(keys(set), { "A2", "B2", "C2" })
@@ -349,27 +377,32 @@ t.test("a login session near its end is refreshed, with a proof of its key", fun
   t.equal({ payload.htm, payload.htu, payload.iat }, { "POST", asked[1].url, NOW })
   t.equal(#unbase64url(signature), 64)
   local saved = json.decode(world.files[path])
-  t.equal({ saved.refreshToken, saved.accessToken.accessKeyId, saved.accessToken.accountId, saved.idToken },
+  t.equal({ saved.refreshToken, saved.accessToken.accessKeyId, saved.accessToken.accountId,
+    saved.idToken },
     { "R2", "A2", "1", "kept" })
 end)
 
 t.test("a login session that is not refreshed serves to its end, then says what to do", function()
-  local denied = { status = 400, body = { error = "TOKEN_EXPIRED", message = "m", __type = "AccessDeniedException" } }
+  local denied = { status = 400,
+    body = { error = "TOKEN_EXPIRED", message = "m", __type = "AccessDeniedException" } }
   t.equal(resolve((login_world(login_token "2023-11-14T22:14:20Z", denied))).access_key_id, "A")
-  local e = t.raises("ended and was not refreshed", resolve, (login_world(login_token "2023-11-14T22:13:00Z", denied)))
+  local e = t.raises("ended and was not refreshed", resolve,
+    (login_world(login_token "2023-11-14T22:13:00Z", denied)))
   t.contains(e, "run: aws login --profile default")
   local token = login_token "2023-11-14T22:13:00Z"
   token.dpopKey = "nonsense"
   t.raises("not a private key of P%-256", resolve, (login_world(token, denied)))
   t.raises("is damaged", resolve, (login_world({ accessToken = {} }, denied)))
-  t.raises("no login session: cannot read", resolve, { files = config "[default]\nlogin_session = other" })
+  t.raises("no login session: cannot read", resolve,
+    { files = config "[default]\nlogin_session = other" })
 end)
 
 t.test("a container's endpoint: its token, its errors, and where it may be", function()
   local seen
   local function http(request)
     seen = request
-    return { status = 200, headers = {}, body = json.encode { AccessKeyId = "A", SecretAccessKey = "B", Token = "C",
+    return { status = 200, headers = {},
+      body = json.encode { AccessKeyId = "A", SecretAccessKey = "B", Token = "C",
       Expiration = "2023-11-14T23:13:20Z" } }
   end
   local set = resolve { http = http, files = { ["/t"] = "pod-token" }, env = {
@@ -378,14 +411,19 @@ t.test("a container's endpoint: its token, its errors, and where it may be", fun
   } }
   t.equal(keys(set), { "A", "B", "C" })
   t.equal(seen.headers[2], { "Authorization", "pod-token" })
-  for _, bad in ipairs { "http://evil.example/x", "http://169.254.170.2.evil.example/", "ftp://127.0.0.1/" } do
-    t.raises("only this machine", resolve, { http = http, env = { AWS_CONTAINER_CREDENTIALS_FULL_URI = bad } })
+  for _, bad in ipairs { "http://evil.example/x", "http://169.254.170.2.evil.example/",
+    "ftp://127.0.0.1/" } do
+    t.raises("only this machine", resolve,
+      { http = http, env = { AWS_CONTAINER_CREDENTIALS_FULL_URI = bad } })
   end
-  for _, good in ipairs { "https://any.example/x", "http://127.0.0.1:99/x", "http://[::1]/x", "http://localhost/x" } do
-    t.equal(resolve({ http = http, env = { AWS_CONTAINER_CREDENTIALS_FULL_URI = good } }).access_key_id, "A")
+  for _, good in ipairs { "https://any.example/x", "http://127.0.0.1:99/x", "http://[::1]/x",
+    "http://localhost/x" } do
+    t.equal(resolve({ http = http,
+      env = { AWS_CONTAINER_CREDENTIALS_FULL_URI = good } }).access_key_id, "A")
   end
   t.raises("more than one line", resolve, { http = http, env = {
-    AWS_CONTAINER_CREDENTIALS_FULL_URI = "http://127.0.0.1/", AWS_CONTAINER_AUTHORIZATION_TOKEN = "a\nb",
+    AWS_CONTAINER_CREDENTIALS_FULL_URI = "http://127.0.0.1/",
+    AWS_CONTAINER_AUTHORIZATION_TOKEN = "a\nb",
   } })
   t.raises("status 403: no", resolve, { env = { AWS_CONTAINER_CREDENTIALS_RELATIVE_URI = "/x" },
     http = function() return { status = 403, headers = {}, body = "no" } end })
@@ -406,19 +444,25 @@ t.test("an instance's role; a machine that is none", function()
   t.equal(set.outlives, true)
   t.equal(paths, { "PUT /latest/api/token", "GET /latest/meta-data/iam/security-credentials/",
     "GET /latest/meta-data/iam/security-credentials/role-1" })
-  local e = t.raises("no AWS credentials found", resolve, { env = { AWS_EC2_METADATA_DISABLED = "false" },
+  local e = t.raises("no AWS credentials found", resolve,
+    { env = { AWS_EC2_METADATA_DISABLED = "false" },
     http = function() return nil, "no route to host", "connect" end })
-  t.contains(e, "EC2 instance: http://169.254.169.254/latest/api/token does not answer: no route to host")
+  t.contains(e, "EC2 instance: http://169.254.169.254/latest/api/token does "
+    .. "not answer: no route to host")
   t.raises("AssumeRoleUnauthorizedAccess", resolve, { env = { AWS_EC2_METADATA_DISABLED = "false" },
     http = function(request)
       local named = request.url:find("security%-credentials/.")
-      return { status = 200, headers = {}, body = named and '{"Code":"AssumeRoleUnauthorizedAccess"}' or "x" }
+      return { status = 200, headers = {},
+        body = named and '{"Code":"AssumeRoleUnauthorizedAccess"}' or "x" }
     end })
 end)
 
 t.test("a program's credentials; its failure shows its complaint, never its output", function()
-  local function with(command) return { files = config("[default]\ncredential_process = " .. command) } end
-  local set = resolve(with([[printf '{"Version":1,"AccessKeyId":"A","SecretAccessKey":"B","SessionToken":"C",]]
+  local function with(command)
+    return { files = config("[default]\ncredential_process = " .. command) }
+  end
+  local set = resolve(
+    with([[printf '{"Version":1,"AccessKeyId":"A","SecretAccessKey":"B","SessionToken":"C",]]
     .. [["Expiration":"2023-11-14T23:13:20Z"}']]))
   t.equal(keys(set), { "A", "B", "C" })
   t.equal(set.expires, 1700003600)
@@ -438,7 +482,8 @@ local function scripted(results)
     local result = table.remove(results, 1)
     task.yield() -- as a call would
     if type(result) == "string" then errors.raise { kind = "credentials", message = result } end
-    return { access_key_id = "set" .. world.calls, expires = result and world.now + result, outlives = world.outlives }
+    return { access_key_id = "set" .. world.calls, expires = result and world.now + result,
+      outlives = world.outlives }
   end }
   return world
 end
@@ -449,7 +494,8 @@ t.test("a set without an end is fetched once", function()
   t.equal(world.calls, 1)
 end)
 
-t.test("15 minutes before its end a set is renewed beside the calls, 10 minutes before, by them", function()
+t.test("15 minutes before its end a set is renewed beside the calls, "
+  .. "10 minutes before, by them", function()
   local world = scripted { 3600, 3600, 3600 }
   t.equal(world.provider:get().access_key_id, "set1")
   world.now = world.now + 3600 - 901
@@ -481,7 +527,8 @@ t.test("many callers, one renewal", function()
   t.equal(world.calls, 1)
 end)
 
-t.test("while the source is down the old set serves to its end, and the source is asked every minute", function()
+t.test("while the source is down the old set serves to its end, and the "
+  .. "source is asked every minute", function()
   local world = scripted { 3600, "down", "down", "still down", 3600 }
   world.provider:get()
   world.now = world.now + 3600 - 300
@@ -529,7 +576,9 @@ t.test("renew: AWS said that a set is no longer good", function()
 end)
 
 t.test("renew: static keys cannot be renewed", function()
-  local fixed = provider.new { fetch = function() return { access_key_id = "A", secret_access_key = "B" } end }
+  local fixed = provider.new { fetch = function()
+    return { access_key_id = "A", secret_access_key = "B" }
+  end }
   t.equal(fixed:renew(fixed:get()), false)
 end)
 
@@ -538,8 +587,10 @@ t.test("the requests for roles are signed so that they verify", function()
   local answer = sts(asked)
   local region
   local env = { AWS_ACCESS_KEY_ID = "E", AWS_SECRET_ACCESS_KEY = "S" }
-  resolve { env = env, role = { role_arn = "arn:aws:iam::1:role/R" }, region = "us-east-1", http = function(request)
-      region = sigv4.verify { method = request.method, uri = request.url:match("^https://[^/]*(.*)$"),
+  resolve { env = env, role = { role_arn = "arn:aws:iam::1:role/R" }, region = "us-east-1",
+    http = function(request)
+      region = sigv4.verify { method = request.method,
+        uri = request.url:match("^https://[^/]*(.*)$"),
         headers = request.headers, body = request.body, now = clock.now(),
         lookup = function(id) return id == "E" and "S" or nil end }
       return answer(request)
@@ -552,15 +603,22 @@ t.test("in a real home: files read, the refreshed token written for its owner al
   local home = fs.tempdir "credentials"
   t.cleanup(function()
     for _, path in ipairs { sso_cache:sub(3), "/.aws/config" } do fs.remove(home .. path) end
-    for _, path in ipairs { "/.aws/sso/cache", "/.aws/sso", "/.aws", "" } do fs.remove(home .. path) end
+    for _, path in ipairs { "/.aws/sso/cache", "/.aws/sso", "/.aws", "" } do
+      fs.remove(home .. path)
+    end
   end)
-  for _, path in ipairs { "/.aws", "/.aws/sso", "/.aws/sso/cache" } do t.ok(fs.mkdir(home .. path)) end
+  for _, path in ipairs { "/.aws", "/.aws/sso", "/.aws/sso/cache" } do
+    t.ok(fs.mkdir(home .. path))
+  end
   local cache = home .. sso_cache:sub(3)
   t.ok(fs.write(home .. "/.aws/config", sso_config, {}))
-  t.ok(fs.write(cache, json.encode { accessToken = "old", expiresAt = "2023-11-14T22:18:20Z", refreshToken = "R",
+  t.ok(fs.write(cache,
+    json.encode { accessToken = "old", expiresAt = "2023-11-14T22:18:20Z", refreshToken = "R",
     clientId = "I", clientSecret = "S", registrationExpiresAt = "2024-01-01T00:00:00Z" }, {}))
-  local set = credentials.resolve { env = { HOME = home }, now = function() return NOW end, http = function(request)
-    local body = request.url:find("//oidc", 1, true) and { accessToken = "new", expiresIn = 3600 } or role_answer.body
+  local set = credentials.resolve { env = { HOME = home }, now = function() return NOW end,
+    http = function(request)
+    local body = request.url:find("//oidc", 1, true) and { accessToken = "new", expiresIn = 3600 }
+      or role_answer.body
     return { status = 200, headers = {}, body = json.encode(body) }
   end }
   t.equal(set.access_key_id, "A")
@@ -573,7 +631,9 @@ t.test("a role is assumed in the region that the call is for, not in its profile
   local KEYS = "aws_access_key_id = A\naws_secret_access_key = B\n"
   local STS = "https://sts.%s.amazonaws.com/"
   local world, want
-  local function by(text, env, region) world, want = { files = config(text), env = env or {}, region = region }, nil end
+  local function by(text, env, region)
+    world, want = { files = config(text), env = env or {}, region = region }, nil
+  end
   local function check(name, region)
     local asked = {}
     world.http = sts(asked)
@@ -583,9 +643,11 @@ t.test("a role is assumed in the region that the call is for, not in its profile
     for _, each in ipairs(asked) do t.equal(each.url:gsub("/?$", "/"), want, name) end
     t.ok(#asked > 0, name)
   end
-  local direct = "[default]\nregion = us-east-1\nsource_profile = base\n" .. ROLE .. "[profile base]\n" .. KEYS
+  local direct = "[default]\nregion = us-east-1\nsource_profile = base\n" .. ROLE
+    .. "[profile base]\n" .. KEYS
   local chain = "[default]\nregion = us-east-1\nsource_profile = mid\n" .. ROLE
-    .. "[profile mid]\nregion = eu-west-1\nsource_profile = base\n" .. ROLE .. "[profile base]\n" .. KEYS
+    .. "[profile mid]\nregion = eu-west-1\nsource_profile = base\n" .. ROLE .. "[profile base]\n"
+    .. KEYS
   local web = "[default]\nregion = us-east-1\nweb_identity_token_file = /token\n" .. ROLE
   for name, text in pairs { direct = direct, chain = chain, web = web } do
     by(text, { AWS_REGION = "us-west-2" })
@@ -618,14 +680,16 @@ local function imds(script, env, settings_of)
       if step ~= "" then return { status = step, headers = {}, body = "" } end
       local body = "token"
       if request.method == "GET" then
-        body = request.url:find("role$") and '{"AccessKeyId":"I","SecretAccessKey":"S","Token":"T"}' or "role"
+        body = request.url:find("role$") and '{"AccessKeyId":"I","SecretAccessKey":"S","Token":"T"}'
+          or "role"
       end
       return { status = 200, headers = {}, body = body }
     end })
   return ok and set.access_key_id, asked, not ok and tostring(set) or nil
 end
 
-t.test("an instance's service gets four attempts once it has responded, one while it is silent", function()
+t.test("an instance's service gets four attempts once it has "
+  .. "responded, one while it is silent", function()
   t.equal({ imds { 503, 503, 503, "" } }, { "I", 6 })
   t.equal({ imds { "", 503, false, "" } }, { "I", 5 })
   local set, asked = imds { false }
@@ -643,10 +707,14 @@ t.test("settings of the instance's service that are none are errors with their p
     { "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ec2_metadata_service_endpoint_mode", "IPv5",
       "one of ipv4, ipv6 expected" },
     { "AWS_EC2_METADATA_SERVICE_ENDPOINT", "ec2_metadata_service_endpoint", "not a uri", "a URL" },
-    { "AWS_METADATA_SERVICE_TIMEOUT", "metadata_service_timeout", "abc", "a number above 0 expected" },
-    { "AWS_METADATA_SERVICE_TIMEOUT", "metadata_service_timeout", "0", "a number above 0 expected" },
-    { "AWS_METADATA_SERVICE_TIMEOUT", "metadata_service_timeout", "nan", "a number above 0 expected" },
-    { "AWS_METADATA_SERVICE_NUM_ATTEMPTS", "metadata_service_num_attempts", "-1", "a number above 0 expected" },
+    { "AWS_METADATA_SERVICE_TIMEOUT", "metadata_service_timeout", "abc",
+      "a number above 0 expected" },
+    { "AWS_METADATA_SERVICE_TIMEOUT", "metadata_service_timeout", "0",
+      "a number above 0 expected" },
+    { "AWS_METADATA_SERVICE_TIMEOUT", "metadata_service_timeout", "nan",
+      "a number above 0 expected" },
+    { "AWS_METADATA_SERVICE_NUM_ATTEMPTS", "metadata_service_num_attempts", "-1",
+      "a number above 0 expected" },
   } do
     local _, asked, why = imds({ "" }, { [row[1]] = row[3] })
     t.contains(why, row[1] .. ": " .. row[4])
@@ -661,7 +729,8 @@ t.test("settings of the instance's service that are none are errors with their p
 end)
 
 t.test("keys of blanks are none, and what stands around a key is no part of it", function()
-  t.raises("no AWS credentials found", resolve, { env = { AWS_ACCESS_KEY_ID = " ", AWS_SECRET_ACCESS_KEY = "\t" } })
+  t.raises("no AWS credentials found", resolve,
+    { env = { AWS_ACCESS_KEY_ID = " ", AWS_SECRET_ACCESS_KEY = "\t" } })
   t.raises("half of a key pair: AWS_SECRET_ACCESS_KEY is missing", resolve,
     { env = { AWS_ACCESS_KEY_ID = "A", AWS_SECRET_ACCESS_KEY = " " } })
   t.equal(keys(resolve { env = { AWS_ACCESS_KEY_ID = " A\n", AWS_SECRET_ACCESS_KEY = "S ",
@@ -669,6 +738,7 @@ t.test("keys of blanks are none, and what stands around a key is no part of it",
 end)
 
 t.test("a role's duration that is no number is an error with its place", function()
-  t.raises("/h/.aws/config:3: duration_seconds: a number of seconds expected, got 1h", resolve, { files = config
-    "[default]\nrole_arn = arn:aws:iam::1:role/r\nduration_seconds = 1h\nsource_profile = b\n[profile b]\n" })
+  t.raises("/h/.aws/config:3: duration_seconds: a number of seconds expected, got 1h", resolve,
+    { files = config("[default]\nrole_arn = arn:aws:iam::1:role/r\nduration_seconds = 1h\n"
+      .. "source_profile = b\n[profile b]\n") })
 end)

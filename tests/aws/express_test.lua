@@ -22,9 +22,12 @@ local function start(instead)
     if other then return other end
     if not request.target:find "[?&]session" then return { body = "content" } end
     made = made + 1
-    return { body = ("<CreateSessionResult><Credentials><AccessKeyId>S%d</AccessKeyId><SecretAccessKey>secret%d"
-      .. "</SecretAccessKey><SessionToken>token%d</SessionToken><Expiration>%s</Expiration></Credentials>"
-      .. "</CreateSessionResult>"):format(made, made, made, time.format(time.now() + 300, "rfc3339")) }
+    return { body = (
+      "<CreateSessionResult><Credentials><AccessKeyId>S%d</AccessKeyId><SecretAccessKey>secret%d"
+      .. "</SecretAccessKey><SessionToken>token%d</SessionToken><Expiration>"
+      .. "%s</Expiration></Credentials>"
+      .. "</CreateSessionResult>"):format(made, made, made,
+      time.format(time.now() + 300, "rfc3339")) }
   end)
   t.cleanup(function() server:close() end)
   local function client()
@@ -34,8 +37,10 @@ local function start(instead)
 end
 
 local function signer(request)
-  local region, service, id = sigv4.verify { method = request.method, uri = request.target, headers = request.headers,
-    body = request.body, lookup = function(id) return id == "AKIDEXAMPLE" and "secret" or id:gsub("S", "secret") end }
+  local region, service, id = sigv4.verify { method = request.method, uri = request.target,
+    headers = request.headers,
+    body = request.body,
+    lookup = function(id) return id == "AKIDEXAMPLE" and "secret" or id:gsub("S", "secret") end }
   return region and ("%s %s %s"):format(id, service, region) or service
 end
 
@@ -48,7 +53,8 @@ t.test("calls to a directory bucket are signed with its session's keys", functio
   t.equal(#server.requests, 5, "one session for all calls and clients of an identity")
   local session, get, put = server.requests[1], server.requests[2], server.requests[4]
   t.equal(signer(session), "AKIDEXAMPLE s3express us-west-2")
-  t.equal({ fake.header(session, "x-amz-security-token"), fake.header(session, "x-amz-s3session-token") }, { "own" })
+  t.equal({ fake.header(session, "x-amz-security-token"),
+    fake.header(session, "x-amz-s3session-token") }, { "own" })
   for _, request in ipairs { get, put } do
     t.equal(signer(request), "S1 s3express us-west-2")
     t.equal(fake.header(request, "x-amz-s3session-token"), "token1")
@@ -64,7 +70,8 @@ t.test("every bucket has its own session; other buckets have none", function()
   client():get_object { Bucket = "plain", Key = "k" }
   local signed = {}
   for i, request in ipairs(server.requests) do signed[i] = signer(request) end
-  t.equal(signed, { "AKIDEXAMPLE s3express us-west-2", "S1 s3express us-west-2", "AKIDEXAMPLE s3express us-west-2",
+  t.equal(signed, { "AKIDEXAMPLE s3express us-west-2", "S1 s3express us-west-2",
+    "AKIDEXAMPLE s3express us-west-2",
     "S2 s3express us-west-2", "AKIDEXAMPLE s3 us-west-2" })
 end)
 
@@ -84,7 +91,8 @@ t.test("a session near its end is renewed", function()
   local server, client = start()
   local real, ahead = require "aws.instants", 0
   local clock = setmetatable({ now = function() return real.now() + ahead end }, { __index = real })
-  local s3 = aws.s3 { region = "us-west-2", endpoint_url = server.url, credentials = KEYS, clock = clock }
+  local s3 = aws.s3 { region = "us-west-2", endpoint_url = server.url, credentials = KEYS,
+    clock = clock }
   s3:get_object { Bucket = BUCKET, Key = "k" }
   ahead = 280
   s3:get_object { Bucket = BUCKET, Key = "k" }
@@ -97,9 +105,11 @@ t.test("without the right to a session the call says so", function()
   local _, client = start(function(request)
     if not request.target:find "session" then return nil end
     return { status = 403,
-      body = "<Error><Code>AccessDenied</Code><Message>no s3express:CreateSession</Message></Error>" }
+      body = "<Error><Code>AccessDenied</Code><Message>no "
+        .. "s3express:CreateSession</Message></Error>" }
   end)
-  local e = t.raises("no s3express:CreateSession", function() client():get_object { Bucket = BUCKET, Key = "k" } end)
+  local e = t.raises("no s3express:CreateSession",
+    function() client():get_object { Bucket = BUCKET, Key = "k" } end)
   t.equal({ e.operation, e.code }, { "CreateSession", "AccessDenied" })
 end)
 

@@ -71,7 +71,8 @@ t.test("wrong values name their place and the right ones", function()
   t.raises("addressing_style: auto, virtual or path expected, got dns", load,
     "[default]\ns3 =\n  addressing_style = dns")
   for _, url in ipairs { "not a uri", "host:4566", "ftp://host", "http://", "http://a b" } do
-    t.raises("AWS_ENDPOINT_URL_RDS: a URL %(https://host%) expected, got ", load, nil, { AWS_ENDPOINT_URL_RDS = url })
+    t.raises("AWS_ENDPOINT_URL_RDS: a URL %(https://host%) expected, got ", load, nil,
+      { AWS_ENDPOINT_URL_RDS = url })
     t.raises("/h/.aws/config:2: a URL", load, "[default]\nendpoint_url = " .. url)
   end
   t.raises('services section "local"', load, "[default]\nservices = local")

@@ -7,7 +7,8 @@ local START = ("0"):rep(64)
 t.test("a hash over its fields, as another program would compute it", function()
   local entry = { seq = 1, epoch = 2, time = 3.5, kind = "note", path = "", data = '{"text":"ä"}' }
   -- python3: struct.pack(">qqd", 1, 2, 3.5), then each text after struct.pack(">Q", length)
-  t.equal(chain.hash(START, entry), "10da2ad40f68ae09a3c961888e779211acb2b237b654e3f8908ac7de6c88e817")
+  t.equal(chain.hash(START, entry),
+    "10da2ad40f68ae09a3c961888e779211acb2b237b654e3f8908ac7de6c88e817")
 end)
 
 local function record(seq, former)

@@ -73,8 +73,9 @@ end)
 t.test("failures name the path and have a kind", function()
   local dir = directory()
   for _, call in ipairs {
-    { "missing", fs.read, dir .. "/x" }, { "missing", fs.stat, dir .. "/x" }, { "missing", fs.list, dir .. "/x" },
-    { "missing", fs.write, dir .. "/x/y", "" }, { "exists", fs.mkdir, dir }, { "missing", fs.remove, dir .. "/x" },
+    { "missing", fs.read, dir .. "/x" }, { "missing", fs.stat, dir .. "/x" },
+    { "missing", fs.list, dir .. "/x" }, { "missing", fs.write, dir .. "/x/y", "" },
+    { "exists", fs.mkdir, dir }, { "missing", fs.remove, dir .. "/x" },
     { "missing", fs.realpath, dir .. "/x" }, { "missing", fs.sync, dir .. "/x" },
   } do
     local value, message, kind = call[2](call[3], call[4])

@@ -18,7 +18,8 @@ end
 t.test("values come back as they went in", function()
   local db = memory()
   assert(db:exec "CREATE TABLE v (i, f, s, b, n); CREATE TABLE other (x)")
-  t.equal(db:run("INSERT INTO v VALUES (?, ?, ?, ?, ?)", math.maxinteger, 0.1, "a\0b\xff", true, nil), 1)
+  t.equal(db:run("INSERT INTO v VALUES (?, ?, ?, ?, ?)", math.maxinteger, 0.1, "a\0b\xff", true,
+    nil), 1)
   t.equal(db:rows "SELECT * FROM v", { { i = math.maxinteger, f = 0.1, s = "a\0b\xff", b = 1 } })
   t.equal(db:last_id(), 1)
   t.equal(db:rows "SELECT x FROM other", {})
@@ -26,7 +27,8 @@ end)
 
 t.test("parameters by name", function()
   local db = memory()
-  t.equal(db:rows("SELECT :a AS a, $b AS b, :missing AS c", { a = 1, b = "two" }), { { a = 1, b = "two" } })
+  t.equal(db:rows("SELECT :a AS a, $b AS b, :missing AS c", { a = 1, b = "two" }),
+    { { a = 1, b = "two" } })
 end)
 
 t.test("changes are those of the statement", function()

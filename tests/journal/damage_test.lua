@@ -35,7 +35,11 @@ end
 
 local function restore(path, files)
   for _, name in ipairs(NAMES) do
-    if files[name] then write(path .. "/" .. name, files[name]) else fs.remove(path .. "/" .. name) end
+    if files[name] then
+      write(path .. "/" .. name, files[name])
+    else
+      fs.remove(path .. "/" .. name)
+    end
   end
   fs.remove(path .. "/journal.db-shm")
 end
@@ -124,12 +128,16 @@ for _, where in ipairs { "database", "log", "both" } do
       local first = name == "journal.db" and 0 or 32
       local cuts = { 0, first }
       for at = first, #text - 1, size do
-        for _, cut in ipairs { at, at + 1, at + size // 2, at + size - 1 } do table.insert(cuts, cut) end
+        for _, cut in ipairs { at, at + 1, at + size // 2, at + size - 1 } do
+          table.insert(cuts, cut)
+        end
       end
       for _, cut in ipairs(#text > 0 and cuts or {}) do
         restore(path, files)
         write(path .. "/" .. name, text:sub(1, cut))
-        if look(path, newest, ("%s cut at %d"):format(name, cut)) == "refused" then refused = refused + 1 end
+        if look(path, newest, ("%s cut at %d"):format(name, cut)) == "refused" then
+          refused = refused + 1
+        end
       end
     end
     t.ok(refused > 5, "refused: " .. refused)
@@ -141,14 +149,18 @@ t.test("the log of another moment, or of another journal, is not taken for its o
   local _, others = journal_of "both"
   local _, all = journal_of "log"
   for what, mixed in pairs {
-    ["another's log"] = { ["journal.db"] = files["journal.db"], ["journal.db-wal"] = others["journal.db-wal"],
+    ["another's log"] = { ["journal.db"] = files["journal.db"],
+      ["journal.db-wal"] = others["journal.db-wal"],
       head = files.head },
-    ["another's database"] = { ["journal.db"] = others["journal.db"], ["journal.db-wal"] = files["journal.db-wal"],
+    ["another's database"] = { ["journal.db"] = others["journal.db"],
+      ["journal.db-wal"] = files["journal.db-wal"],
       head = files.head },
-    ["another's head"] = { ["journal.db"] = files["journal.db"], ["journal.db-wal"] = files["journal.db-wal"],
+    ["another's head"] = { ["journal.db"] = files["journal.db"],
+      ["journal.db-wal"] = files["journal.db-wal"],
       head = all.head },
     ["no log"] = { ["journal.db"] = files["journal.db"], head = files.head },
-    ["no head"] = { ["journal.db"] = files["journal.db"], ["journal.db-wal"] = files["journal.db-wal"] },
+    ["no head"] = { ["journal.db"] = files["journal.db"],
+      ["journal.db-wal"] = files["journal.db-wal"] },
   } do
     restore(path, mixed)
     t.equal(look(path, newest, what), "refused", what)

@@ -222,7 +222,8 @@ test("dynamodb: tables, items, restore to a time, settings carried over", functi
   dynamodb:update_continuous_backups { TableName = "orders",
     PointInTimeRecoverySpecification = { PointInTimeRecoveryEnabled = true } }
   local status = dynamodb:describe_continuous_backups { TableName = "orders" }
-  t.equal(status.ContinuousBackupsDescription.PointInTimeRecoveryDescription.PointInTimeRecoveryStatus, "ENABLED")
+  local recovery = status.ContinuousBackupsDescription.PointInTimeRecoveryDescription
+  t.equal(recovery.PointInTimeRecoveryStatus, "ENABLED")
   dynamodb:restore_table_to_point_in_time { SourceTableName = "orders",
     TargetTableName = "orders-2", UseLatestRestorableTime = true }
   local backup = dynamodb:create_backup { TableName = "orders", BackupName = "before" }

@@ -8,7 +8,8 @@ local task = require "task"
 local PASSWORD = "a-good-password"
 
 local function started()
-  local s = sim.start { speed = 2000, world = { clusters = { { id = "social", user = "social", password = PASSWORD,
+  local s = sim.start { speed = 2000,
+    world = { clusters = { { id = "social", user = "social", password = PASSWORD,
     db = "social", members = { "social-1", "social-2" },
     sql = "CREATE TABLE t (i int); INSERT INTO t VALUES (1)" } } } }
   t.cleanup(function() s:stop() end)
@@ -16,7 +17,8 @@ local function started()
 end
 
 local function query(address, sql)
-  local conn = errors.check("connect", task.await(pq.connect { host = address, port = 5432, user = "social",
+  local conn = errors.check("connect",
+    task.await(pq.connect { host = address, port = 5432, user = "social",
     password = PASSWORD, dbname = "social", timeout = 3 }))
   local result, message, kind, detail = task.await(conn:exec(sql))
   conn:close()
@@ -31,17 +33,22 @@ local function cluster(s, id, status)
   end)
 end
 
-t.test("aurora: writer and reader endpoints; failover moves the writer and loses nothing", function()
+t.test("aurora: writer and reader endpoints; failover moves "
+  .. "the writer and loses nothing", function()
   local s = started()
   local before = cluster(s, "social")
-  t.equal({ before.DBClusterMembers[1].DBInstanceIdentifier, before.DBClusterMembers[1].IsClusterWriter },
+  t.equal({ before.DBClusterMembers[1].DBInstanceIdentifier,
+    before.DBClusterMembers[1].IsClusterWriter },
     { "social-1", true })
   query(before.Endpoint, "INSERT INTO t VALUES (2) RETURNING i")
-  client.until_true("the reader", function() return query(before.ReaderEndpoint, "SELECT count(*) FROM t")[1] == 2 end)
+  client.until_true("the reader",
+    function() return query(before.ReaderEndpoint, "SELECT count(*) FROM t")[1] == 2 end)
   t.raises("read%-only", query, before.ReaderEndpoint, "INSERT INTO t VALUES (3)")
-  client.fails(s, "InvalidDBInstanceState", "rds", "FailoverDBCluster", { DBClusterIdentifier = "social",
+  client.fails(s, "InvalidDBInstanceState", "rds", "FailoverDBCluster",
+    { DBClusterIdentifier = "social",
     TargetDBInstanceIdentifier = "social-1" })
-  client.ok(s, "rds", "FailoverDBCluster", { DBClusterIdentifier = "social", TargetDBInstanceIdentifier = "social-2" })
+  client.ok(s, "rds", "FailoverDBCluster",
+    { DBClusterIdentifier = "social", TargetDBInstanceIdentifier = "social-2" })
   local after = cluster(s, "social")
   t.equal(after.DBClusterMembers[1].DBInstanceIdentifier, "social-2")
   t.equal(after.Endpoint, before.Endpoint)
@@ -61,22 +68,28 @@ t.test("aurora: the writer is killed; the reader takes over", function()
   t.equal(query(after.Endpoint, "INSERT INTO t VALUES (2) RETURNING i")[1], 2)
 end)
 
-t.test("aurora: restored to a time, a cluster is empty of instances until one is created", function()
+t.test("aurora: restored to a time, a cluster is empty of "
+  .. "instances until one is created", function()
   local s = started()
   task.sleep(1.1)
   local moment = math.floor(s.clock:now())
   task.sleep(1.1)
   query(cluster(s, "social").Endpoint, "INSERT INTO t VALUES (2) RETURNING i")
-  client.until_true("the log", function() return cluster(s, "social").LatestRestorableTime >= moment end)
-  client.ok(s, "rds", "RestoreDBClusterToPointInTime", { DBClusterIdentifier = "past", SourceDBClusterIdentifier =
+  client.until_true("the log",
+    function() return cluster(s, "social").LatestRestorableTime >= moment end)
+  client.ok(s, "rds", "RestoreDBClusterToPointInTime",
+    { DBClusterIdentifier = "past", SourceDBClusterIdentifier =
     "social", RestoreToTime = moment })
-  client.fails(s, "InvalidDBClusterStateFault", "rds", "CreateDBInstance", { DBInstanceIdentifier = "past-1",
+  client.fails(s, "InvalidDBClusterStateFault", "rds", "CreateDBInstance",
+    { DBInstanceIdentifier = "past-1",
     DBClusterIdentifier = "past", DBInstanceClass = "db.r6g.large", Engine = "aurora-postgresql" })
   local shape = cluster(s, "past")
   t.equal(shape.DBClusterMembers, {})
-  client.fails(s, "InvalidParameterCombination", "rds", "CreateDBInstance", { DBInstanceIdentifier = "past-1",
+  client.fails(s, "InvalidParameterCombination", "rds", "CreateDBInstance",
+    { DBInstanceIdentifier = "past-1",
     DBClusterIdentifier = "past", DBInstanceClass = "db.r6g.large", Engine = "postgres" })
-  client.ok(s, "rds", "CreateDBInstance", { DBInstanceIdentifier = "past-1", DBClusterIdentifier = "past",
+  client.ok(s, "rds", "CreateDBInstance",
+    { DBInstanceIdentifier = "past-1", DBClusterIdentifier = "past",
     DBInstanceClass = "db.r6g.large", Engine = "aurora-postgresql" })
   client.instance(s, "past-1")
   t.equal(query(cluster(s, "past").Endpoint, "SELECT count(*) FROM t")[1], 1)
@@ -87,12 +100,15 @@ t.test("aurora: cluster snapshots; deletion wants no members left", function()
   client.ok(s, "rds", "CreateDBClusterSnapshot", { DBClusterIdentifier = "social",
     DBClusterSnapshotIdentifier = "one" })
   client.until_true("the snapshot", function()
-    return client.ok(s, "rds", "DescribeDBClusterSnapshots", { DBClusterSnapshotIdentifier = "one" })
+    return client.ok(s, "rds", "DescribeDBClusterSnapshots",
+      { DBClusterSnapshotIdentifier = "one" })
       .DBClusterSnapshots[1].Status == "available"
   end)
-  client.fails(s, "InvalidParameterCombination", "rds", "CreateDBSnapshot", { DBInstanceIdentifier = "social-1",
+  client.fails(s, "InvalidParameterCombination", "rds", "CreateDBSnapshot",
+    { DBInstanceIdentifier = "social-1",
     DBSnapshotIdentifier = "x" })
-  client.fails(s, "InvalidDBClusterStateFault", "rds", "DeleteDBCluster", { DBClusterIdentifier = "social",
+  client.fails(s, "InvalidDBClusterStateFault", "rds", "DeleteDBCluster",
+    { DBClusterIdentifier = "social",
     SkipFinalSnapshot = true })
   for _, id in ipairs { "social-1", "social-2" } do
     client.instance(s, id)
@@ -101,14 +117,17 @@ t.test("aurora: cluster snapshots; deletion wants no members left", function()
       return not client.call(s, "rds", "DescribeDBInstances", { DBInstanceIdentifier = id })
     end)
   end
-  client.ok(s, "rds", "DeleteDBCluster", { DBClusterIdentifier = "social", SkipFinalSnapshot = true })
+  client.ok(s, "rds", "DeleteDBCluster",
+    { DBClusterIdentifier = "social", SkipFinalSnapshot = true })
   client.until_true("the deletion", function()
     return not client.call(s, "rds", "DescribeDBClusters", { DBClusterIdentifier = "social" })
   end)
-  client.ok(s, "rds", "RestoreDBClusterFromSnapshot", { DBClusterIdentifier = "again", SnapshotIdentifier = "one",
+  client.ok(s, "rds", "RestoreDBClusterFromSnapshot",
+    { DBClusterIdentifier = "again", SnapshotIdentifier = "one",
     Engine = "aurora-postgresql" })
   cluster(s, "again")
-  client.ok(s, "rds", "CreateDBInstance", { DBInstanceIdentifier = "again-1", DBClusterIdentifier = "again",
+  client.ok(s, "rds", "CreateDBInstance",
+    { DBInstanceIdentifier = "again-1", DBClusterIdentifier = "again",
     DBInstanceClass = "db.r6g.large", Engine = "aurora-postgresql" })
   client.instance(s, "again-1")
   t.equal(s:sql("again-1", "SELECT count(*) FROM t").rows[1][1], 1)

@@ -7,8 +7,10 @@ local ROLE = "arn:aws:iam::123456789012:role/backup"
 local ARN = "arn:aws:rds:us-east-1:123456789012:db:shop"
 
 local function started(timeline)
-  local s = sim.start { speed = 2000, world = { instances = { { id = "shop", user = "shop", password = PASSWORD,
-    db = "shop", sql = "CREATE TABLE t (i int)" } }, vaults = { { name = "nightly" } }, timeline = timeline } }
+  local s = sim.start { speed = 2000,
+    world = { instances = { { id = "shop", user = "shop", password = PASSWORD,
+    db = "shop", sql = "CREATE TABLE t (i int)" } }, vaults = { { name = "nightly" } },
+    timeline = timeline } }
   t.cleanup(function() s:stop() end)
   return s
 end
@@ -21,25 +23,34 @@ local function ended(s, operation, id_member, id, member)
   end)
 end
 
-local function restored(s, id) return ended(s, "DescribeRestoreJob", "RestoreJobId", id, "Status") end
+local function restored(s, id)
+  return ended(s, "DescribeRestoreJob", "RestoreJobId", id, "Status")
+end
 
 t.test("a timeline gives recovery points of different ages, each with what was there", function()
   local s = started {
-    { instance = "shop", sql = "INSERT INTO t VALUES (1)" }, { instance = "shop", backup = "nightly", age = "50h" },
-    { instance = "shop", sql = "INSERT INTO t VALUES (2)" }, { instance = "shop", backup = "nightly", age = "26h" },
+    { instance = "shop", sql = "INSERT INTO t VALUES (1)" },
+    { instance = "shop", backup = "nightly", age = "50h" },
+    { instance = "shop", sql = "INSERT INTO t VALUES (2)" },
+    { instance = "shop", backup = "nightly", age = "26h" },
     { instance = "shop", backup = "nightly", age = "2h", status = "EXPIRED" } }
-  local points = client.ok(s, "backup", "ListRecoveryPointsByBackupVault", { BackupVaultName = "nightly",
+  local points = client.ok(s, "backup", "ListRecoveryPointsByBackupVault",
+    { BackupVaultName = "nightly",
     ByResourceArn = ARN }).RecoveryPoints
   t.equal(#points, 3)
   table.sort(points, function(a, b) return a.CreationDate < b.CreationDate end)
-  t.equal({ points[1].Status, points[2].Status, points[3].Status }, { "COMPLETED", "COMPLETED", "EXPIRED" })
-  t.equal(#client.ok(s, "backup", "ListRecoveryPointsByResource", { ResourceArn = ARN }).RecoveryPoints, 3)
+  t.equal({ points[1].Status, points[2].Status, points[3].Status },
+    { "COMPLETED", "COMPLETED", "EXPIRED" })
+  t.equal(#client.ok(s, "backup", "ListRecoveryPointsByResource",
+    { ResourceArn = ARN }).RecoveryPoints, 3)
   client.fails(s, "InvalidRequestException", "backup", "StartRestoreJob", { RecoveryPointArn =
     points[3].RecoveryPointArn, Metadata = { DBInstanceIdentifier = "x" }, IamRoleArn = ROLE })
-  local metadata = client.ok(s, "backup", "GetRecoveryPointRestoreMetadata", { BackupVaultName = "nightly",
+  local metadata = client.ok(s, "backup", "GetRecoveryPointRestoreMetadata",
+    { BackupVaultName = "nightly",
     RecoveryPointArn = points[1].RecoveryPointArn }).RestoreMetadata
   metadata.DBInstanceIdentifier = "restored"
-  local id = client.ok(s, "backup", "StartRestoreJob", { RecoveryPointArn = points[1].RecoveryPointArn,
+  local id = client.ok(s, "backup", "StartRestoreJob",
+    { RecoveryPointArn = points[1].RecoveryPointArn,
     Metadata = metadata, IamRoleArn = ROLE, IdempotencyToken = "once" }).RestoreJobId
   t.equal(client.ok(s, "backup", "StartRestoreJob", { RecoveryPointArn = points[1].RecoveryPointArn,
     Metadata = metadata, IamRoleArn = ROLE, IdempotencyToken = "once" }).RestoreJobId, id)
@@ -53,22 +64,28 @@ end)
 t.test("a backup job makes a real recovery point; its token starts it once", function()
   local s = started()
   s:sql("shop", "INSERT INTO t VALUES (5)")
-  local input = { BackupVaultName = "nightly", ResourceArn = ARN, IamRoleArn = ROLE, IdempotencyToken = "once" }
+  local input = { BackupVaultName = "nightly", ResourceArn = ARN, IamRoleArn = ROLE,
+    IdempotencyToken = "once" }
   local first = client.ok(s, "backup", "StartBackupJob", input)
   t.equal(client.ok(s, "backup", "StartBackupJob", input).BackupJobId, first.BackupJobId)
   local done = {}
-  for _, call in ipairs(s.calls:list { operation = "StartBackupJob" }) do table.insert(done, call.done) end
+  for _, call in ipairs(s.calls:list { operation = "StartBackupJob" }) do
+    table.insert(done, call.done)
+  end
   t.equal(done, { true, false }, "carried out")
   local job = ended(s, "DescribeBackupJob", "BackupJobId", first.BackupJobId, "State")
   t.equal(job.State, "COMPLETED")
   t.equal(job.RecoveryPointArn, first.RecoveryPointArn)
-  local point = client.ok(s, "backup", "DescribeRecoveryPoint", { BackupVaultName = "nightly", RecoveryPointArn =
+  local point = client.ok(s, "backup", "DescribeRecoveryPoint",
+    { BackupVaultName = "nightly", RecoveryPointArn =
     job.RecoveryPointArn })
   t.equal(point.Status, "COMPLETED")
-  t.equal(client.ok(s, "backup", "DescribeBackupVault", { BackupVaultName = "nightly" }).NumberOfRecoveryPoints, 1)
+  t.equal(client.ok(s, "backup", "DescribeBackupVault",
+    { BackupVaultName = "nightly" }).NumberOfRecoveryPoints, 1)
   t.equal(#client.ok(s, "backup", "ListBackupJobs", { ByState = "COMPLETED" }).BackupJobs, 1)
   t.equal(#client.ok(s, "backup", "ListProtectedResources").Results, 1)
-  client.fails(s, "InvalidRequestException", "backup", "DeleteBackupVault", { BackupVaultName = "nightly" })
+  client.fails(s, "InvalidRequestException", "backup", "DeleteBackupVault",
+    { BackupVaultName = "nightly" })
   client.ok(s, "backup", "DeleteRecoveryPoint", { BackupVaultName = "nightly",
     RecoveryPointArn = job.RecoveryPointArn })
   client.ok(s, "backup", "DeleteBackupVault", { BackupVaultName = "nightly" })
@@ -76,17 +93,21 @@ end)
 
 t.test("a restore job can end in every way that AWS's can", function()
   local s = started { { instance = "shop", backup = "nightly" } }
-  local arn = client.ok(s, "backup", "ListRecoveryPointsByResource", { ResourceArn = ARN }).RecoveryPoints[1]
+  local arn = client.ok(s, "backup", "ListRecoveryPointsByResource",
+    { ResourceArn = ARN }).RecoveryPoints[1]
     .RecoveryPointArn
   for _, status in ipairs { "ABORTED", "PARTIAL", "FAILED" } do
-    s:fault { kind = "outcome", service = "backup", operation = "StartRestoreJob", count = 1, status = status,
+    s:fault { kind = "outcome", service = "backup", operation = "StartRestoreJob", count = 1,
+      status = status,
       message = "because" }
-    local id = client.ok(s, "backup", "StartRestoreJob", { RecoveryPointArn = arn, IamRoleArn = ROLE, Metadata = {
+    local id = client.ok(s, "backup", "StartRestoreJob",
+      { RecoveryPointArn = arn, IamRoleArn = ROLE, Metadata = {
       DBInstanceIdentifier = "other" } }).RestoreJobId
     local job = restored(s, id)
     t.equal({ job.Status, job.StatusMessage }, { status, "because" })
   end
-  local id = client.ok(s, "backup", "StartRestoreJob", { RecoveryPointArn = arn, IamRoleArn = ROLE, Metadata = {
+  local id = client.ok(s, "backup", "StartRestoreJob",
+    { RecoveryPointArn = arn, IamRoleArn = ROLE, Metadata = {
     DBInstanceIdentifier = "shop" } }).RestoreJobId
   local job = restored(s, id)
   t.equal(job.Status, "FAILED")
@@ -94,32 +115,42 @@ t.test("a restore job can end in every way that AWS's can", function()
 end)
 
 t.test("a copy job takes a point to another region, where it restores", function()
-  local s = started { { instance = "shop", sql = "INSERT INTO t VALUES (1)" }, { instance = "shop", backup = "nightly",
+  local s = started { { instance = "shop", sql = "INSERT INTO t VALUES (1)" },
+    { instance = "shop", backup = "nightly",
     age = "3h" } }
   local west = { region = "us-west-2" }
   client.ok(s, "backup", "CreateBackupVault", { BackupVaultName = "far" }, west)
-  local arn = client.ok(s, "backup", "ListRecoveryPointsByResource", { ResourceArn = ARN }).RecoveryPoints[1]
+  local arn = client.ok(s, "backup", "ListRecoveryPointsByResource",
+    { ResourceArn = ARN }).RecoveryPoints[1]
     .RecoveryPointArn
-  local id = client.ok(s, "backup", "StartCopyJob", { RecoveryPointArn = arn, SourceBackupVaultName = "nightly",
-    DestinationBackupVaultArn = "arn:aws:backup:us-west-2:123456789012:backup-vault:far", IamRoleArn = ROLE }).CopyJobId
+  local id = client.ok(s, "backup", "StartCopyJob",
+    { RecoveryPointArn = arn, SourceBackupVaultName = "nightly",
+    DestinationBackupVaultArn = "arn:aws:backup:us-west-2:123456789012:backup-vault:far",
+    IamRoleArn = ROLE }).CopyJobId
   local copied = client.until_true("the copy", function()
     local job = client.ok(s, "backup", "DescribeCopyJob", { CopyJobId = id }).CopyJob
     return job.State == "COMPLETED" and job.DestinationRecoveryPointArn
   end)
-  local job = client.ok(s, "backup", "StartRestoreJob", { RecoveryPointArn = copied, IamRoleArn = ROLE, Metadata = {
+  local job = client.ok(s, "backup", "StartRestoreJob",
+    { RecoveryPointArn = copied, IamRoleArn = ROLE, Metadata = {
     DBInstanceIdentifier = "shop" } }, west).RestoreJobId
   client.until_true("the restore", function()
-    return client.ok(s, "backup", "DescribeRestoreJob", { RestoreJobId = job }, west).Status == "COMPLETED"
+    return client.ok(s, "backup", "DescribeRestoreJob", { RestoreJobId = job }, west).Status
+      == "COMPLETED"
   end)
   t.equal(s:sql("shop", "SELECT count(*) FROM t", { region = "us-west-2" }).rows[1][1], 1)
 end)
 
 t.test("what is not there is refused", function()
   local s = started()
-  client.fails(s, "ResourceNotFoundException", "backup", "DescribeBackupVault", { BackupVaultName = "none" })
-  client.fails(s, "AlreadyExistsException", "backup", "CreateBackupVault", { BackupVaultName = "nightly" })
-  client.fails(s, "ResourceNotFoundException", "backup", "DescribeRestoreJob", { RestoreJobId = "none" })
-  client.fails(s, "ResourceNotFoundException", "backup", "StartBackupJob", { BackupVaultName = "nightly",
+  client.fails(s, "ResourceNotFoundException", "backup", "DescribeBackupVault",
+    { BackupVaultName = "none" })
+  client.fails(s, "AlreadyExistsException", "backup", "CreateBackupVault",
+    { BackupVaultName = "nightly" })
+  client.fails(s, "ResourceNotFoundException", "backup", "DescribeRestoreJob",
+    { RestoreJobId = "none" })
+  client.fails(s, "ResourceNotFoundException", "backup", "StartBackupJob",
+    { BackupVaultName = "nightly",
     ResourceArn = "arn:aws:rds:us-east-1:123456789012:db:none", IamRoleArn = ROLE })
 end)
 
@@ -127,7 +158,8 @@ t.test("a vault's name has 2 to 50 letters, digits, hyphens and underscores", fu
   local s = sim.start {}
   t.cleanup(function() s:stop() end)
   for _, name in ipairs { "!!", "a", "a b", ("a"):rep(51) } do
-    client.fails(s, "InvalidParameterValueException", "backup", "CreateBackupVault", { BackupVaultName = name })
+    client.fails(s, "InvalidParameterValueException", "backup", "CreateBackupVault",
+      { BackupVaultName = name })
   end
   client.ok(s, "backup", "CreateBackupVault", { BackupVaultName = "Nightly_1-x" })
 end)

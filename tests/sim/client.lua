@@ -28,7 +28,8 @@ end
 function client.call(s, service, operation, input, options)
   options = options or {}
   local m = assert(model.open(service))
-  local request = assert(m:serialize(operation, input or {}, { idempotency_token = options.idempotency_token }))
+  local request = assert(m:serialize(operation, input or {},
+    { idempotency_token = options.idempotency_token }))
   local headers = pairs_of(request.headers)
   table.insert(headers, { "Host", ("127.0.0.1:%d"):format(s.port) })
   local signed = sigv4.sign {
@@ -38,8 +39,8 @@ function client.call(s, service, operation, input, options)
       session_token = options.token },
   }
   local answer, message, kind = task.await(http.request {
-    method = request.method, url = s.url .. request.uri, headers = signed.headers, body = request.body,
-    timeout = options.timeout or 20, connect_timeout = 3,
+    method = request.method, url = s.url .. request.uri, headers = signed.headers,
+    body = request.body, timeout = options.timeout or 20, connect_timeout = 3,
   })
   if not answer then return nil, { code = kind, message = message } end
   local output, e = m:parse(operation, answer)
@@ -52,15 +53,20 @@ end
 function client.ok(s, service, operation, input, options)
   local output, e = client.call(s, service, operation, input, options)
   if output then return output end
-  return errors.raise { kind = "aws", message = ("%s: %s: %s"):format(operation, e.code, e.message), code = e.code }
+  return errors.raise { kind = "aws", message = ("%s: %s: %s"):format(operation, e.code, e.message),
+    code = e.code }
 end
 
 --- The error that a call must meet.
 function client.fails(s, code, service, operation, input, options)
   local output, e = client.call(s, service, operation, input, options)
-  if output then errors.raise { kind = "assertion", message = operation .. " succeeded, " .. code .. " expected" } end
+  if output then
+    errors.raise { kind = "assertion", message = operation .. " succeeded, " .. code
+      .. " expected" }
+  end
   if e.code ~= code then
-    errors.raise { kind = "assertion", message = ("%s: %s expected, got %s: %s"):format(operation, code,
+    errors.raise { kind = "assertion",
+      message = ("%s: %s expected, got %s: %s"):format(operation, code,
       tostring(e.code), tostring(e.message)) }
   end
   return e
@@ -70,7 +76,8 @@ end
 -- response.
 function client.raw(s, method, path, headers, body)
   return errors.check(path, task.await(http.request {
-    method = method, url = s.url .. "/_sim/" .. path, headers = headers, body = body, timeout = 60 }))
+    method = method, url = s.url .. "/_sim/" .. path, headers = headers, body = body,
+    timeout = 60 }))
 end
 
 --- The headers of a change under /_sim/.
@@ -97,7 +104,8 @@ end
 
 -- Whether a change of the instance is under way, whatever its status says.
 local function busy(s, id, options)
-  local ok, record = pcall(s.instance, s, id, { region = options and options.region or "us-east-1" })
+  local ok, record = pcall(s.instance, s, id,
+    { region = options and options.region or "us-east-1" })
   return not ok or record.busy
 end
 
@@ -105,7 +113,8 @@ end
 -- way any more).
 function client.instance(s, id, status, options)
   return client.until_true(("%s to be %s"):format(id, status or "available"), function()
-    local output = client.call(s, "rds", "DescribeDBInstances", { DBInstanceIdentifier = id }, options)
+    local output = client.call(s, "rds", "DescribeDBInstances", { DBInstanceIdentifier = id },
+      options)
     local shape = output and output.DBInstances[1]
     local there = shape and shape.DBInstanceStatus == (status or "available")
     return there and (status and status ~= "available" or not busy(s, id, options)) and shape

@@ -52,7 +52,8 @@ end)
 
 t.test("rehearse and sim take --durations, by name or file, and refuse what is neither", function()
   local w = program.workspace {
-    ["a.lua"] = 'return require "drlua".playbook { title = "t", run = function() end, rehearsal = "r.lua" }',
+    ["a.lua"] = 'return require "drlua".playbook { title = "t", run = function() '
+      .. 'end, rehearsal = "r.lua" }',
     ["r.lua"] = "return { world = {}, expect = function(state) state.expect('reboot', "
       .. "state.sim:takes 'rds.reboot' == tonumber(os.getenv 'REBOOT')) end }",
     ["d.lua"] = 'return { base = "fast", ["rds.reboot"] = 7 }', ["d.json"] = '{"rds.reboot":"8s"}',

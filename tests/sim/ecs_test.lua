@@ -10,11 +10,13 @@ local function started(world)
 end
 
 local function service(s, name)
-  return client.ok(s, "ecs", "DescribeServices", { cluster = "shop", services = { name } }).services[1]
+  return client.ok(s, "ecs", "DescribeServices",
+    { cluster = "shop", services = { name } }).services[1]
 end
 
 local function scale(s, name, count)
-  return client.ok(s, "ecs", "UpdateService", { cluster = "shop", service = name, desiredCount = count }).service
+  return client.ok(s, "ecs", "UpdateService",
+    { cluster = "shop", service = name, desiredCount = count }).service
 end
 
 t.test("a world's services run steadily from the start", function()
@@ -23,7 +25,8 @@ t.test("a world's services run steadily from the start", function()
   t.equal(web.runningCount, 3)
   t.equal(web.deployments[1].rolloutState, "COMPLETED")
   t.equal(#client.ok(s, "ecs", "ListTasks", { cluster = "shop", serviceName = "web" }).taskArns, 3)
-  local missing = client.ok(s, "ecs", "DescribeServices", { cluster = "shop", services = { "web", "none" } })
+  local missing = client.ok(s, "ecs", "DescribeServices",
+    { cluster = "shop", services = { "web", "none" } })
   t.equal(missing.failures[1].reason, "MISSING")
 end)
 
@@ -35,17 +38,21 @@ t.test("running follows desired over time, down and up", function()
   scale(s, "web", 2)
   client.until_true("a pending task", function() return service(s, "web").pendingCount == 2 end)
   client.until_true("two running", function() return service(s, "web").runningCount == 2 end)
-  client.until_true("steady", function() return service(s, "web").events[1].message:find("steady state", 1, true) end)
+  client.until_true("steady",
+    function() return service(s, "web").events[1].message:find("steady state", 1, true) end)
 end)
 
 t.test("a deployment replaces tasks, keeping as many running as desired", function()
   local s = started()
   s.clock:set_speed(100)
-  local definition = client.ok(s, "ecs", "RegisterTaskDefinition", { family = "web", containerDefinitions = {
+  local definition = client.ok(s, "ecs", "RegisterTaskDefinition",
+    { family = "web", containerDefinitions = {
     { name = "web", image = "web:2" } } }).taskDefinition
   t.equal(definition.revision, 2)
-  local before = client.ok(s, "ecs", "ListTasks", { cluster = "shop", serviceName = "web" }).taskArns
-  client.ok(s, "ecs", "UpdateService", { cluster = "shop", service = "web", taskDefinition = "web:2" })
+  local before = client.ok(s, "ecs", "ListTasks",
+    { cluster = "shop", serviceName = "web" }).taskArns
+  client.ok(s, "ecs", "UpdateService",
+    { cluster = "shop", service = "web", taskDefinition = "web:2" })
   t.equal(#service(s, "web").deployments, 2)
   local lowest = 99
   client.until_true("the deployment", function()
@@ -64,19 +71,23 @@ end)
 t.test("what is not there, or not scaled down, is refused", function()
   local s = started()
   client.fails(s, "ClusterNotFoundException", "ecs", "ListServices", { cluster = "none" })
-  client.fails(s, "ServiceNotFoundException", "ecs", "UpdateService", { cluster = "shop", service = "none" })
+  client.fails(s, "ServiceNotFoundException", "ecs", "UpdateService",
+    { cluster = "shop", service = "none" })
   client.fails(s, "ClientException", "ecs", "DescribeTaskDefinition", { taskDefinition = "none" })
-  client.fails(s, "InvalidParameterException", "ecs", "DeleteService", { cluster = "shop", service = "web" })
+  client.fails(s, "InvalidParameterException", "ecs", "DeleteService",
+    { cluster = "shop", service = "web" })
   client.fails(s, "ClusterContainsServicesException", "ecs", "DeleteCluster", { cluster = "shop" })
   client.ok(s, "ecs", "DeleteService", { cluster = "shop", service = "web", force = true })
-  client.fails(s, "ServiceNotActiveException", "ecs", "UpdateService", { cluster = "shop", service = "web" })
+  client.fails(s, "ServiceNotActiveException", "ecs", "UpdateService",
+    { cluster = "shop", service = "web" })
 end)
 
 t.test("a scaled service is lifted to its minimum, unless scaling out is suspended", function()
   local s = started { ecs = { { cluster = "shop", services = { { name = "web", desired = 3 } } } },
     scaling = { { cluster = "shop", service = "web", min = 2, max = 8 } } }
   local target = { ServiceNamespace = "ecs", ResourceId = "service/shop/web",
-    ScalableDimension = "ecs:service:DesiredCount", SuspendedState = { DynamicScalingInSuspended = true,
+    ScalableDimension = "ecs:service:DesiredCount",
+    SuspendedState = { DynamicScalingInSuspended = true,
       DynamicScalingOutSuspended = true, ScheduledScalingSuspended = true } }
   client.ok(s, "application-autoscaling", "RegisterScalableTarget", target)
   scale(s, "web", 0)
@@ -86,19 +97,24 @@ t.test("a scaled service is lifted to its minimum, unless scaling out is suspend
   client.ok(s, "application-autoscaling", "RegisterScalableTarget", target)
   s.clock:advance(1000)
   t.equal(service(s, "web").desiredCount, 2)
-  local seen = client.ok(s, "application-autoscaling", "DescribeScalableTargets", { ServiceNamespace = "ecs",
+  local seen = client.ok(s, "application-autoscaling", "DescribeScalableTargets",
+    { ServiceNamespace = "ecs",
     ResourceIds = { "service/shop/web" } }).ScalableTargets[1]
   t.equal(seen.MinCapacity, 2)
-  client.fails(s, "ObjectNotFoundException", "application-autoscaling", "DeregisterScalableTarget", {
-    ServiceNamespace = "ecs", ResourceId = "service/shop/none", ScalableDimension = "ecs:service:DesiredCount" })
+  client.fails(s, "ObjectNotFoundException", "application-autoscaling",
+    "DeregisterScalableTarget", {
+    ServiceNamespace = "ecs", ResourceId = "service/shop/none",
+    ScalableDimension = "ecs:service:DesiredCount" })
 end)
 
 t.test("a target's minimum above its maximum is refused, at first and later", function()
   local s = sim.start {}
   t.cleanup(function() s:stop() end)
   local function register(least, most)
-    return client.call(s, "application-autoscaling", "RegisterScalableTarget", { ServiceNamespace = "ecs",
-      ResourceId = "service/shop/web", ScalableDimension = "ecs:service:DesiredCount", MinCapacity = least,
+    return client.call(s, "application-autoscaling", "RegisterScalableTarget",
+      { ServiceNamespace = "ecs",
+      ResourceId = "service/shop/web", ScalableDimension = "ecs:service:DesiredCount",
+      MinCapacity = least,
       MaxCapacity = most })
   end
   for _, pair in ipairs { { 9, 2 }, { -1, 2 } } do

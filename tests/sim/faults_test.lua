@@ -16,13 +16,16 @@ end
 
 t.test("a fault that is none is refused with the known ones", function()
   t.contains(t.raises(nil, faults.validate, { kind = "thrttle" }).message, "throttle")
-  t.contains(t.raises(nil, faults.validate, { kind = "slow", second = 1 }).message, "no field \"second\"")
-  t.contains(t.raises(nil, faults.validate, { kind = "reset", when = "never" }).message, "after, before")
+  t.contains(t.raises(nil, faults.validate, { kind = "slow", second = 1 }).message,
+    "no field \"second\"")
+  t.contains(t.raises(nil, faults.validate, { kind = "reset", when = "never" }).message,
+    "after, before")
 end)
 
 t.test("throttle: the service's own code, so many times, after so many", function()
   local s = started()
-  s:fault { kind = "throttle", service = "rds", operation = "DescribeDBInstances", after = 1, count = 2 }
+  s:fault { kind = "throttle", service = "rds", operation = "DescribeDBInstances", after = 1,
+    count = 2 }
   client.ok(s, "rds", "DescribeDBInstances")
   t.equal(client.fails(s, "Throttling", "rds", "DescribeDBInstances").status, 400)
   client.fails(s, "Throttling", "rds", "DescribeDBInstances")
@@ -37,7 +40,8 @@ t.test("error before the effect leaves no effect; with effect it does", function
   s:fault { kind = "error", operation = "CreateHostedZone", count = 1 }
   t.equal(select(2, zone(s, "a.example")).status, 500)
   t.equal(#client.ok(s, "route53", "ListHostedZones").HostedZones, 0)
-  s:fault { kind = "error", operation = "CreateHostedZone", count = 1, effect = true, status = 503, code = "SlowDown" }
+  s:fault { kind = "error", operation = "CreateHostedZone", count = 1, effect = true, status = 503,
+    code = "SlowDown" }
   t.equal(select(2, zone(s, "a.example")).code, "SlowDown")
   t.equal(#client.ok(s, "route53", "ListHostedZones").HostedZones, 1)
 end)
@@ -50,7 +54,9 @@ t.test("reset before: no effect; lost answer: the effect, and status 0 in the lo
   s:fault { kind = "lost", operation = "CreateHostedZone", count = 1 }
   t.ok(select(2, zone(s, "a.example")).status == nil, "no answer expected")
   t.equal(#client.ok(s, "route53", "ListHostedZones").HostedZones, 1)
-  for _, call in ipairs(s.calls:list { operation = "CreateHostedZone" }) do t.equal(call.status, 0) end
+  for _, call in ipairs(s.calls:list { operation = "CreateHostedZone" }) do
+    t.equal(call.status, 0)
+  end
 end)
 
 t.test("an answer that is cut does not pass for a whole one", function()
@@ -124,7 +130,8 @@ t.test("a fault can begin later on the virtual clock", function()
   s:fault { kind = "throttle", service = "sts", at = 600 }
   client.ok(s, "sts", "GetCallerIdentity")
   client.admin(s, "POST", "clock", { advance = 601 })
-  client.until_true("the fault", function() return not client.call(s, "sts", "GetCallerIdentity") end)
+  client.until_true("the fault",
+    function() return not client.call(s, "sts", "GetCallerIdentity") end)
   s:clear_faults()
   local id = s:fault { kind = "throttle", service = "sts", at = 600 }
   s:clear_faults(id)

@@ -29,7 +29,8 @@ t.test("another secret is SignatureDoesNotMatch, in every protocol", function()
   end
 end)
 
-t.test("an unknown key is InvalidClientTokenId; no signature at all MissingAuthenticationToken", function()
+t.test("an unknown key is InvalidClientTokenId; no signature at all "
+  .. "MissingAuthenticationToken", function()
   local s = started()
   client.fails(s, "InvalidClientTokenId", "sts", "GetCallerIdentity", {}, { key = "nobody" })
   local answer = task.await(http.request { method = "POST", url = s.url .. "/",
@@ -39,9 +40,11 @@ t.test("an unknown key is InvalidClientTokenId; no signature at all MissingAuthe
 end)
 
 t.test("a world's keys replace test/test, each in its account", function()
-  local s = started { world = { keys = { { access_key_id = "ops", secret_access_key = "hush", account =
+  local s = started {
+    world = { keys = { { access_key_id = "ops", secret_access_key = "hush", account =
     "111122223333" } } } }
-  t.equal(client.ok(s, "sts", "GetCallerIdentity", {}, { key = "ops", secret = "hush" }).Account, "111122223333")
+  t.equal(client.ok(s, "sts", "GetCallerIdentity", {}, { key = "ops", secret = "hush" }).Account,
+    "111122223333")
   client.fails(s, "InvalidClientTokenId", "sts", "GetCallerIdentity")
 end)
 
@@ -61,14 +64,16 @@ end)
 t.test("the call log has every call in order, with what it was", function()
   local s = started()
   client.ok(s, "sts", "GetCallerIdentity", {}, { region = "eu-west-1" })
-  client.fails(s, "DBInstanceNotFound", "rds", "DeleteDBInstance", { DBInstanceIdentifier = "gone" })
+  client.fails(s, "DBInstanceNotFound", "rds", "DeleteDBInstance",
+    { DBInstanceIdentifier = "gone" })
   local calls = client.admin(s, "GET", "calls")
   t.equal(#calls, 2)
   t.matches(calls[1].time, "^%d%d%d%d%-%d%d%-%d%dT.*Z$")
   calls[1].time, calls[2].time = nil, nil
   t.equal(calls[1], { account = "123456789012", region = "eu-west-1", service = "sts",
     operation = "GetCallerIdentity", mutating = false, status = 200, error = json.null })
-  t.equal(calls[2], { account = "123456789012", region = "us-east-1", service = "rds", operation = "DeleteDBInstance",
+  t.equal(calls[2], { account = "123456789012", region = "us-east-1", service = "rds",
+    operation = "DeleteDBInstance",
     mutating = true, status = 404, error = "DBInstanceNotFound" })
   t.equal(#client.admin(s, "GET", "calls?mutating=true"), 1)
   client.admin(s, "DELETE", "calls")
@@ -77,7 +82,8 @@ end)
 
 t.test("a service or an operation that is not there says so", function()
   local s = started()
-  client.fails(s, "NotImplemented", "rds", "StartActivityStream", { ResourceArn = "x", Mode = "sync", KmsKeyId = "k" })
+  client.fails(s, "NotImplemented", "rds", "StartActivityStream",
+    { ResourceArn = "x", Mode = "sync", KmsKeyId = "k" })
   client.fails(s, "NotImplemented", "sqs", "ListQueues")
 end)
 
@@ -120,9 +126,11 @@ t.test("policies decide on actions, deny before allow", function()
     { Effect = "Deny", Action = "route53:Delete*" } } } } } }
   client.ok(s, "rds", "DescribeDBInstances")
   client.ok(s, "route53", "ListHostedZones")
-  local e = client.fails(s, "AccessDenied", "rds", "DeleteDBInstance", { DBInstanceIdentifier = "x" })
+  local e = client.fails(s, "AccessDenied", "rds", "DeleteDBInstance",
+    { DBInstanceIdentifier = "x" })
   t.contains(e.message, "is not authorized to perform: rds:DeleteDBInstance")
-  t.contains(client.fails(s, "AccessDenied", "route53", "DeleteHostedZone", { Id = "Z1" }).message, "explicit deny")
+  t.contains(client.fails(s, "AccessDenied", "route53", "DeleteHostedZone", { Id = "Z1" }).message,
+    "explicit deny")
   client.ok(s, "sts", "GetCallerIdentity")
 end)
 
@@ -130,16 +138,19 @@ t.test("policies decide on resources, and a role that is handed over must be pas
   local role = "arn:aws:iam::123456789012:role/backup"
   local s = started { world = { vaults = { { name = "nightly" } }, policies = { { Statement = {
     { Effect = "Allow", Action = "backup:StartBackupJob", Resource = "*:backup-vault:nightly" },
-    { Effect = "Allow", Action = "rds:DescribeDBInstances", Resource = "arn:aws:rds:*:*:db:shop" } } } } } }
+    { Effect = "Allow", Action = "rds:DescribeDBInstances",
+      Resource = "arn:aws:rds:*:*:db:shop" } } } } } }
   local job = { BackupVaultName = "nightly", IamRoleArn = role,
     ResourceArn = "arn:aws:rds:us-east-1:123456789012:db:shop" }
   t.contains(client.fails(s, "AccessDenied", "backup", "StartBackupJob", job).message,
     "iam:PassRole on resource: " .. role)
-  table.insert(s.policies[1].Statement, { Effect = "Allow", Action = "iam:PassRole", Resource = role })
+  table.insert(s.policies[1].Statement,
+    { Effect = "Allow", Action = "iam:PassRole", Resource = role })
   client.fails(s, "ResourceNotFoundException", "backup", "StartBackupJob", job)
   job.BackupVaultName = "other"
   client.fails(s, "AccessDenied", "backup", "StartBackupJob", job)
-  client.fails(s, "DBInstanceNotFound", "rds", "DescribeDBInstances", { DBInstanceIdentifier = "shop" })
+  client.fails(s, "DBInstanceNotFound", "rds", "DescribeDBInstances",
+    { DBInstanceIdentifier = "shop" })
   client.fails(s, "AccessDenied", "rds", "DescribeDBInstances", { DBInstanceIdentifier = "other" })
   client.fails(s, "AccessDenied", "rds", "DescribeDBInstances")
 end)

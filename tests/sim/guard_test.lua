@@ -39,7 +39,8 @@ local REFUSED = {
   { "a name that begins like ours", { Host = "127.0.0.1.evil.example:80" }, 403 },
 }
 
-t.test("changes need a loopback name, JSON and the token; a page is refused with all of them", function()
+t.test("changes need a loopback name, JSON and the token; a page "
+  .. "is refused with all of them", function()
   local s = started()
   for _, change in ipairs(CHANGES) do
     local method, path, body = table.unpack(change)
@@ -69,13 +70,15 @@ t.test("a sink's URL opens this sink only", function()
   local json_only = { { "Content-Type", "application/json" } }
   local path = s:sink_url("chat"):match("/_sim/(.*)")
   t.equal(client.raw(s, "POST", path, json_only, "{}").status, 200)
-  for _, other in ipairs { (path:gsub("chat", "other")), (path:gsub("sink/chat", "faults")), "sink/chat?key=0",
+  for _, other in ipairs { (path:gsub("chat", "other")), (path:gsub("sink/chat", "faults")),
+    "sink/chat?key=0",
     "sink/chat" } do
     t.equal(client.raw(s, "POST", other, json_only, "[]").status, 401, other)
   end
 end)
 
-t.test("only with open_to_network other machines may reach it, and then reads need the token", function()
+t.test("only with open_to_network other machines may reach it, "
+  .. "and then reads need the token", function()
   for _, listen in ipairs { "0.0.0.0:0", "[::]:0", "10.1.2.3:0" } do
     t.contains(t.raises("invalid", function()
       local ok, e = pcall(sim.start, { listen = listen })
@@ -84,7 +87,8 @@ t.test("only with open_to_network other machines may reach it, and then reads ne
     end).message, "--open-to-network")
   end
   local said = {}
-  local s = started { listen = "0.0.0.0:0", open_to_network = true, log = function(x) table.insert(said, x) end }
+  local s = started { listen = "0.0.0.0:0", open_to_network = true,
+    log = function(x) table.insert(said, x) end }
   t.contains(table.concat(said), "open to other machines")
   s.url = s.url:gsub("0%.0%.0%.0", "127.0.0.1")
   t.equal(client.raw(s, "GET", "state").status, 401)
@@ -93,8 +97,9 @@ t.test("only with open_to_network other machines may reach it, and then reads ne
 end)
 
 t.test("a host that is this machine only", function()
-  for host, is in pairs { localhost = true, ["127.0.0.1"] = true, ["127.9.8.7"] = true, ["::1"] = true,
-    ["0.0.0.0"] = false, ["127.0.0.1.example"] = false, ["localhost.example"] = false, [""] = false,
+  for host, is in pairs { localhost = true, ["127.0.0.1"] = true, ["127.9.8.7"] = true,
+    ["::1"] = true, ["0.0.0.0"] = false, ["127.0.0.1.example"] = false,
+    ["localhost.example"] = false, [""] = false,
     ["127.1"] = false } do
     t.equal(guard.loopback(host), is, host)
   end
@@ -102,7 +107,8 @@ end)
 
 -- What `drlua sim` prints until it listens.
 local function printed(env)
-  local proc <close> = process.start { argv = { sys.exe(), "sim", "--listen", "127.0.0.1:0" }, env = env,
+  local proc <close> = process.start { argv = { sys.exe(), "sim", "--listen", "127.0.0.1:0" },
+    env = env,
     stdin = "null", stdout = "pipe", stderr = "inherit", die_with_parent = true }
   local text = ""
   while not text:find("listening on http://%S+\n") do
@@ -148,12 +154,14 @@ local ESCAPES = {
 }
 
 t.test("SQL from outside changes tables, and reaches neither programs nor files", function()
-  local s = started { world = { instances = { { id = "shop", user = "shop", password = "secret-word", db = "shop",
+  local s = started {
+    world = { instances = { { id = "shop", user = "shop", password = "secret-word", db = "shop",
     sql = "CREATE TABLE orders (id int)" } } } }
   local mark = os.tmpname()
   os.remove(mark)
   t.cleanup(function() os.remove(mark) end)
-  for _, text in ipairs { "INSERT INTO orders VALUES (1)", "ALTER TABLE orders ADD n int", "TRUNCATE orders",
+  for _, text in ipairs { "INSERT INTO orders VALUES (1)", "ALTER TABLE orders ADD n int",
+    "TRUNCATE orders",
     "SELECT count(*) FROM pg_stat_activity" } do
     local answer, status = client.admin(s, "POST", "sql", { instance = "shop", sql = text })
     t.equal(status, 200, text .. ": " .. tostring(answer.error))
@@ -162,7 +170,8 @@ t.test("SQL from outside changes tables, and reaches neither programs nor files"
     local text = escape:format(mark)
     local _, status = client.admin(s, "POST", "sql", { instance = "shop", sql = text })
     t.equal(status, 400, text)
-    _, status = client.admin(s, "POST", "world", { timeline = { { instance = "shop", sql = text } } })
+    _, status = client.admin(s, "POST", "world",
+      { timeline = { { instance = "shop", sql = text } } })
     t.equal(status, 400, "world: " .. text)
     t.equal(fs.stat(mark), nil, text)
   end
@@ -172,7 +181,8 @@ t.test("SQL from outside changes tables, and reaches neither programs nor files"
 end)
 
 t.test("a new database has nothing in public, and pg_stat_statements is there", function()
-  local s = started { world = { instances = { { id = "shop", user = "shop", password = "secret-word",
+  local s = started {
+    world = { instances = { { id = "shop", user = "shop", password = "secret-word",
     db = "shop" } } } }
   local function count(from) return s:sql("shop", "SELECT count(*) FROM " .. from).rows[1][1] end
   t.equal(count("pg_class WHERE relnamespace = 'public'::regnamespace"), 0)

@@ -12,7 +12,8 @@ local PASSWORD = "a-good-password"
 local WORLD = {
   instances = { { id = "shop", user = "shop", password = PASSWORD, db = "shop" } },
   replicas = { { id = "shop-dr", region = "us-west-2", source = "shop" } },
-  writers = { { name = "orders", instance = "shop", table = "orders", column = "created_at", interval = 0.002 } },
+  writers = { { name = "orders", instance = "shop", table = "orders", column = "created_at",
+    interval = 0.002 } },
   health = { shop = { region = "us-east-1", instance = "shop" } },
 }
 
@@ -34,7 +35,8 @@ local function rows(s, id) return s:sql(id, "SELECT count(*) FROM orders").rows[
 local function fail_over(s)
   client.until_true("the writer to fail", function() return not ledger(s).running end)
   local west = { region = "us-west-2" }
-  client.ok(s, "rds", "PromoteReadReplica", { DBInstanceIdentifier = "shop-dr", BackupRetentionPeriod = 7 }, west)
+  client.ok(s, "rds", "PromoteReadReplica",
+    { DBInstanceIdentifier = "shop-dr", BackupRetentionPeriod = 7 }, west)
   return client.instance(s, "shop-dr", "available", west)
 end
 
@@ -45,7 +47,8 @@ t.test("a writer's ledger counts what was acknowledged", function()
   local seen = ledger(s)
   local kept = rows(s, "shop")
   -- The insert that was under way when the writer ended may be there or not.
-  t.ok(kept == seen.rows or kept == seen.rows + 1, ("%d rows acknowledged, %d there"):format(seen.rows, kept))
+  t.ok(kept == seen.rows or kept == seen.rows + 1,
+    ("%d rows acknowledged, %d there"):format(seen.rows, kept))
   t.equal(seen.last_id, seen.rows)
   t.equal(seen.first_failed_at, nil)
 end)
@@ -55,7 +58,8 @@ t.test("a region dies by kill -9: its replica is promoted and takes writes", fun
   client.until_true("rows", function() return ledger(s).rows > 50 end)
   local endpoint = s:instance("shop").shape.Endpoint
   s:fault { kind = "region_down", region = "us-east-1" }
-  local conn, message = task.await(pq.connect { host = endpoint.Address, port = endpoint.Port, user = "shop",
+  local conn, message = task.await(pq.connect { host = endpoint.Address, port = endpoint.Port,
+    user = "shop",
     password = PASSWORD, dbname = "shop", timeout = 0.5 })
   t.ok(not conn, "the dead region's database must not answer: " .. tostring(message))
   t.equal(select(2, client.admin(s, "GET", "health/shop")), 503)
@@ -100,26 +104,32 @@ t.test("one instance crashes and is restarted; a cut link shows as lag", functio
   task.sleep(0.3)
   t.ok(rows(s, "shop-dr") < rows(s, "shop"))
   local west = { region = "us-west-2" }
-  local data = client.ok(s, "cloudwatch", "GetMetricStatistics", { Namespace = "AWS/RDS", MetricName = "ReplicaLag",
-    Dimensions = { { Name = "DBInstanceIdentifier", Value = "shop-dr" } }, StartTime = s.clock:now() - 300,
+  local data = client.ok(s, "cloudwatch", "GetMetricStatistics",
+    { Namespace = "AWS/RDS", MetricName = "ReplicaLag",
+    Dimensions = { { Name = "DBInstanceIdentifier", Value = "shop-dr" } },
+    StartTime = s.clock:now() - 300,
     EndTime = s.clock:now() + 60, Period = 60, Statistics = { "Maximum" } }, west)
   t.ok(data.Datapoints[1].Maximum > 0)
-  local status = client.ok(s, "rds", "DescribeDBInstances", { DBInstanceIdentifier = "shop-dr" }, west).DBInstances[1]
+  local status = client.ok(s, "rds", "DescribeDBInstances", { DBInstanceIdentifier = "shop-dr" },
+    west).DBInstances[1]
   t.equal(status.StatusInfos[1].Normal, false)
   s:clear_faults()
   client.until_true("catching up", function() return rows(s, "shop-dr") == rows(s, "shop") end)
 end)
 
 t.test("connections are counted for real", function()
-  local s = started { instances = { { id = "shop", user = "shop", password = PASSWORD, db = "shop" } } }
+  local s = started {
+    instances = { { id = "shop", user = "shop", password = PASSWORD, db = "shop" } } }
   local endpoint = s:instance("shop").shape.Endpoint
   local open = {}
   for i = 1, 3 do
-    open[i] = errors.check("connect", task.await(pq.connect { host = endpoint.Address, port = endpoint.Port,
+    open[i] = errors.check("connect",
+      task.await(pq.connect { host = endpoint.Address, port = endpoint.Port,
       user = "shop", password = PASSWORD, dbname = "shop", timeout = 3 }))
   end
   local data = client.ok(s, "cloudwatch", "GetMetricData", { StartTime = s.clock:now() - 300,
-    EndTime = s.clock:now() + 60, MetricDataQueries = { { Id = "c", MetricStat = { Stat = "Maximum", Period = 60,
+    EndTime = s.clock:now() + 60,
+    MetricDataQueries = { { Id = "c", MetricStat = { Stat = "Maximum", Period = 60,
       Metric = { Namespace = "AWS/RDS", MetricName = "DatabaseConnections", Dimensions = {
         { Name = "DBInstanceIdentifier", Value = "shop" } } } } } } })
   for _, conn in ipairs(open) do conn:close() end
@@ -139,7 +149,8 @@ t.test("a simulator that was killed leaves no server, and the next one no files"
     print(s:instance("a").cluster.pid)
     io.stdout:flush()
     require("task").sleep(60)]]):format(base))
-  local proc = errors.check("start", process.start { argv = { sys.exe(), "script", script }, stdin = "null",
+  local proc = errors.check("start",
+    process.start { argv = { sys.exe(), "script", script }, stdin = "null",
     stdout = "pipe", stderr = "inherit" })
   local pid = tonumber((task.await(proc:read("stdout", 100)):match("%d+")))
   t.ok(sys.alive(pid), "a server expected")

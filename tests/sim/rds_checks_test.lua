@@ -10,7 +10,8 @@ local function started(world)
 end
 
 local function new(members)
-  local input = { DBInstanceIdentifier = "new", DBInstanceClass = "db.t3.micro", Engine = "postgres",
+  local input = { DBInstanceIdentifier = "new", DBInstanceClass = "db.t3.micro",
+    Engine = "postgres",
     MasterUsername = "shop", MasterUserPassword = "secret-word" }
   for name, value in pairs(members) do input[name] = value end
   return input
@@ -21,7 +22,8 @@ t.test("classes and master users that RDS refuses are refused", function()
   for _, members in ipairs { { DBInstanceClass = "nonsense" }, { DBInstanceClass = "db.t3" },
     { DBInstanceClass = "db.t3.huge" }, { MasterUsername = "admin" }, { MasterUsername = "Admin" },
     { MasterUsername = "user" }, { MasterUsername = "pg_x" }, { MasterUsername = "rdsinspector" },
-    { MasterUsername = "1st" }, { MasterUserPassword = "short" }, { BackupRetentionPeriod = 36 } } do
+    { MasterUsername = "1st" }, { MasterUserPassword = "short" },
+    { BackupRetentionPeriod = 36 } } do
     client.fails(s, "InvalidParameterValue", "rds", "CreateDBInstance", new(members))
   end
   t.equal(s.state:store("123456789012", "us-east-1", "rds").instances, {})
@@ -29,11 +31,13 @@ end)
 
 t.test("a new group shows every parameter of PostgreSQL, and its own as the user's", function()
   local s = started()
-  client.ok(s, "rds", "CreateDBParameterGroup", { DBParameterGroupName = "own", DBParameterGroupFamily = "postgres15",
+  client.ok(s, "rds", "CreateDBParameterGroup",
+    { DBParameterGroupName = "own", DBParameterGroupFamily = "postgres15",
     Description = "ours" })
   local list, marker = {}, nil
   repeat
-    local page = client.ok(s, "rds", "DescribeDBParameters", { DBParameterGroupName = "own", Marker = marker })
+    local page = client.ok(s, "rds", "DescribeDBParameters",
+      { DBParameterGroupName = "own", Marker = marker })
     table.move(page.Parameters, 1, #page.Parameters, #list + 1, list)
     marker = page.Marker
   until not marker
@@ -49,27 +53,32 @@ end)
 
 -- Values that would lead out of the database, or break its configuration.
 local REFUSED = {
-  { "archive_command", "id > %s" }, { "restore_command", "id > %s" }, { "ssl_passphrase_command", "id > %s" },
-  { "session_preload_libraries", "x" }, { "dynamic_library_path", "/tmp" }, { "listen_addresses", "*" },
+  { "archive_command", "id > %s" }, { "restore_command", "id > %s" },
+  { "ssl_passphrase_command", "id > %s" }, { "session_preload_libraries", "x" },
+  { "dynamic_library_path", "/tmp" }, { "listen_addresses", "*" },
   { "port", "1" }, { "data_directory", "/tmp" }, { "no_such_parameter", "1" },
   { "search_path", "x'\narchive_command = 'id > %s" }, { "x\narchive_command", "id > %s" },
   { "work_mem", "1" }, { "work_mem", "16MB" }, { "jit", "maybe" }, { "work_mem", "8192.5" },
 }
 
-t.test("parameters that would lead out of the database are refused, from calls and worlds alike", function()
+t.test("parameters that would lead out of the database are refused, "
+  .. "from calls and worlds alike", function()
   local s = started { parameter_groups = { { name = "own" } } }
   local mark = os.tmpname()
   os.remove(mark)
   for i, case in ipairs(REFUSED) do
     local name, value = case[1], case[2]:format(mark)
-    client.fails(s, "InvalidParameterValue", "rds", "ModifyDBParameterGroup", { DBParameterGroupName = "own",
-      Parameters = { { ParameterName = name, ParameterValue = value, ApplyMethod = "pending-reboot" } } })
+    client.fails(s, "InvalidParameterValue", "rds", "ModifyDBParameterGroup",
+      { DBParameterGroupName = "own",
+      Parameters = { { ParameterName = name, ParameterValue = value,
+        ApplyMethod = "pending-reboot" } } })
     local values = { [name] = value }
     if value ~= "16MB" then
       t.raises(nil, s.load, s, { parameter_groups = { { name = "w" .. i, values = values } } })
     end
   end
-  t.equal(client.ok(s, "rds", "DescribeDBParameters", { DBParameterGroupName = "own", Source = "user" }).Parameters, {})
+  t.equal(client.ok(s, "rds", "DescribeDBParameters",
+    { DBParameterGroupName = "own", Source = "user" }).Parameters, {})
   t.equal(fs.stat(mark), nil)
 end)
 

@@ -58,7 +58,8 @@ t.test("a modification answers available, is modifying later, and available at i
   t.equal({ done.BackupRetentionPeriod, next(done.PendingModifiedValues) }, { 9, nil })
 end)
 
-t.test("a promotion is available, modifying, rebooting, backing-up, available; it serves in backing-up", function()
+t.test("a promotion is available, modifying, rebooting, backing-up, "
+  .. "available; it serves in backing-up", function()
   local s = started()
   local west = { region = "us-west-2" }
   local asked = client.ok(s, "rds", "PromoteReadReplica", { DBInstanceIdentifier = "shop-dr" },
@@ -72,7 +73,8 @@ t.test("a promotion is available, modifying, rebooting, backing-up, available; i
   t.equal(s:sql("shop-dr", "CREATE TABLE t (i int)", { region = "us-west-2" }).command,
     "CREATE TABLE")
   local words = {
-    RebootDBInstance = "Instance cannot currently reboot due to an in-progress management operation.",
+    RebootDBInstance =
+      "Instance cannot currently reboot due to an in-progress management operation.",
     StopDBInstance = "Instance shop-dr is not in available state.",
     PromoteReadReplica = "Instance shop-dr is not in available state.",
   }

@@ -110,7 +110,8 @@ t.test("lengths, ranges, patterns and enumerations are refused with each service
     { "route53", "ChangeResourceRecordSets", { HostedZoneId = "Z1", ChangeBatch = { Changes = { {
     Action = "x",
       ResourceRecordSet = { Name = "a", Type = "A" } } } } }, "InvalidInput" },
-    { "sts", "AssumeRole", { RoleArn = "arn:aws:iam::123456789012:role/x", RoleSessionName = "a b" },
+    { "sts", "AssumeRole",
+      { RoleArn = "arn:aws:iam::123456789012:role/x", RoleSessionName = "a b" },
       "ValidationError" },
     { "backup", "CreateBackupVault", { BackupVaultName = "!!" }, "InvalidParameterValueException" },
     { "cloudwatch", "PutMetricAlarm", { AlarmName = "x", ComparisonOperator = "x",

@@ -3,7 +3,8 @@ local sim = require "sim"
 local t = require "harness"
 
 local function started(world)
-  local s = sim.start { speed = 1000, world = world or { zones = { { id = "Z1", name = "Shop.Example", records = {
+  local s = sim.start { speed = 1000,
+    world = world or { zones = { { id = "Z1", name = "Shop.Example", records = {
     { Name = "db.shop.example", Type = "CNAME", values = { "old.example" } } } } } } }
   t.cleanup(function() s:stop() end)
   return s
@@ -33,7 +34,8 @@ end
 t.test("a change is PENDING, then INSYNC", function()
   local s = started()
   s.clock:set_speed(100)
-  local info = change(s, { { "UPSERT", record("db.shop.example", "CNAME", "new.example") } }).ChangeInfo
+  local info = change(s,
+    { { "UPSERT", record("db.shop.example", "CNAME", "new.example") } }).ChangeInfo
   t.equal(info.Status, "PENDING")
   client.until_true("INSYNC", function()
     return client.ok(s, "route53", "GetChange", { Id = info.Id }).ChangeInfo.Status == "INSYNC"
@@ -59,12 +61,14 @@ t.test("deleting wants the exact values; a CNAME stands alone; names stay in the
   local function wrong(text, action, set)
     t.contains(select(2, change(s, { { action, set } })).message, text)
   end
-  wrong("do not match the current values", "DELETE", record("db.shop.example", "CNAME", "other.example"))
+  wrong("do not match the current values", "DELETE",
+    record("db.shop.example", "CNAME", "other.example"))
   wrong("conflicts with other records", "CREATE", record("db.shop.example", "A", "1.2.3.4"))
   wrong("is not permitted in zone", "CREATE", record("db.other.example", "A", "1.2.3.4"))
   wrong("is not permitted in zone", "CREATE", record("notshop.example", "A", "1.2.3.4"))
   wrong("not permitted at apex", "CREATE", record("shop.example", "CNAME", "x.example"))
-  wrong("does not exist", "CREATE", record("h.shop.example", "A", "1.2.3.4", { HealthCheckId = "none",
+  wrong("does not exist", "CREATE",
+    record("h.shop.example", "A", "1.2.3.4", { HealthCheckId = "none",
     SetIdentifier = "a", Failover = "PRIMARY" }))
   t.ok(change(s, { { "DELETE", record("db.shop.example.", "CNAME", "old.example") } }))
 end)
@@ -84,49 +88,60 @@ t.test("paging begins at a name and type, and names where to go on", function()
   repeat
     local found, page = names(s, input)
     for _, one in ipairs(found) do table.insert(seen, one) end
-    input = { MaxItems = "2", StartRecordName = page.NextRecordName, StartRecordType = page.NextRecordType }
+    input = { MaxItems = "2", StartRecordName = page.NextRecordName,
+      StartRecordType = page.NextRecordType }
   until not page.IsTruncated
   t.equal(seen, all)
   t.equal(names(s, { StartRecordName = "b.shop.example", StartRecordType = "TXT", MaxItems = "1" }),
     { "TXT b.shop.example." })
-  client.fails(s, "InvalidInput", "route53", "ListResourceRecordSets", { HostedZoneId = "Z1", StartRecordType = "A" })
+  client.fails(s, "InvalidInput", "route53", "ListResourceRecordSets",
+    { HostedZoneId = "Z1", StartRecordType = "A" })
 end)
 
 t.test("failover answers the primary while its health check is well", function()
-  local s = started { health_checks = { { id = "hc", status = "healthy", config = { Type = "HTTPS" } } },
+  local s = started {
+    health_checks = { { id = "hc", status = "healthy", config = { Type = "HTTPS" } } },
     zones = { { id = "Z1", name = "shop.example", records = {
-      { Name = "api.shop.example", Type = "A", SetIdentifier = "east", Failover = "PRIMARY", HealthCheckId = "hc",
+      { Name = "api.shop.example", Type = "A", SetIdentifier = "east", Failover = "PRIMARY",
+        HealthCheckId = "hc",
         values = { "1.1.1.1" } },
-      { Name = "api.shop.example", Type = "A", SetIdentifier = "west", Failover = "SECONDARY", values = { "2.2.2.2" } },
+      { Name = "api.shop.example", Type = "A", SetIdentifier = "west", Failover = "SECONDARY",
+        values = { "2.2.2.2" } },
     } } } }
   local function answer()
-    return client.ok(s, "route53", "TestDNSAnswer", { HostedZoneId = "Z1", RecordName = "api.shop.example",
+    return client.ok(s, "route53", "TestDNSAnswer",
+      { HostedZoneId = "Z1", RecordName = "api.shop.example",
       RecordType = "A" }).RecordData
   end
   t.equal(answer(), { "1.1.1.1" })
   s.state:store("123456789012", "global", "route53").health_checks.hc.status = "unhealthy"
   t.equal(answer(), { "2.2.2.2" })
-  t.contains(client.ok(s, "route53", "GetHealthCheckStatus", { HealthCheckId = "hc" }).HealthCheckObservations[1]
+  t.contains(client.ok(s, "route53", "GetHealthCheckStatus",
+    { HealthCheckId = "hc" }).HealthCheckObservations[1]
     .StatusReport.Status, "Failure")
 end)
 
 t.test("health checks: created once per reference, versions guarded, really probed", function()
   local s = started()
   local function make(reference)
-    return client.call(s, "route53", "CreateHealthCheck", { CallerReference = reference, HealthCheckConfig = {
+    return client.call(s, "route53", "CreateHealthCheck",
+      { CallerReference = reference, HealthCheckConfig = {
       Type = "HTTP", IPAddress = "127.0.0.1", Port = s.port, ResourcePath = "/_sim/calls" } })
   end
   local check = make("one").HealthCheck
   t.equal(select(2, make("one")).code, "HealthCheckAlreadyExists")
   local function status()
-    return client.ok(s, "route53", "GetHealthCheckStatus", { HealthCheckId = check.Id }).HealthCheckObservations[1]
+    return client.ok(s, "route53", "GetHealthCheckStatus",
+      { HealthCheckId = check.Id }).HealthCheckObservations[1]
       .StatusReport.Status
   end
   t.contains(status(), "Success")
-  client.ok(s, "route53", "UpdateHealthCheck", { HealthCheckId = check.Id, ResourcePath = "/_sim/none",
+  client.ok(s, "route53", "UpdateHealthCheck",
+    { HealthCheckId = check.Id, ResourcePath = "/_sim/none",
     HealthCheckVersion = 1 })
   t.contains(status(), "404")
-  client.fails(s, "HealthCheckVersionMismatch", "route53", "UpdateHealthCheck", { HealthCheckId = check.Id,
+  client.fails(s, "HealthCheckVersionMismatch", "route53", "UpdateHealthCheck",
+    { HealthCheckId = check.Id,
     HealthCheckVersion = 1 })
   client.ok(s, "route53", "DeleteHealthCheck", { HealthCheckId = check.Id })
   client.fails(s, "NoSuchHealthCheck", "route53", "GetHealthCheck", { HealthCheckId = check.Id })
@@ -134,11 +149,13 @@ end)
 
 t.test("zones: created once per reference, listed by name, deleted when empty", function()
   local s = started()
-  local zone = client.ok(s, "route53", "CreateHostedZone", { Name = "another.example", CallerReference = "r" })
+  local zone = client.ok(s, "route53", "CreateHostedZone",
+    { Name = "another.example", CallerReference = "r" })
   t.equal(#zone.DelegationSet.NameServers, 4)
   client.fails(s, "HostedZoneAlreadyExists", "route53", "CreateHostedZone", { Name = "x.example",
     CallerReference = "r" })
-  local page = client.ok(s, "route53", "ListHostedZonesByName", { DNSName = "shop.example", MaxItems = "1" })
+  local page = client.ok(s, "route53", "ListHostedZonesByName",
+    { DNSName = "shop.example", MaxItems = "1" })
   t.equal(page.HostedZones[1].Id, "/hostedzone/Z1")
   client.fails(s, "HostedZoneNotEmpty", "route53", "DeleteHostedZone", { Id = "Z1" })
   local id = zone.HostedZone.Id:match("[^/]+$")
@@ -149,7 +166,8 @@ end)
 t.test("values that are none of their type are refused", function()
   local s = started()
   local kinds = {
-    A = { "not-an-ip", "1.2.3", "1.2.3.256", "1.2.3.4.5" }, AAAA = { "1.2.3.4", "::1::", "1:2:3:4:5:6:7:8:9", "g::1" },
+    A = { "not-an-ip", "1.2.3", "1.2.3.256", "1.2.3.4.5" },
+    AAAA = { "1.2.3.4", "::1::", "1:2:3:4:5:6:7:8:9", "g::1" },
     TXT = { "bare" }, CNAME = { "a b", "http://x", "a..b" },
   }
   for kind, values in pairs(kinds) do

@@ -24,7 +24,8 @@ t.test("what a world does not know is refused by name", function()
 end)
 
 t.test("a world with a broken part raises, and leaves nothing running", function()
-  local e = t.raises("syntax error", sim.start, { world = { instances = { { id = "a", sql = "CREATE NONSENSE" } } } })
+  local e = t.raises("syntax error", sim.start,
+    { world = { instances = { { id = "a", sql = "CREATE NONSENSE" } } } })
   t.equal(e.sqlstate, "42601")
 end)
 
@@ -54,11 +55,13 @@ t.test("instances in several regions and accounts, loaded while it runs", functi
   local _, status = client.admin(s, "POST", "world", {
     keys = { { access_key_id = "one", secret_access_key = "s", account = "111111111111" },
       { access_key_id = "two", secret_access_key = "s", account = "222222222222" } },
-    instances = { { id = "db", account = "111111111111", region = "eu-west-1", port = 5433, tags = { team = "a" } },
+    instances = { { id = "db", account = "111111111111", region = "eu-west-1", port = 5433,
+      tags = { team = "a" } },
       { id = "db", account = "222222222222" } } })
   t.equal(status, 200)
   local function list(key, region)
-    return client.ok(s, "rds", "DescribeDBInstances", {}, { key = key, secret = "s", region = region }).DBInstances
+    return client.ok(s, "rds", "DescribeDBInstances", {},
+      { key = key, secret = "s", region = region }).DBInstances
   end
   local mine = list("one", "eu-west-1")
   t.equal({ #mine, mine[1].Endpoint.Port, mine[1].TagList[1].Value }, { 1, 5433, "a" })
@@ -69,14 +72,17 @@ t.test("instances in several regions and accounts, loaded while it runs", functi
 end)
 
 t.test("records can name an instance's endpoint; health endpoints look at all they name", function()
-  local s = started { instances = { { id = "db" } }, zones = { { id = "Z1", name = "x.example", records = {
+  local s = started { instances = { { id = "db" } },
+    zones = { { id = "Z1", name = "x.example", records = {
     { Name = "db.x.example", Type = "CNAME", values = { "endpoint:db" } } } } },
     ecs = { { cluster = "c", services = { { name = "web", desired = 1 } } } },
     health = { all = { instance = "db", service = "c/web", region = "us-east-1" } } }
-  local records = client.ok(s, "route53", "ListResourceRecordSets", { HostedZoneId = "Z1" }).ResourceRecordSets
+  local records = client.ok(s, "route53", "ListResourceRecordSets",
+    { HostedZoneId = "Z1" }).ResourceRecordSets
   t.equal(records[3].ResourceRecords[1].Value, s:instance("db").shape.Endpoint.Address)
   t.equal(select(2, client.admin(s, "GET", "health/all")), 200)
   client.ok(s, "ecs", "UpdateService", { cluster = "c", service = "web", desiredCount = 0 })
-  client.until_true("503", function() return select(2, client.admin(s, "GET", "health/all")) == 503 end)
+  client.until_true("503",
+    function() return select(2, client.admin(s, "GET", "health/all")) == 503 end)
   t.equal(select(2, client.admin(s, "GET", "health/none")), 404)
 end)

@@ -38,17 +38,20 @@ t.test("of a set of keys the secret and the token; of a presigned URL its signat
     session_token = "IQoJb3//JpZ2==" }
   local url = "https://h/?Action=connect&X-Amz-Signature=0123456789abcdef"
   confidential.token(url)
-  t.equal(confidential.mask "AKIAEXAMPLE wJalr/XUtn+FEMI IQoJb3//JpZ2== wJalr%2FXUtn%2BFEMI", "AKIAEXAMPLE *** *** ***")
+  t.equal(confidential.mask "AKIAEXAMPLE wJalr/XUtn+FEMI IQoJb3//JpZ2== wJalr%2FXUtn%2BFEMI",
+    "AKIAEXAMPLE *** *** ***")
   t.equal(confidential.mask(url), "https://h/?Action=connect&X-Amz-Signature=***")
 end)
 
 t.test("names that tell, and values that are words", function()
-  for name, value in pairs { ["X-Api-Key"] = "a1b2c3d4", password = "correcthorse", authorization = "Basic x",
+  for name, value in pairs { ["X-Api-Key"] = "a1b2c3d4", password = "correcthorse",
+    authorization = "Basic x",
     DB_PASSWORD = "postgres", ["Private-Token"] = "glpat-1" } do
     t.ok(confidential.likely(name, value), name)
   end
   for name, value in pairs { ["Idempotency-Key"] = "a1b2c3d4", key = "orders",
-    KMS_KEY = "arn:aws:kms:eu-west-1:1:key/x", SORT_KEY = "us-east-1", PAGE_TOKEN = "10", LOG_LEVEL = "debug-4711" } do
+    KMS_KEY = "arn:aws:kms:eu-west-1:1:key/x", SORT_KEY = "us-east-1", PAGE_TOKEN = "10",
+    LOG_LEVEL = "debug-4711" } do
     t.ok(not confidential.likely(name, value), name)
   end
 end)

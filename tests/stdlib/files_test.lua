@@ -22,7 +22,8 @@ t.test("a directory of our own, and everything in it", function()
     files.remove(dir .. "/g")
     t.equal(t.raises("remove", files.remove, dir .. "/x").kind, "exists")
     files.remove(dir .. "/x", true)
-    t.equal(t.raises("^read /.*/g: No such file or directory$", files.read, dir .. "/g").kind, "missing")
+    t.equal(t.raises("^read /.*/g: No such file or directory$", files.read, dir .. "/g").kind,
+      "missing")
     t.equal(t.raises(nil, files.mkdir, "/proc/x/y").kind, "missing")
     t.raises("zero byte", files.write, dir .. "/name\0.txt", "x")
     t.equal(files.list(dir), {})
@@ -43,8 +44,9 @@ t.test("what a link in a directory of our own leads to is not inside of it", fun
       assert(fs.symlink(outside .. "/kept", dir .. "/file"))
       assert(fs.symlink(outside, dir .. "/deep/folder"))
       assert(fs.symlink(outside .. "/not-there", dir .. "/dangling"))
-      for path, inside in pairs { ["/x"] = true, ["/deep/x"] = true, ["/not/yet"] = true, ["/file"] = false,
-        ["/file/"] = false, ["/deep/folder/x"] = false, ["/deep//folder/x"] = false, ["/dangling"] = false,
+      for path, inside in pairs { ["/x"] = true, ["/deep/x"] = true, ["/not/yet"] = true,
+        ["/file"] = false, ["/file/"] = false, ["/deep/folder/x"] = false,
+        ["/deep//folder/x"] = false, ["/dangling"] = false,
         ["/deep/../x"] = false } do
         t.equal(files.is_temporary(dir .. path), inside, path)
       end
@@ -73,7 +75,8 @@ t.test("changes pass the gate, and a stopped one does nothing", function()
   t.equal(kinds, { "write change", "read read", "remove change", "make change", "rename change" })
 end)
 
-t.test("the gate can tell one text from another of its length, and what is done twice by doing it twice", function()
+t.test("the gate can tell one text from another of its length, and what is "
+  .. "done twice by doing it twice", function()
   local seen = {}
   local former = effect.install(function(e) table.insert(seen, e) return true end)
   t.cleanup(function() effect.install(former) end)

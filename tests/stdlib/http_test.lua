@@ -26,15 +26,18 @@ end
 local function echo(req)
   local body = json.encode { method = req.method, target = req.target, body = req.body,
     type = req:header "Content-Type", token = req:header "X-Token" }
-  req:respond { headers = { { "Content-Type", "application/json" }, { "X-A", "1" }, { "X-A", "2" } }, body = body }
+  req:respond { headers = { { "Content-Type", "application/json" }, { "X-A", "1" },
+    { "X-A", "2" } }, body = body }
 end
 
 t.test("an answer: status, headers, body, json", function()
   local base = serve(echo)
-  local answer = http.get(base .. "/a?x=1", { query = { b = "c d", a = { 1, 2 } }, headers = { ["X-Token"] = "t" } })
+  local answer = http.get(base .. "/a?x=1",
+    { query = { b = "c d", a = { 1, 2 } }, headers = { ["X-Token"] = "t" } })
   t.equal(answer.status, 200)
   t.equal(answer.headers["x-a"], "1, 2")
-  t.equal(answer:json(), { method = "GET", target = "/a?x=1&a=1&a=2&b=c%20d", body = "", token = "t" })
+  t.equal(answer:json(),
+    { method = "GET", target = "/a?x=1&a=1&a=2&b=c%20d", body = "", token = "t" })
   t.equal(http.head(base).status, 200)
   t.equal(http.delete(base):json().method, "DELETE")
 end)
@@ -88,12 +91,14 @@ t.test("failures on the way are errors, to be tried again", function()
   local e = t.raises("refuses connections", http.get, ("http://127.0.0.1:%d/"):format(port))
   t.equal({ e.kind, e.retryable }, { "refused", true })
   t.raises("is not an http or https URL", http.get, "nonsense")
-  t.raises("unknown option \"timout\"; did you mean timeout", http.get, "http://127.0.0.1/", { timout = 1 })
+  t.raises("unknown option \"timout\"; did you mean timeout", http.get, "http://127.0.0.1/",
+    { timout = 1 })
   t.raises("unknown option \"read\"", http.post, "http://127.0.0.1/", { read = true })
   t.raises("only one of", http.post, "http://127.0.0.1/", { json = 1, body = "x" })
 end)
 
-t.test("the gate: GET and HEAD read, everything else changes; an answer of the journal is one too", function()
+t.test("the gate: GET and HEAD read, everything else changes; an "
+  .. "answer of the journal is one too", function()
   local seen = {}
   local former = effect.install(function(e)
     table.insert(seen, e.operation .. (e.read and " read" or " change"))
@@ -164,7 +169,8 @@ t.test("save_to replaces the contents, not the link, nor the mode, nor a device"
     assert(fs.symlink("file", dir .. "/link"))
     http.get(base .. "/new", { save_to = dir .. "/link", expect = 201 })
     t.equal(files.read(dir .. "/file"), "/new")
-    t.equal({ fs.lstat(dir .. "/link").type, fs.stat(dir .. "/file").mode }, { "link", owner_and_group })
+    t.equal({ fs.lstat(dir .. "/link").type, fs.stat(dir .. "/file").mode },
+      { "link", owner_and_group })
     http.get(base .. "/other", { save_to = dir .. "/other" })
     t.equal(files.list(dir), { "file", "link", "other" })
     http.get(base, { save_to = "/dev/null" })

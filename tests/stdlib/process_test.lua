@@ -8,18 +8,21 @@ local sys = require "native.sys"
 local task = require "task"
 
 t.test("output, code, input, environment, directory", function()
-  local result = process.run { "sh", "-c", "cat; echo err >&2; echo $A; pwd", stdin = "in\n", env = { A = "b" },
+  local result = process.run { "sh", "-c", "cat; echo err >&2; echo $A; pwd", stdin = "in\n",
+    env = { A = "b" },
     cwd = "/" }
   t.equal({ result.code, result.stdout, result.stderr }, { 0, "in\nb\n/\n", "err\n" })
   t.ok(result.seconds > 0)
   t.equal(process.run { "cat" }.stdout, "")
   t.equal(process.run { "true", stdin = ("x"):rep(1000000) }.code, 0)
-  t.equal(#process.run { "sh", "-c", "head -c 3000000 /dev/zero; head -c 2000000 /dev/zero >&2" }.stderr, 2000000)
+  t.equal(#process.run { "sh", "-c",
+    "head -c 3000000 /dev/zero; head -c 2000000 /dev/zero >&2" }.stderr, 2000000)
 end)
 
 t.test("another code is an error that tells the last words", function()
   local e = t.raises(nil, process.run, { "sh", "-c", "echo one >&2; echo two >&2; exit 3" })
-  t.equal({ e.kind, e.code, e.stderr, e.message }, { "failed", 3, "one\ntwo\n", "sh ended with code 3: one; two" })
+  t.equal({ e.kind, e.code, e.stderr, e.message },
+    { "failed", 3, "one\ntwo\n", "sh ended with code 3: one; two" })
   e = t.raises(nil, process.run, { "sh", "-c", "kill -9 $$" })
   t.equal({ e.signal, e.message }, { "KILL", "sh was ended by signal KILL" })
   t.equal(process.run { "sh", "-c", "exit 3", check = false }.code, 3)
@@ -87,7 +90,8 @@ local unread = {
     { max_output_bytes = 100000 } },
   ["more errors than allowed"] = { "wrote more than", { "sh", "-c", "echo $$ > pid; exec yes >&2" },
     { max_output_bytes = 100000 } },
-  ["an error in on_line"] = { "no such line", { "sh", "-c", "echo $$ > pid; echo a; exec sleep 600" },
+  ["an error in on_line"] = { "no such line",
+    { "sh", "-c", "echo $$ > pid; echo a; exec sleep 600" },
     { on_line = function() error("no such line", 0) end } },
   ["an error in on_line, input left"] = { "no such line",
     { "sh", "-c", "echo $$ > pid; echo a >&2; exec sleep 600" },
@@ -113,7 +117,9 @@ end
 
 t.test("the gate sees what it may: no values of variables, no input", function()
   local seen
-  local former = effect.install(function(e) seen = e return { code = 0, stdout = "", stderr = "" } end)
+  local former = effect.install(function(e)
+    seen = e return { code = 0, stdout = "", stderr = "" }
+  end)
   t.cleanup(function() effect.install(former) end)
   local argv = { "/usr/bin/kubectl", "scale", "deployment/app", "--replicas=3" }
   process.run { argv[1], argv[2], argv[3], argv[4], env = { TOKEN = "secret" }, stdin = "secret" }

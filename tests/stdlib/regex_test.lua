@@ -67,7 +67,8 @@ t.test("grep -P is of the same opinion about the models' patterns", function()
   if not known then return t.skip "grep has no -P here" end
   local files = require "files"
   local subjects, text = {}, {}
-  for _, each in ipairs { "a", "A-1", "my_name", "arn:aws:iam::123456789012:role/x", "arn:aws:sns:us-east-1:1:t",
+  for _, each in ipairs { "a", "A-1", "my_name", "arn:aws:iam::123456789012:role/x",
+    "arn:aws:sns:us-east-1:1:t",
       "12345", "eu-west-1", "a.b@c.de", "http://a.b/c?d", "2020-01-01T00:00:00Z", "a b", "/x/y",
       "-", "vpc-0123abcd", "true" } do
     table.insert(subjects, each)
@@ -76,14 +77,17 @@ t.test("grep -P is of the same opinion about the models' patterns", function()
   local seen, compared = {}, 0
   files.temporary(function(directory)
     files.write(directory .. "/subjects", table.concat(text))
-    for _, service in ipairs { "lambda", "backup", "ecs", "kms", "iam", "ssm", "dynamodb", "secretsmanager" } do
+    for _, service in ipairs { "lambda", "backup", "ecs", "kms", "iam", "ssm", "dynamodb",
+      "secretsmanager" } do
       for _, shape in ipairs(require("aws.model").open(service):constraints().shapes) do
         local pattern = shape.p
-        if pattern and not seen[pattern] and not pattern:find "[\\][upP]" and not pattern:find "&&" then
+        if pattern and not seen[pattern] and not pattern:find "[\\][upP]"
+          and not pattern:find "&&" then
           seen[pattern] = true
           files.write(directory .. "/pattern", pattern)
           local matching = {}
-          local found = assert(io.popen(("cd %s; grep -xP -f pattern subjects 2>&1"):format(directory)))
+          local found = assert(
+            io.popen(("cd %s; grep -xP -f pattern subjects 2>&1"):format(directory)))
           for line in found:lines() do matching[line] = true end
           local _, _, code = found:close()
           local matcher = assert(regex.compile(pattern))

@@ -56,10 +56,12 @@ end)
 
 t.test("a text with a zero byte in it is refused, not cut short", function()
   local db = connect()
-  db:exec "create table uncut (i int, t text); insert into uncut select g, 'a' from generate_series(1, 5) g"
+  db:exec "create table uncut (i int, t text)"
+  db:exec "insert into uncut select g, 'a' from generate_series(1, 5) g"
   t.raises("zero byte", db.exec, db, "delete from uncut\0 where i = 1")
   t.raises("zero byte", db.query, db, "select 1\0")
-  t.raises("parameter 1: .* zero byte .* sql.bytes", db.exec, db, "update uncut set t = $1", "ab\0cd")
+  t.raises("parameter 1: .* zero byte .* sql.bytes", db.exec, db, "update uncut set t = $1",
+    "ab\0cd")
   t.equal(db:query "select t, count(*) as n from uncut group by t", { { t = "a", n = 5 } })
   t.equal(db:value("select $1::bytea", sql.bytes "ab\0cd"), "ab\0cd")
 end)
@@ -68,7 +70,8 @@ t.test("what a query brings into memory is limited", function()
   local db = connect { max_rows = 1000, max_bytes = 100000 }
   t.equal(#db:query "select g from generate_series(1, 1000) g", 1000)
   for _, case in ipairs {
-    { "more than 1000 rows%. Read them one by one %(db:each%)", "select generate_series(1, 1000000000)" },
+    { "more than 1000 rows%. Read them one by one %(db:each%)",
+      "select generate_series(1, 1000000000)" },
     { "more than 100000 bytes", "select repeat('x', 1000 + 0 * generate_series(1, 1000000000))" },
     { "more than 100000 bytes", "select repeat('x', 200000)" },
   } do
@@ -86,7 +89,8 @@ t.test("what a query brings into memory is limited", function()
   end
   t.equal({ count, bytes }, { 2500, 2500000 })
   t.equal(#connect { max_rows = false }:query "select g from generate_series(1, 100001) g", 100001)
-  t.raises("more than 100000 rows", db.query, connect(), "select g from generate_series(1, 100001) g")
+  t.raises("more than 100000 rows", db.query, connect(),
+    "select g from generate_series(1, 100001) g")
   local _, rows = db:exec "select repeat('x', 1000) from generate_series(1, 1001)"
   t.equal(#rows, 1001)
 end)
@@ -97,10 +101,13 @@ t.test("a query that is not answered ends", function()
     function() db:query "select pg_sleep(600)" end,
     function() db:value "select pg_sleep(600)" end,
     function() db:transaction(function() db:row "select pg_sleep(600)" end) end,
-    function() for _ in db:each "select pg_sleep(600) from generate_series(1, 2)" do t.ok(false) end end,
+    function()
+      for _ in db:each "select pg_sleep(600) from generate_series(1, 2)" do t.ok(false) end
+    end,
     function() db:copy_out("copy (select pg_sleep(600)) to stdout", print) end,
     function()
-      db:copy_out("copy (select pg_sleep(600 * (g - 1)), repeat('x', 10000) from generate_series(1, 2) g) to stdout",
+      db:copy_out("copy (select pg_sleep(600 * (g - 1)), repeat('x', 10000) from "
+        .. "generate_series(1, 2) g) to stdout",
         function() end)
     end,
   } do
@@ -116,7 +123,8 @@ t.test("nor is a server waited for that has gone silent", function()
   local between = assert(relay.listen {})
   t.cleanup(function() between:close() end)
   between:target(("%s/.s.PGSQL.%d"):format(cluster.dir, cluster.port))
-  local db = connect { host = "127.0.0.1", port = between.port, password = "x", query_timeout = "50ms" }
+  local db = connect { host = "127.0.0.1", port = between.port, password = "x",
+    query_timeout = "50ms" }
   t.equal(db:value "select 1", 1)
   between:cut(true)
   t.equal(t.raises("no response within 0.05 s", db.query, db, "select 1").kind, "timeout")
@@ -172,7 +180,8 @@ t.test("a connection serves one task at a time", function()
   t.equal(task.all { function() return db:value "select 1" end }, { 1 })
 end)
 
-t.test("whoever lets a transaction pass sees each of its statements first, and may refuse it", function()
+t.test("whoever lets a transaction pass sees each of its "
+  .. "statements first, and may refuse it", function()
   local db, seen = connect(), {}
   local effects = 0
   local former = effect.install(function(e, fn)
@@ -215,18 +224,21 @@ t.test("no read gets out of its READ ONLY transaction", function()
   end
   t.raises("42601", db.query, db, "select 1; commit; insert into kept values (1)")
   t.raises("42601", db.each, db, "select 1; commit; insert into kept values (1)")
-  t.raises("42601", db.copy_out, db, "copy kept to stdout; commit; insert into kept values (1)", print)
+  t.raises("42601", db.copy_out, db, "copy kept to stdout; commit; insert into kept values (1)",
+    print)
   t.raises("COPY is no query", db.query, db, "/* x */ copy kept to program 'true'")
   t.raises("DO is no query", db.query, db, "-- x\ndo $$ begin end $$")
   t.raises("takes a COPY", db.copy_out, db, "copy kept to program 'true'", print)
   t.raises("takes a COPY", db.copy_out, db, "copy (select 'to stdout') to '/tmp/drlua-kept'", print)
   t.raises("takes a COPY", db.copy_out, db, "copy kept to /* to stdout */ program 'true'", print)
   t.raises("takes a COPY", db.copy_out, db, "delete from kept", print)
-  t.raises("read%-only", db.copy_out, db, "copy (insert into kept values (1) returning x) to stdout", print)
+  t.raises("read%-only", db.copy_out, db,
+    "copy (insert into kept values (1) returning x) to stdout", print)
   t.equal(db.conn, nil)
   db.depth = 1
   t.raises("INSERT is no query", db.query, db, "insert into kept values (2)")
-  t.raises("read%-only", db.query, db, "with x as (insert into kept values (2) returning x) select * from x")
+  t.raises("read%-only", db.query, db,
+    "with x as (insert into kept values (2) returning x) select * from x")
   t.raises("EXPLAIN ANALYZE runs", db.query, db, "explain analyze insert into kept values (2)")
   t.equal(db:value "select count(*) from kept", 0)
   t.equal(db:status(), "idle")
@@ -236,20 +248,24 @@ t.test("EXPLAIN ANALYZE runs nothing that writes; a plain EXPLAIN explains all",
   local db = connect()
   db:exec "create table seen (x int)"
   db:exec "prepare maker as select 1 as y"
-  for _, statement in ipairs { "create table made as select 1", "create materialized view made as select 1",
-    "select 1 as y into made", "(select 1 as y into made)", "with w as (select 1) select * into made from w",
-    "create table made as execute maker", "insert into seen values (1)", "delete from seen", "execute maker",
+  for _, statement in ipairs { "create table made as select 1",
+    "create materialized view made as select 1", "select 1 as y into made",
+    "(select 1 as y into made)", "with w as (select 1) select * into made from w",
+    "create table made as execute maker", "insert into seen values (1)", "delete from seen",
+    "execute maker",
     "declare made cursor for select 1", "refresh materialized view made" } do
     for _, explain in ipairs { "explain analyze ", "EXPLAIN ANALYSE ", "explain analyze verbose ",
       "explain/**/analyze ",
-      "explain (analyze) ", "explain (verbose, ANALYZE true, costs off) ", "; explain (buffers off, analyze 1)" } do
+      "explain (analyze) ", "explain (verbose, ANALYZE true, costs off) ",
+      "; explain (buffers off, analyze 1)" } do
       t.raises("EXPLAIN ANALYZE runs its statement", db.query, db, explain .. statement)
       t.raises("EXPLAIN ANALYZE runs its statement", db.each, db, explain .. statement)
     end
   end
   t.equal(db:value "select count(*) from pg_class where relname = 'made'", 0)
-  for _, statement in ipairs { "explain insert into seen values (1)", "explain (costs off) delete from seen",
-    "explain analyze select 1", "explain analyze (select 1)", "explain (analyze, timing off) values (1)",
+  for _, statement in ipairs { "explain insert into seen values (1)",
+    "explain (costs off) delete from seen", "explain analyze select 1",
+    "explain analyze (select 1)", "explain (analyze, timing off) values (1)",
     "explain analyze verbose with w as (select 1) table w", "explain analyze select 'into'" } do
     t.ok(#db:query(statement) > 0, statement)
   end
@@ -258,7 +274,8 @@ end)
 
 t.test("a read is read with the settings it was judged by, whatever the session says", function()
   local statement = "select '\\'' || pg_create_restore_point('x') --'"
-  for name, db in pairs { options = connect { options = "-c standard_conforming_strings=off -c client_encoding=GBK" },
+  for name, db in pairs {
+    options = connect { options = "-c standard_conforming_strings=off -c client_encoding=GBK" },
     session = connect() } do
     db:exec "set standard_conforming_strings = off"
     local before = db:value "select pg_current_wal_insert_lsn()"
@@ -273,16 +290,18 @@ t.test("what acts although READ ONLY is refused by name, however it is written",
   local db = connect()
   local before = db:value "select pg_current_wal_insert_lsn()"
   for _, expression in ipairs {
-    "pg_create_restore_point('x')", "PG_CREATE_RESTORE_POINT ('x')", "pg_catalog.pg_create_restore_point('x')",
-    '"pg_create_restore_point"(\'x\')', '"pg_catalog" /* ( */ . "pg_create_restore_point" -- (\n (\'x\')',
+    "pg_create_restore_point('x')", "PG_CREATE_RESTORE_POINT ('x')",
+    "pg_catalog.pg_create_restore_point('x')", '"pg_create_restore_point"(\'x\')',
+    '"pg_catalog" /* ( */ . "pg_create_restore_point" -- (\n (\'x\')',
     'U&"pg\\005fcreate_restore_point"(\'x\')', "'' || pg_create_restore_point('x')",
     "E'\\'' || pg_create_restore_point('x') --'", "E''\n'\\'' || pg_create_restore_point('x') --'",
     "$$'$$ || pg_create_restore_point('x') --'", "$a$ $$ $a$ || pg_create_restore_point('x') --$$",
     "/* /* */ ' */ pg_create_restore_point('x') --'", "-- '\r pg_create_restore_point('x') --'",
-    "pg_logical_emit_message(false, 'a', 'b')", "pg_switch_wal()", "pg_notify('a', 'b')", "pg_promote(false)",
-    "pg_terminate_backend(1)", "pg_cancel_backend(1)", "pg_reload_conf()", "pg_rotate_logfile()",
-    "pg_advisory_lock(1)", "pg_try_advisory_xact_lock(1)", "pg_stat_reset()", "pg_stat_reset_shared('io')",
-    "pg_stat_statements_reset()", "pg_create_physical_replication_slot('x')", "pg_drop_replication_slot('x')",
+    "pg_logical_emit_message(false, 'a', 'b')", "pg_switch_wal()", "pg_notify('a', 'b')",
+    "pg_promote(false)", "pg_terminate_backend(1)", "pg_cancel_backend(1)", "pg_reload_conf()",
+    "pg_rotate_logfile()", "pg_advisory_lock(1)", "pg_try_advisory_xact_lock(1)", "pg_stat_reset()",
+    "pg_stat_reset_shared('io')", "pg_stat_statements_reset()",
+    "pg_create_physical_replication_slot('x')", "pg_drop_replication_slot('x')",
     "pg_replication_origin_create('x')", "lo_export(1, '/tmp/x')", "pg_file_write('x', 'y', false)",
     "dblink_exec('dbname=x', 'select 1')", "query_to_xml('select pg_promote()', true, true, '')",
     "cursor_to_xml('c', 1, true, true, '')", "set_config('transaction_read_only', 'off', true)",
@@ -294,32 +313,41 @@ t.test("what acts although READ ONLY is refused by name, however it is written",
     local copy = ("copy (%s\n) to stdout"):format(statement)
     t.equal(t.raises(nil, db.copy_out, db, copy, print).kind, "misuse", copy)
   end
-  for _, statement in ipairs { "values (pg_reload_conf())", "with x as (select pg_reload_conf()) table x",
+  for _, statement in ipairs { "values (pg_reload_conf())",
+    "with x as (select pg_reload_conf()) table x",
     "explain analyze select pg_reload_conf()", "select * from pg_reload_conf()" } do
-    local e = t.raises("pg_reload_conf%(%) is no read: .* Use db:exec, which is an effect$", function()
+    local e = t.raises("pg_reload_conf%(%) is no read: .* Use "
+      .. "db:exec, which is an effect$", function()
       local row = db:row(statement)
       return row
     end)
     t.contains(e.where, "sql_test.lua")
   end
-  for _, statement in ipairs { "reindex table pg_class", "notify a", "lock table pg_class", "checkpoint", "analyze",
-    "prepare p as select 1", "execute p", "listen a", "load 'plpgsql'", "alter system reset all", "" } do
+  for _, statement in ipairs { "reindex table pg_class", "notify a", "lock table pg_class",
+    "checkpoint", "analyze",
+    "prepare p as select 1", "execute p", "listen a", "load 'plpgsql'", "alter system reset all",
+    "" } do
     t.raises("is no query: use db:exec", db.query, db, statement)
   end
   t.equal(db:value "select pg_current_wal_insert_lsn()", before)
   -- An effect may, and so may a part of one.
   db:exec "select pg_create_restore_point('x')"
-  t.equal(db:transaction(function() return db:value "select pg_try_advisory_xact_lock(1)" end), true)
+  t.equal(db:transaction(function() return db:value "select pg_try_advisory_xact_lock(1)" end),
+    true)
 end)
 
-t.test("names in literals, comments and columns, and functions that only tell, are no matter", function()
+t.test("names in literals, comments and columns, and functions "
+  .. "that only tell, are no matter", function()
   local db = connect()
   for _, statement in ipairs {
-    "select 'pg_promote()' as x", "select $$pg_promote()$$ as x", "select $q$ pg_promote() $q$ as x",
-    "select E'it\\'s pg_promote()' as x", "select 1 as x -- pg_promote()", "select 1 as x /* pg_promote() */",
-    'select 1 as "pg_promote"', "select 1 as dblink", "(select 'a''b pg_promote()' as x)", "show work_mem",
-    "explain select 1", "table pg_class", "values (1)", "with x as (select 1) select * from x",
-    "select pg_is_in_recovery(), pg_stat_get_db_stat_reset_time(1), pg_last_xact_replay_timestamp()",
+    "select 'pg_promote()' as x", "select $$pg_promote()$$ as x",
+    "select $q$ pg_promote() $q$ as x", "select E'it\\'s pg_promote()' as x",
+    "select 1 as x -- pg_promote()", "select 1 as x /* pg_promote() */",
+    'select 1 as "pg_promote"', "select 1 as dblink", "(select 'a''b pg_promote()' as x)",
+    "show work_mem", "explain select 1", "table pg_class", "values (1)",
+    "with x as (select 1) select * from x",
+    "select pg_is_in_recovery(), pg_stat_get_db_stat_reset_time(1), "
+      .. "pg_last_xact_replay_timestamp()",
     "select pg_size_pretty(pg_database_size(current_database())), count(*) from pg_stat_activity",
     "select * from pg_replication_slots", "select 5 - -1 as x, 2*3 as y, $1::int as z",
   } do
@@ -335,8 +363,10 @@ t.test("nothing called in a READ ONLY transaction lifts it", function()
   for _, what in ipairs { "set transaction read write", "set local transaction_read_only = off",
     "select set_config('transaction_read_only', 'off', true)",
     "select set_config('transaction_read_only', 'off', false)",
-    "set session characteristics as transaction read write", "set default_transaction_read_only = off" } do
-    -- "cannot execute INSERT in a read-only transaction", or "read-write mode must be set before any query".
+    "set session characteristics as transaction read write",
+    "set default_transaction_read_only = off" } do
+    -- "cannot execute INSERT in a read-only transaction", or "read-write mode must be set before
+    -- any query".
     t.raises("read%-[ow]", db.value, db, "select sneak($1)", what)
     t.raises("read%-[ow]", function() return db:each("select sneak($1)", what)() end)
   end
@@ -354,7 +384,9 @@ t.test("a change over which the connection was lost is in doubt, a read is not",
         return e
       end,
       function()
-        while admin:value("select state from pg_stat_activity where pid = $1", pid) ~= "active" do task.sleep(0.002) end
+        while admin:value("select state from pg_stat_activity where pid = $1", pid) ~= "active" do
+          task.sleep(0.002)
+        end
         admin:exec("select pg_terminate_backend($1)", pid)
       end,
     }
@@ -371,7 +403,8 @@ t.test("a change over which the connection was lost is in doubt, a read is not",
   t.equal({ e.kind, e.retryable, e.doubtful }, { "closed", true, false })
 end)
 
-t.test("each passes the gate: counted, stopped, and with all its rows where they are kept", function()
+t.test("each passes the gate: counted, stopped, and with all "
+  .. "its rows where they are kept", function()
   local db, seen = connect(), {}
   local recorded
   local former = effect.install(function(e, fn)
@@ -383,7 +416,9 @@ t.test("each passes the gate: counted, stopped, and with all its rows where they
   t.cleanup(function() effect.install(former) end)
   local function count(n)
     local found = 0
-    for row in db:each("select g as n from generate_series(1, $1) g", n) do found = found + row.n end
+    for row in db:each("select g as n from generate_series(1, $1) g", n) do
+      found = found + row.n
+    end
     return found
   end
   for _, way in ipairs { false, true } do
@@ -413,7 +448,8 @@ return dr.playbook { title = "Rows", run = function()
   local db = sql.connect { host = "%s", port = %d, user = "%s", dbname = "postgres" }
   for _, n in ipairs { 1, 1500 } do
     local last
-    for row in db:each("select clock_timestamp()::text as x from generate_series(1, $1)", n) do last = row.x end
+    local query = "select clock_timestamp()::text as x from generate_series(1, $1)"
+    for row in db:each(query, n) do last = row.x end
     dr.note(n .. " " .. last)
   end
   dr.step("Inside", function()
@@ -436,7 +472,8 @@ end }]]):format(at.host, at.port, at.user) }
   t.equal({ second.code, notes(second) }, { 0, notes(first) }, second.out .. second.err)
 end)
 
-t.test("what a transaction would do is known without doing it, and it is shown as what it does", function()
+t.test("what a transaction would do is known without doing it, and "
+  .. "it is shown as what it does", function()
   local db = connect()
   db:exec "create table moved (x int)"
   local shown, former
@@ -457,13 +494,18 @@ t.test("what a transaction would do is known without doing it, and it is shown a
   local place = "a transaction on " .. tostring(db):match("^database (.*)$")
   t.equal(plan(function()
     local n = db:exec "insert into moved values (1)"
-    for _, row in ipairs(db:query "select x from moved") do db:exec("update moved set x = $1", row.x) end
+    for _, row in ipairs(db:query "select x from moved") do
+      db:exec("update moved set x = $1", row.x)
+    end
     if n > 0 then db:exec "never" end
     db:copy_in("copy moved from stdin", "1\n")
-  end), place .. ": insert into moved values (1); select x from moved; update moved set x = $1; copy moved from stdin")
-  t.equal(plan(function() db:exec "delete from moved" error "broken" end), place .. ": delete from moved")
+  end), place .. ": insert into moved values (1); select x from moved; update moved set x "
+    .. "= $1; copy moved from stdin")
+  t.equal(plan(function() db:exec "delete from moved" error "broken" end),
+    place .. ": delete from moved")
   t.equal(plan(function() db:exec "delete from moved" end, { what = "empty moved" }), "empty moved")
-  t.matches(plan(function() repeat local n = db:exec "delete from moved" until n == 0 end), ": delete from moved; ")
+  t.matches(plan(function() repeat local n = db:exec "delete from moved" until n == 0 end),
+    ": delete from moved; ")
   t.equal(plan(function() end), place)
   effect.install(nil)
   t.equal(db:value "select count(*) from moved", 0)
@@ -503,12 +545,16 @@ t.test("copy, both ways", function()
     return n <= 1000 and n .. "\tx\n" or nil
   end), 998)
   local parts = {}
-  db:copy_out("copy (select a from c order by a) to stdout", function(chunk) table.insert(parts, chunk) end)
+  db:copy_out("copy (select a from c order by a) to stdout",
+    function(chunk) table.insert(parts, chunk) end)
   t.equal(select(2, table.concat(parts):gsub("\n", "")), 1000)
-  t.raises("broken source", db.copy_in, db, "copy c from stdin", function() error("broken source", 0) end)
-  t.raises("broken sink", db.copy_out, db, "copy c to stdout", function() error("broken sink", 0) end)
+  t.raises("broken source", db.copy_in, db, "copy c from stdin",
+    function() error("broken source", 0) end)
+  t.raises("broken sink", db.copy_out, db, "copy c to stdout",
+    function() error("broken sink", 0) end)
   t.equal(db:value "select count(*) from c", 1000)
-  t.equal(t.raises("invalid input syntax", db.copy_in, db, "copy c from stdin", "x\ty\n").sqlstate, "22P02")
+  t.equal(t.raises("invalid input syntax", db.copy_in, db, "copy c from stdin", "x\ty\n").sqlstate,
+    "22P02")
 end)
 
 t.test("names are quoted, a wrong call is named", function()
@@ -525,7 +571,8 @@ t.test("names are quoted, a wrong call is named", function()
 end)
 
 t.test("connecting fails with a kind", function()
-  t.equal(t.raises("does not exist %(SQLSTATE 3D000%)", sql.connect, call { dbname = "nowhere" }).kind, "missing")
+  t.equal(t.raises("does not exist %(SQLSTATE 3D000%)", sql.connect,
+    call { dbname = "nowhere" }).kind, "missing")
   local probe = assert(relay.listen {})
   local port = probe.port
   probe:close()

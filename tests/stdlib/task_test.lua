@@ -47,7 +47,8 @@ end)
 
 t.test("a timeout ends what it watches before it is reported", function()
   local ended = false
-  local e = t.raises("no end within 0.01 s", task.timeout, 0.01, until_cancelled, function() ended = true end)
+  local e = t.raises("no end within 0.01 s", task.timeout, 0.01, until_cancelled,
+    function() ended = true end)
   t.equal({ e.kind, ended }, { "timeout", true })
   t.equal(task.timeout(60, function() return "in time" end), "in time")
 end)

@@ -52,7 +52,8 @@ t.test("whoever watches hears of each touch, not of what is only handed on", fun
   local u = unknown.new()
   local kept = { u }
   t.equal({ unknown.is(kept[1]), touched }, { true, 0 })
-  for i, act in ipairs { function() return u.x end, function() return u() end, function() return #u end,
+  for i, act in ipairs { function() return u.x end, function() return u() end,
+    function() return #u end,
     function() return u < 1 end, function() return u == kept end, function() return u .. "x" end,
     function() return u + 1 end, function() return (pairs(u)(u)) end } do
     touched = 0

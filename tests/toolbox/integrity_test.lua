@@ -6,7 +6,8 @@ local sql = require "sql"
 local t = require "harness"
 
 local function connect(cluster)
-  return sql.connect { host = cluster.dir, port = cluster.port, user = "postgres", dbname = "postgres" }
+  return sql.connect { host = cluster.dir, port = cluster.port, user = "postgres",
+    dbname = "postgres" }
 end
 
 local SEED = {
@@ -38,7 +39,8 @@ t.test("rows that break a foreign key are counted", function()
   local _, db = started()
   db:exec "set session_replication_role = replica"
   db:exec "delete from customers where id <= 7"
-  t.equal(integrity.orphans(db), { "7 rows of orders point at rows missing from customers (orders_customer_id_fkey)" })
+  t.equal(integrity.orphans(db),
+    { "7 rows of orders point at rows missing from customers (orders_customer_id_fkey)" })
   local e = t.raises("the data is not whole", integrity.verify, db)
   t.contains(tostring(e), "7 rows of orders")
   db:close()

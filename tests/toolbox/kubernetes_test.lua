@@ -8,18 +8,21 @@ local t = require "harness"
 local task = require "task"
 
 local function resources(group, list)
-  return { kind = "APIResourceList", apiVersion = "v1", groupVersion = group, resources = json.array(list) }
+  return { kind = "APIResourceList", apiVersion = "v1", groupVersion = group,
+    resources = json.array(list) }
 end
 
 local VERBS = json.array { "get", "list", "watch", "patch", "update", "create" }
 
 local function deployment(count)
   return { kind = "Deployment", apiVersion = "apps/v1",
-    metadata = { name = "api", namespace = "production", generation = 1, resourceVersion = "7", uid = "u" },
+    metadata = { name = "api", namespace = "production", generation = 1, resourceVersion = "7",
+      uid = "u" },
     spec = { replicas = count, selector = { matchLabels = { app = "api" } },
       template = { metadata = { labels = { app = "api" } }, spec = { containers = json.array {
         { name = "api", image = "api:1" } } } } },
-    status = { observedGeneration = 1, replicas = count, updatedReplicas = count, availableReplicas = count,
+    status = { observedGeneration = 1, replicas = count, updatedReplicas = count,
+      availableReplicas = count,
       readyReplicas = count } }
 end
 
@@ -30,7 +33,8 @@ local function answers(state)
   local scale = function()
     return { kind = "Scale", apiVersion = "autoscaling/v1",
       metadata = { name = "api", namespace = "production", resourceVersion = "7" },
-      spec = { replicas = state.replicas }, status = { replicas = state.replicas, selector = "app=api" } }
+      spec = { replicas = state.replicas },
+      status = { replicas = state.replicas, selector = "app=api" } }
   end
   return {
     ["/version"] = function() return { major = "1", minor = "30", gitVersion = "v1.30.0" } end,
@@ -41,18 +45,22 @@ local function answers(state)
         versions = json.array { version }, preferredVersion = version } } }
     end,
     ["/api/v1"] = function() return resources("v1", {
-      { name = "nodes", singularName = "node", namespaced = false, kind = "Node", verbs = VERBS } }) end,
+      { name = "nodes", singularName = "node", namespaced = false, kind = "Node",
+        verbs = VERBS } }) end,
     [apps] = function() return resources("apps/v1", {
-      { name = "deployments", singularName = "deployment", namespaced = true, kind = "Deployment", verbs = VERBS,
+      { name = "deployments", singularName = "deployment", namespaced = true, kind = "Deployment",
+        verbs = VERBS,
         shortNames = json.array { "deploy" } },
-      { name = "deployments/scale", singularName = "", namespaced = true, kind = "Scale", group = "autoscaling",
+      { name = "deployments/scale", singularName = "", namespaced = true, kind = "Scale",
+        group = "autoscaling",
         version = "v1", verbs = VERBS } }) end,
     ["/api/v1/nodes"] = function() return { kind = "NodeList", apiVersion = "v1", metadata = {},
       items = json.array { { metadata = { name = "node-1" }, status = { conditions = json.array {
         { type = "Ready", status = "True" } } } } } } end,
     [one] = function() return deployment(state.replicas) end,
     [apps .. "/namespaces/production/deployments"] = function()
-      return { kind = "DeploymentList", apiVersion = "apps/v1", metadata = { resourceVersion = "7" },
+      return { kind = "DeploymentList", apiVersion = "apps/v1",
+        metadata = { resourceVersion = "7" },
         items = json.array { deployment(state.replicas) } }
     end,
     [one .. "/scale"] = function(req)
@@ -76,7 +84,8 @@ local function started()
       local route = routes[path]
       local body = route and json.encode(route(req))
         or '{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}'
-      req:respond { status = route and 200 or 404, headers = { { "Content-Type", "application/json" } }, body = body }
+      req:respond { status = route and 200 or 404,
+        headers = { { "Content-Type", "application/json" } }, body = body }
     end
   end)
   local directory = assert(fs.tempdir("drlua-kube-"))
@@ -87,7 +96,8 @@ local function started()
   end)
   assert(fs.write(directory .. "/config", json.encode {
     apiVersion = "v1", kind = "Config", ["current-context"] = "other",
-    clusters = json.array { { name = "dr", cluster = { server = "http://127.0.0.1:" .. srv.port } } },
+    clusters = json.array { { name = "dr",
+      cluster = { server = "http://127.0.0.1:" .. srv.port } } },
     users = json.array { { name = "dr", user = { token = "x" } } },
     contexts = json.array { { name = "dr", context = { cluster = "dr", user = "dr" } } },
   }))
@@ -104,12 +114,15 @@ end)
 
 t.test("what changes something, or may, is not read", function()
   local cluster = { context = "dr" }
-  for _, words in ipairs { "delete ns shop", "-n shop delete pod x", "--namespace shop scale deployment/api", "exec pod",
-    "--context=other delete ns x", "-s http://x drain node", "rollout restart deployment/api", "config use-context x",
+  for _, words in ipairs { "delete ns shop", "-n shop delete pod x",
+    "--namespace shop scale deployment/api", "exec pod",
+    "--context=other delete ns x", "-s http://x drain node", "rollout restart deployment/api",
+    "config use-context x",
     "auth reconcile -f x", "apply -f x", "run x", "proxy", "some-plugin", "" } do
     local arguments = {}
     for word in words:gmatch("%S+") do table.insert(arguments, word) end
-    t.raises("is not known to only read: use kubernetes.change", kubernetes.read, cluster, arguments)
+    t.raises("is not known to only read: use kubernetes.change", kubernetes.read, cluster,
+      arguments)
   end
 end)
 
@@ -125,7 +138,8 @@ t.test("an EKS cluster by its name, with a kubeconfig of its own for each comman
   local eks = { kubeconfig = function(_, name)
     t.equal(name, "platform-dr")
     made = made + 1
-    return (fs.read(cluster.kubeconfig):gsub('"current%-context":"other"', '"current-context":"dr"'))
+    return (fs.read(cluster.kubeconfig):gsub('"current%-context":"other"',
+      '"current-context":"dr"'))
   end }
   local target = { eks = eks, name = "platform-dr", namespace = "production" }
   t.contains(kubernetes.read(target, { "get", "nodes", "-o", "name" }), "node/node-1")

@@ -36,14 +36,17 @@ end
 
 local function endpoint_params(m, operation, set)
   local params = settings.endpoint_params(set)
-  for name, static in pairs(m:operation(operation).staticContextParams or {}) do params[name] = static.value end
+  for name, static in pairs(m:operation(operation).staticContextParams or {}) do
+    params[name] = static.value
+  end
   return params
 end
 
 local function prepare(service, operation, region, context)
   local m = model.open(service)
   local metadata = m:metadata()
-  local set = settings.load { config = context.config, service_id = metadata.service_id, region = region }
+  local set = settings.load { config = context.config, service_id = metadata.service_id,
+    region = region }
   local resolved = endpoint.resolve {
     service = service, rules = m:endpoint_rules(), region = set.region or "aws-global",
     fips = set.fips, dualstack = set.dualstack, endpoint = set.endpoint_url,
@@ -59,7 +62,8 @@ local function build(m, operation, input, resolved, more)
   for name, value in pairs(request.headers) do table.insert(headers, { name, value }) end
   for _, pair in ipairs(more or {}) do table.insert(headers, pair) end
   return {
-    method = request.method, uri = base_path:gsub("/$", "") .. request.uri, headers = headers, body = request.body,
+    method = request.method, uri = base_path:gsub("/$", "") .. request.uri, headers = headers,
+    body = request.body,
   }
 end
 
@@ -70,8 +74,9 @@ local function attempt(request, resolved, context, ca_bundle)
     sigv4.apply(request)
   end
   return call.send(context, {
-    method = request.method, url = resolved.url:match("^%w+://[^/]+") .. request.uri, headers = request.headers,
-    body = request.body ~= "" and request.body or nil, connect_timeout = CONNECT_TIMEOUT, timeout = TIMEOUT,
+    method = request.method, url = resolved.url:match("^%w+://[^/]+") .. request.uri,
+    headers = request.headers, body = request.body ~= "" and request.body or nil,
+    connect_timeout = CONNECT_TIMEOUT, timeout = TIMEOUT,
     ca_file = ca_bundle,
   })
 end
@@ -90,7 +95,8 @@ end
 -- "credentials" with service, operation, code, status.
 function call.perform(context, spec)
   local m, resolved, set = prepare(spec.service, spec.operation, spec.region, context)
-  local request = build(m, spec.operation, spec.input, resolved, spec.headers and spec.headers(resolved.url))
+  local request = build(m, spec.operation, spec.input, resolved,
+    spec.headers and spec.headers(resolved.url))
   request.region, request.service = resolved.signing_region, resolved.signing_name
   request.credentials = confidential.keys(spec.credentials)
   local failure, set_right
@@ -116,7 +122,8 @@ function call.perform(context, spec)
   end
   errors.raise {
     kind = "credentials", service = spec.service, operation = spec.operation,
-    code = failure.code, status = failure.status, fields = failure.fields, unsent = failure.status == nil,
+    code = failure.code, status = failure.status, fields = failure.fields,
+    unsent = failure.status == nil,
     message = ("%s.%s at %s: %s%s"):format(spec.service, spec.operation, resolved.url,
       failure.code and failure.code .. ": " or "", failure.message or "failed"),
   }

@@ -22,27 +22,36 @@ local function fault(form, ...)
 end
 
 local function url_of(env)
-  local relative, full = env.AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, env.AWS_CONTAINER_CREDENTIALS_FULL_URI
+  local relative, full = env.AWS_CONTAINER_CREDENTIALS_RELATIVE_URI,
+    env.AWS_CONTAINER_CREDENTIALS_FULL_URI
   if (relative or "") ~= "" then return AGENT .. relative end
   if (full or "") == "" then return nil end
   local scheme, host = full:match("^(https?)://(%[[^%]]*%])")
   if not scheme then scheme, host = full:match("^(https?)://([^/:?#]+)") end
-  if scheme == "https" or host and (allowed[host] or host:find("^127%.%d+%.%d+%.%d+$")) then return full end
-  fault("AWS_CONTAINER_CREDENTIALS_FULL_URI is %s: without TLS only this machine and the addresses of the ECS and "
+  if scheme == "https" or host and (allowed[host] or host:find("^127%.%d+%.%d+%.%d+$")) then
+    return full
+  end
+  fault("AWS_CONTAINER_CREDENTIALS_FULL_URI is %s: without TLS only this machine and "
+    .. "the addresses of the ECS and "
     .. "EKS agents are allowed", full)
 end
 
 local function authorization(context)
   local env = context.env
-  local path, token = env.AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE, env.AWS_CONTAINER_AUTHORIZATION_TOKEN
+  local path, token = env.AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE,
+    env.AWS_CONTAINER_AUTHORIZATION_TOKEN
   if (path or "") ~= "" then
     local message
     token, message = context.config.read(path)
-    if not token then fault("cannot read the container's authorization token %s", message or path) end
+    if not token then
+      fault("cannot read the container's authorization token %s", message or path)
+    end
     token = token:gsub("%s+$", "")
   end
   if (token or "") == "" then return nil end
-  if token:find("[\r\n]") then fault("the container's authorization token has more than one line") end
+  if token:find("[\r\n]") then
+    fault("the container's authorization token has more than one line")
+  end
   return confidential.token(token)
 end
 
@@ -53,9 +62,11 @@ local function get(context, url)
   local why
   for n = 1, ATTEMPTS do
     local answer, message = call.send(context,
-      { method = "GET", url = url, headers = headers, connect_timeout = TIMEOUT, timeout = TIMEOUT })
+      { method = "GET", url = url, headers = headers, connect_timeout = TIMEOUT,
+        timeout = TIMEOUT })
     if answer and answer.status == 200 then return answer.body end
-    why = answer and ("status %d: %s"):format(answer.status, text.excerpt(answer.body, 200)) or message
+    why = answer and ("status %d: %s"):format(answer.status, text.excerpt(answer.body, 200))
+      or message
     if answer and answer.status < 500 and answer.status ~= 429 then break end
     if n < ATTEMPTS then call.back_off(n) end
   end
@@ -66,7 +77,8 @@ end
 function container.get(context)
   local url = url_of(context.env)
   if not url then
-    return nil, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI and AWS_CONTAINER_CREDENTIALS_FULL_URI are not set"
+    return nil, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI and "
+      .. "AWS_CONTAINER_CREDENTIALS_FULL_URI are not set"
   end
   local given, problem = json.decode(get(context, url))
   if type(given) ~= "table" or not given.AccessKeyId or not given.SecretAccessKey then
@@ -74,9 +86,9 @@ function container.get(context)
       problem or type(given) == "table" and given.Message or "no AccessKeyId")
   end
   return confidential.keys {
-    access_key_id = given.AccessKeyId, secret_access_key = given.SecretAccessKey, session_token = given.Token,
-    expires = call.time(given.Expiration), account_id = given.AccountId,
-    source = "the container's credentials endpoint " .. url,
+    access_key_id = given.AccessKeyId, secret_access_key = given.SecretAccessKey,
+    session_token = given.Token, expires = call.time(given.Expiration),
+    account_id = given.AccountId, source = "the container's credentials endpoint " .. url,
   }
 end
 

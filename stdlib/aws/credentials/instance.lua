@@ -16,9 +16,11 @@ local TOKEN_LIFE = "21600" -- seconds
 local ROLES = "/latest/meta-data/iam/security-credentials/"
 
 local function base_url(cfg)
-  local url, where = cfg:setting({ "AWS_EC2_METADATA_SERVICE_ENDPOINT" }, "ec2_metadata_service_endpoint")
+  local url, where = cfg:setting({ "AWS_EC2_METADATA_SERVICE_ENDPOINT" },
+    "ec2_metadata_service_endpoint")
   if url and not url:find "^https?://[^/%s]+/*$" then
-    errors.raise { kind = "invalid", message = ("%s: a URL (http://host) expected, got %s"):format(where, url) }
+    errors.raise { kind = "invalid",
+      message = ("%s: a URL (http://host) expected, got %s"):format(where, url) }
   end
   local mode = settings.one_of(cfg, { "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE" },
     "ec2_metadata_service_endpoint_mode", { "ipv4", "ipv6" }, "ipv4")
@@ -35,8 +37,10 @@ local function way_to(context)
   local cfg = context.config
   return {
     url = base_url(cfg),
-    timeout = settings.number(cfg, { "AWS_METADATA_SERVICE_TIMEOUT" }, "metadata_service_timeout", 1, 0),
-    attempts = settings.number(cfg, { "AWS_METADATA_SERVICE_NUM_ATTEMPTS" }, "metadata_service_num_attempts", nil, 0),
+    timeout = settings.number(cfg, { "AWS_METADATA_SERVICE_TIMEOUT" }, "metadata_service_timeout",
+      1, 0),
+    attempts = settings.number(cfg, { "AWS_METADATA_SERVICE_NUM_ATTEMPTS" },
+      "metadata_service_num_attempts", nil, 0),
   }
 end
 
@@ -45,7 +49,8 @@ local function send(context, way, method, path, header)
   local url, why = way.url .. path, nil
   for n = 1, way.attempts or ATTEMPTS do
     local answer, message = call.send(context,
-      { method = method, url = url, headers = { header }, connect_timeout = way.timeout, timeout = way.timeout })
+      { method = method, url = url, headers = { header }, connect_timeout = way.timeout,
+        timeout = way.timeout })
     if answer then answered[way.url] = true end
     if answer and answer.status < 500 then return answer end
     why = answer and ("%s: status %d"):format(url, answer.status)
@@ -74,9 +79,10 @@ local function read_credentials(context, way, name, header)
       type(given) == "table" and (given.Message or given.Code) or "status " .. answer.status)
   end
   return confidential.keys {
-    access_key_id = given.AccessKeyId, secret_access_key = given.SecretAccessKey, session_token = given.Token,
-    expires = call.time(given.Expiration), account_id = given.AccountId,
-    source = ("the role %s of this EC2 instance"):format(name), outlives = true,
+    access_key_id = given.AccessKeyId, secret_access_key = given.SecretAccessKey,
+    session_token = given.Token, expires = call.time(given.Expiration),
+    account_id = given.AccountId, source = ("the role %s of this EC2 instance"):format(name),
+    outlives = true,
   }
 end
 

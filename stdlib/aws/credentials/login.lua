@@ -37,7 +37,9 @@ end
 local function load(context, wanted)
   local path = cache_path(context, wanted.session)
   local text, message = context.config.read(path)
-  if not text then fault("no login session: cannot read %s; %s", message or path, hint(wanted.profile)) end
+  if not text then
+    fault("no login session: cannot read %s; %s", message or path, hint(wanted.profile))
+  end
   local token = json.decode(text)
   local keys = type(token) == "table" and token.accessToken
   if type(keys) ~= "table" or not keys.accessKeyId or not call.time(keys.expiresAt) then
@@ -57,14 +59,16 @@ local function proof(pem, url, now)
   if not usable then return nil end
   local header = json.encode({ typ = "dpop+jwt", alg = "ES256",
     jwk = { kty = "EC", crv = "P-256", x = base64url(x), y = base64url(y) } }, { sort = true })
-  local payload = json.encode({ htm = "POST", htu = url, iat = math.floor(now), jti = crypto.uuid() }, { sort = true })
+  local payload = json.encode({ htm = "POST", htu = url, iat = math.floor(now),
+    jti = crypto.uuid() }, { sort = true })
   local text = base64url(header) .. "." .. base64url(payload)
   return text .. "." .. base64url((crypto.es256(pem, text)))
 end
 
 local function ask(context, token)
   return call.perform(context, {
-    service = "signin", operation = "CreateOAuth2Token", region = token.signInRegion or context.region,
+    service = "signin", operation = "CreateOAuth2Token",
+    region = token.signInRegion or context.region,
     input = { tokenInput = { clientId = token.clientId, refreshToken = token.refreshToken,
       grantType = "refresh_token" } },
     headers = function(url)
@@ -90,7 +94,8 @@ local function refresh(context, token)
   for name, value in pairs(token) do fresh[name] = value end
   fresh.refreshToken = confidential.token(given.refreshToken)
   fresh.accessToken = {
-    accessKeyId = given.accessToken.accessKeyId, secretAccessKey = given.accessToken.secretAccessKey,
+    accessKeyId = given.accessToken.accessKeyId,
+    secretAccessKey = given.accessToken.secretAccessKey,
     sessionToken = given.accessToken.sessionToken, accountId = token.accessToken.accountId,
     expiresAt = clock.format(context.now() + given.expiresIn, "rfc3339"),
   }
@@ -99,7 +104,9 @@ end
 
 local function save(context, path, token)
   local fs = require "native.fs"
-  local write = context.write or function(to, text) return fs.write(to, text, { mode = 384, atomic = true }) end -- 0600
+  -- 0600
+  local write = context.write
+    or function(to, text) return fs.write(to, text, { mode = 384, atomic = true }) end
   -- The refresh token was used up: without the new one in the file the session ends
   -- with this process, which its next user is told by `aws login`.
   write(path, json.encode(token))
@@ -115,13 +122,15 @@ function login.credentials(context, wanted)
       token = fresh
       save(context, path, token)
     elseif call.time(token.accessToken.expiresAt) <= now then
-      fault("the login session in %s ended and was not refreshed: %s; %s", path, why, hint(wanted.profile))
+      fault("the login session in %s ended and was not refreshed: %s; %s", path, why,
+        hint(wanted.profile))
     end
   end
   local keys = token.accessToken
   return confidential.keys {
-    access_key_id = keys.accessKeyId, secret_access_key = keys.secretAccessKey, session_token = keys.sessionToken,
-    expires = call.time(keys.expiresAt), account_id = keys.accountId,
+    access_key_id = keys.accessKeyId, secret_access_key = keys.secretAccessKey,
+    session_token = keys.sessionToken, expires = call.time(keys.expiresAt),
+    account_id = keys.accountId,
     source = ("the login session of profile %q"):format(wanted.profile),
   }
 end

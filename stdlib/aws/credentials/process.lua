@@ -31,7 +31,8 @@ end
 local function run(command)
   local native = require "native.process"
   local child, message = native.start {
-    argv = { "/bin/sh", "-c", command }, stdin = "null", stdout = "pipe", stderr = "pipe", die_with_parent = true,
+    argv = { "/bin/sh", "-c", command }, stdin = "null", stdout = "pipe", stderr = "pipe",
+    die_with_parent = true,
   }
   if not child then fault("credential_process cannot be started: %s", message) end
   local ok, results = pcall(task.timeout, TIMEOUT, task.all, {
@@ -51,14 +52,16 @@ end
 function process.get(command, account_id)
   local output, complaint, ended = run(command)
   if type(ended) ~= "table" or ended.code ~= 0 then
-    fault("credential_process exited with %s%s", ended and (ended.signal and "signal " .. ended.signal
+    fault("credential_process exited with %s%s",
+      ended and (ended.signal and "signal " .. ended.signal
       or "code " .. tostring(ended.code)) or "an unknown state",
       complaint ~= "" and ": " .. text.excerpt(complaint, 500) or "")
   end
   local given = json.decode(output)
   if type(given) ~= "table" then fault("credential_process printed something that is not JSON") end
   if given.Version ~= 1 then
-    fault("credential_process printed Version %s; 1 is the one that is known", tostring(given.Version))
+    fault("credential_process printed Version %s; 1 is the one that is known",
+      tostring(given.Version))
   end
   if not given.AccessKeyId or not given.SecretAccessKey then
     fault("credential_process printed no AccessKeyId or no SecretAccessKey")

@@ -56,7 +56,8 @@ local function web_identity(context, properties, name)
   if not token_file then return nil end
   if not role_arn then fault("profile %q has web_identity_token_file but no role_arn", name) end
   return require("aws.credentials.role").with_web_identity(context, {
-    role_arn = role_arn, token_file = token_file, role_session_name = value(properties.role_session_name),
+    role_arn = role_arn, token_file = token_file,
+    role_session_name = value(properties.role_session_name),
     region = value(properties.region),
   })
 end
@@ -69,12 +70,14 @@ end
 
 local function from_login(context, properties, name)
   local session = value(properties.login_session)
-  return session and require("aws.credentials.login").credentials(context, { session = session, profile = name })
+  return session
+    and require("aws.credentials.login").credentials(context, { session = session, profile = name })
 end
 
 local function from_process(properties)
   local command = value(properties.credential_process)
-  return command and require("aws.credentials.process").get(command, value(properties.aws_account_id))
+  return command
+    and require("aws.credentials.process").get(command, value(properties.aws_account_id))
 end
 
 --- What a profile gives by itself, without assuming a role through another one. Static
@@ -90,7 +93,8 @@ function profile.own(context, asked)
     or from_login(context, properties, name) or from_process(properties) or keys
   if set then return set end
   if not next(properties) then return nil, ("profile %q has no settings"):format(name) end
-  return nil, ("profile %q has no aws_access_key_id, role_arn, sso_session, login_session or credential_process")
+  return nil, ("profile %q has no aws_access_key_id, role_arn, sso_session, "
+    .. "login_session or credential_process")
     :format(name)
 end
 
@@ -109,7 +113,8 @@ local function duration_of(properties, where)
   local seconds = math.tointeger(tonumber(text))
   if not text or seconds and seconds > 0 then return seconds end
   errors.raise { kind = "invalid",
-    message = ("%s: duration_seconds: a number of seconds expected, got %s"):format(where.duration_seconds, text) }
+    message = ("%s: duration_seconds: a number of seconds expected, got %s")
+      :format(where.duration_seconds, text) }
 end
 
 --- The role of a profile, assumed with the credentials that it names. visited: the
@@ -131,7 +136,8 @@ end
 local function from_named_source(context, name, source, sources)
   local get = sources[source]
   if not get then
-    fault("profile %q: credential_source %q is not one of Environment, Ec2InstanceMetadata, EcsContainer", name, source)
+    fault("profile %q: credential_source %q is not one of Environment, "
+      .. "Ec2InstanceMetadata, EcsContainer", name, source)
   end
   local set, why = get(context)
   if set then return set end
@@ -142,7 +148,8 @@ local function from_source_profile(context, name, source, sources, visited)
   local properties, where = context.config:profile(source)
   for _, seen in ipairs(visited) do
     if seen == source and not (source == name and has_static(properties)) then
-      fault("profile %q: source_profile goes round in a circle: %s, %s", name, table.concat(visited, ", "), source)
+      fault("profile %q: source_profile goes round in a circle: %s, %s", name,
+        table.concat(visited, ", "), source)
     end
   end
   if has_static(properties) then return static(properties, where, source) end
@@ -157,7 +164,9 @@ end
 --- The credentials with which a profile's role is assumed.
 function base_of(context, name, properties, sources, visited)
   local source, named = value(properties.source_profile), value(properties.credential_source)
-  if source and named then fault("profile %q has both source_profile and credential_source", name) end
+  if source and named then
+    fault("profile %q has both source_profile and credential_source", name)
+  end
   if named then return from_named_source(context, name, named, sources) end
   if source then return from_source_profile(context, name, source, sources, visited) end
   fault("profile %q has role_arn but neither source_profile nor credential_source", name)

@@ -22,7 +22,8 @@ Provider.__index = Provider
 
 --- Makes a provider. fetch: function() -> set, raises; now: function() -> seconds.
 function provider.new(options)
-  return setmetatable({ fetch = options.fetch, now = options.now or instants.seconds, next_attempt = 0 }, Provider)
+  return setmetatable({ fetch = options.fetch, now = options.now or instants.seconds,
+    next_attempt = 0 }, Provider)
 end
 
 local function fetch(self)
@@ -66,7 +67,8 @@ function Provider:get()
   end
   if usable(self) then return self.set end
   error(self.problem or errors.new {
-    kind = "credentials", message = "the credentials expired, and their source gives none that are fresh",
+    kind = "credentials",
+    message = "the credentials expired, and their source gives none that are fresh",
   }, 0)
 end
 
@@ -77,7 +79,8 @@ function Provider:renew(used)
   if self.set and self.set ~= used then return true end
   renewal(self):wait()
   if self.problem then error(self.problem, 0) end
-  return self.set.access_key_id ~= used.access_key_id or self.set.session_token ~= used.session_token
+  return self.set.access_key_id ~= used.access_key_id
+    or self.set.session_token ~= used.session_token
 end
 
 --- What went wrong at the last renewal while the old set serves on; nil when nothing.

@@ -39,7 +39,8 @@ local function ask_code(context, serial)
   if code then return code end
   errors.raise {
     kind = "credentials",
-    message = ("the role asks for a code of the MFA device %s, and it cannot be asked for: %s"):format(serial,
+    message = ("the role asks for a code of the MFA device %s, and it cannot be asked for: %s")
+      :format(serial,
       tostring(message)),
   }
 end
@@ -49,7 +50,8 @@ end
 -- to sign with.
 function role.assume(context, wanted, base)
   local output = call.perform(context, {
-    service = "sts", operation = "AssumeRole", region = sts_region(context, wanted), credentials = base,
+    service = "sts", operation = "AssumeRole", region = sts_region(context, wanted),
+    credentials = base,
     input = {
       RoleArn = wanted.role_arn,
       RoleSessionName = wanted.role_session_name or session_name "drlua",
@@ -59,13 +61,15 @@ function role.assume(context, wanted, base)
       TokenCode = wanted.mfa_serial and ask_code(context, wanted.mfa_serial) or nil,
     },
   })
-  return set_from(output, ("the role %s, assumed with %s"):format(wanted.role_arn, base.source or "given credentials"))
+  return set_from(output,
+    ("the role %s, assumed with %s"):format(wanted.role_arn, base.source or "given credentials"))
 end
 
 local function read_token(context, path)
   local token, message = context.config.read(path)
   if token then return confidential.token((token:gsub("%s+$", ""))) end
-  errors.raise { kind = "credentials", message = "cannot read the web identity token " .. tostring(message or path) }
+  errors.raise { kind = "credentials", message = "cannot read the web identity token "
+    .. tostring(message or path) }
 end
 
 --- Assumes a role with the token in a file, which is read anew each time, since
@@ -79,7 +83,8 @@ function role.with_web_identity(context, wanted)
       WebIdentityToken = read_token(context, wanted.token_file),
     },
   })
-  return set_from(output, ("the role %s, assumed with the token in %s"):format(wanted.role_arn, wanted.token_file))
+  return set_from(output,
+    ("the role %s, assumed with the token in %s"):format(wanted.role_arn, wanted.token_file))
 end
 
 return role

@@ -32,32 +32,43 @@ end
 local function load_token(context, wanted)
   local path = cache_path(context, wanted)
   local text, message = context.config.read(path)
-  if not text then fault("no SSO token: cannot read %s; %s", message or path, login_hint(wanted)) end
-  local token, problem = json.decode(text)
-  if type(token) ~= "table" or type(token.accessToken) ~= "string" or not call.time(token.expiresAt) then
-    fault("the SSO token in %s is damaged (%s); %s", path, problem or "no accessToken or expiresAt", login_hint(wanted))
+  if not text then
+    fault("no SSO token: cannot read %s; %s", message or path, login_hint(wanted))
   end
-  for _, name in ipairs { "accessToken", "refreshToken", "clientSecret" } do confidential.token(token[name]) end
+  local token, problem = json.decode(text)
+  if type(token) ~= "table" or type(token.accessToken) ~= "string"
+    or not call.time(token.expiresAt) then
+    fault("the SSO token in %s is damaged (%s); %s", path, problem or "no accessToken or expiresAt",
+      login_hint(wanted))
+  end
+  for _, name in ipairs { "accessToken", "refreshToken", "clientSecret" } do
+    confidential.token(token[name])
+  end
   return token, path
 end
 
 local function may_refresh(token, now)
   local registered = call.time(token.registrationExpiresAt)
-  return token.refreshToken and token.clientId and token.clientSecret and registered and registered > now
+  return token.refreshToken and token.clientId and token.clientSecret and registered
+    and registered > now
 end
 
 local function create_token(context, wanted, token)
   return call.perform(context, {
     service = "sso-oidc", operation = "CreateToken", region = wanted.region,
-    input = { grantType = "refresh_token", clientId = token.clientId, clientSecret = token.clientSecret,
+    input = { grantType = "refresh_token", clientId = token.clientId,
+      clientSecret = token.clientSecret,
       refreshToken = token.refreshToken },
   })
 end
 
 local function save(context, path, token)
   local fs = require "native.fs"
-  local write = context.write or function(to, text) return fs.write(to, text, { mode = 384, atomic = true }) end -- 0600
-  write(path, json.encode(token)) -- a cache that cannot be written costs the next process a refresh, no more
+  -- 0600
+  local write = context.write
+    or function(to, text) return fs.write(to, text, { mode = 384, atomic = true }) end
+  -- a cache that cannot be written costs the next process a refresh, no more
+  write(path, json.encode(token))
 end
 
 local function refresh(context, wanted, token, path)
@@ -107,12 +118,15 @@ end
 function sso.configuration(context, name)
   local profile = context.config:profile(name)
   name = name or context.config.profile_name
-  if not profile.sso_session and not profile.sso_start_url and not profile.sso_account_id then return nil end
+  if not profile.sso_session and not profile.sso_start_url and not profile.sso_account_id then
+    return nil
+  end
   local merged = { sso_start_url = profile.sso_start_url, sso_region = profile.sso_region }
   if profile.sso_session then
     for property, value in pairs((context.config:sso_session(profile.sso_session))) do
       if profile[property] and profile[property] ~= value then
-        fault("%s differs between profile %q (%s) and sso-session %q (%s)", property, name, profile[property],
+        fault("%s differs between profile %q (%s) and sso-session %q (%s)", property, name,
+          profile[property],
           profile.sso_session, value)
       end
       merged[property] = value
@@ -120,15 +134,17 @@ function sso.configuration(context, name)
   end
   missing(name, merged, { "sso_start_url", "sso_region" })
   return {
-    profile = name, session = profile.sso_session, start_url = merged.sso_start_url, region = merged.sso_region,
-    account_id = profile.sso_account_id, role_name = profile.sso_role_name,
+    profile = name, session = profile.sso_session, start_url = merged.sso_start_url,
+    region = merged.sso_region, account_id = profile.sso_account_id,
+    role_name = profile.sso_role_name,
   }
 end
 
 --- Credentials of the role that an SSO configuration names.
 function sso.credentials(context, wanted)
   if not wanted.account_id and not wanted.role_name then
-    fault("profile %q gives an SSO token, not credentials: it has neither sso_account_id nor sso_role_name",
+    fault("profile %q gives an SSO token, not credentials: it has neither "
+      .. "sso_account_id nor sso_role_name",
       wanted.profile)
   end
   missing(wanted.profile, { sso_account_id = wanted.account_id, sso_role_name = wanted.role_name },
@@ -136,16 +152,20 @@ function sso.credentials(context, wanted)
   local token = sso.token(context, wanted)
   local ok, output = pcall(call.perform, context, {
     service = "sso", operation = "GetRoleCredentials", region = wanted.region,
-    input = { accessToken = token.token, accountId = wanted.account_id, roleName = wanted.role_name },
+    input = { accessToken = token.token, accountId = wanted.account_id,
+      roleName = wanted.role_name },
   })
   if not ok then
-    if errors.from(output).status == 401 then fault("the SSO session is no longer valid; %s", login_hint(wanted)) end
+    if errors.from(output).status == 401 then
+      fault("the SSO session is no longer valid; %s", login_hint(wanted))
+    end
     error(output, 0)
   end
   local given = output.roleCredentials
   return confidential.keys {
-    access_key_id = given.accessKeyId, secret_access_key = given.secretAccessKey, session_token = given.sessionToken,
-    expires = given.expiration and given.expiration // 1000, account_id = wanted.account_id,
+    access_key_id = given.accessKeyId, secret_access_key = given.secretAccessKey,
+    session_token = given.sessionToken, expires = given.expiration and given.expiration // 1000,
+    account_id = wanted.account_id,
     source = ("SSO, role %s in account %s"):format(wanted.role_name, wanted.account_id),
   }
 end

@@ -25,7 +25,8 @@ end
 
 functions["aws.parseArn"] = function(text)
   if not text then return nil end
-  local partition, service, area, account, resource = text:match("^arn:([^:]+):([^:]+):([^:]*):([^:]*):(.+)$")
+  local partition, service, area, account, resource = text:match(
+    "^arn:([^:]+):([^:]+):([^:]*):([^:]*):(.+)$")
   if not partition then return nil end
   return {
     partition = partition, service = service, region = area, accountId = account,

@@ -51,7 +51,8 @@ end
 local function compile_call(call)
   local fn = functions[call.fn]
   if not fn then
-    errors.raise { kind = "invalid", message = "endpoint rules: unknown function " .. tostring(call.fn) }
+    errors.raise { kind = "invalid", message = "endpoint rules: unknown function "
+      .. tostring(call.fn) }
   end
   local arguments, count = {}, #call.argv
   for i, argument in ipairs(call.argv) do arguments[i] = compile_value(argument) end
@@ -122,7 +123,8 @@ end
 local function compile_endpoint(rule)
   local endpoint = rule.endpoint
   local url = compile_value(endpoint.url)
-  local properties, headers = compile_value(endpoint.properties or {}), compile_value(endpoint.headers or {})
+  local properties, headers = compile_value(endpoint.properties or {}),
+    compile_value(endpoint.headers or {})
   return function(scope)
     return true, { url = url(scope), properties = properties(scope), headers = headers(scope) }
   end
@@ -138,7 +140,8 @@ local kinds = { tree = compile_tree, endpoint = compile_endpoint, error = compil
 function compile_rule(rule)
   local kind = kinds[rule.type]
   if not kind then
-    errors.raise { kind = "invalid", message = "endpoint rules: unknown kind of rule " .. tostring(rule.type) }
+    errors.raise { kind = "invalid", message = "endpoint rules: unknown kind of rule "
+      .. tostring(rule.type) }
   end
   local conditions, body = compile_conditions(rule.conditions), kind(rule)
   return function(scope)
@@ -159,7 +162,8 @@ local function first_scope(parameters, given)
     end
     local wanted = types[declared.type:lower()]
     if v ~= nil and type(v) ~= wanted then
-      errors.misuse(4, "endpoint parameter %s: %s expected, got %s", name, declared.type:lower(), type(v))
+      errors.misuse(4, "endpoint parameter %s: %s expected, got %s", name, declared.type:lower(),
+        type(v))
     end
     scope[name] = v
   end

@@ -20,7 +20,8 @@ end
 local function ecs_service(ctx, target)
   local cluster, name = target.ResourceId:match("^service/([^/]+)/([^/]+)$")
   local store = ctx.sim.state:store(ctx.account, ctx.region, "ecs")
-  return cluster and store.clusters and store.clusters[cluster] and store.clusters[cluster].services[name]
+  return cluster and store.clusters and store.clusters[cluster]
+    and store.clusters[cluster].services[name]
 end
 
 local function has_policy(ctx, target)
@@ -36,7 +37,8 @@ local function guard(ctx, target)
     if ctx.store.targets[key(target)] ~= target then return end
     local s = ecs_service(ctx, target)
     local suspended = target.SuspendedState.DynamicScalingOutSuspended
-    if s and has_policy(ctx, target) and not suspended and s.shape.desiredCount < target.MinCapacity then
+    if s and has_policy(ctx, target) and not suspended and s.shape.desiredCount
+      < target.MinCapacity then
       require("sim.services.ecs").set_desired(ctx:as { service = "ecs" }, s, target.MinCapacity)
     end
     guard(ctx, target)
@@ -62,15 +64,17 @@ function service.register_scalable_target(ctx, input)
   local new = target == nil
   if new then
     if not input.MinCapacity or not input.MaxCapacity then
-      ctx:fail("ValidationException", "A new scalable target must have MinCapacity and MaxCapacity.")
+      ctx:fail("ValidationException",
+        "A new scalable target must have MinCapacity and MaxCapacity.")
     end
-    target = { ServiceNamespace = input.ServiceNamespace, ResourceId = input.ResourceId, CreationTime = ctx:now(),
-      ScalableDimension = input.ScalableDimension, RoleARN = input.RoleARN
+    target = { ServiceNamespace = input.ServiceNamespace, ResourceId = input.ResourceId,
+      CreationTime = ctx:now(), ScalableDimension = input.ScalableDimension, RoleARN = input.RoleARN
         or ("arn:aws:iam::%s:role/aws-service-role/ecs.application-autoscaling.amazonaws.com/"
           .. "AWSServiceRoleForApplicationAutoScaling_ECSService"):format(ctx.account),
       SuspendedState = { DynamicScalingInSuspended = false, DynamicScalingOutSuspended = false,
         ScheduledScalingSuspended = false },
-      ScalableTargetARN = ctx:arn("scalable-target/" .. ctx:id("", 16):lower(), "application-autoscaling") }
+      ScalableTargetARN = ctx:arn("scalable-target/" .. ctx:id("", 16):lower(),
+        "application-autoscaling") }
     ctx.store.targets[id] = target
   end
   target.MinCapacity = input.MinCapacity or target.MinCapacity
@@ -82,7 +86,9 @@ end
 
 local function wanted(input, one)
   if one.ServiceNamespace ~= input.ServiceNamespace then return false end
-  if input.ScalableDimension and one.ScalableDimension ~= input.ScalableDimension then return false end
+  if input.ScalableDimension and one.ScalableDimension ~= input.ScalableDimension then
+    return false
+  end
   local ids = input.ResourceIds or (input.ResourceId and { input.ResourceId })
   if not ids then return true end
   for _, id in ipairs(ids) do
@@ -105,7 +111,8 @@ end
 
 function service.deregister_scalable_target(ctx, input)
   if not ctx.store.targets[key(input)] then
-    ctx:fail("ObjectNotFoundException", "No scalable target found for service namespace: " .. input.ServiceNamespace)
+    ctx:fail("ObjectNotFoundException", "No scalable target found for service namespace: "
+      .. input.ServiceNamespace)
   end
   ctx.store.targets[key(input)] = nil
   return {}
@@ -118,7 +125,8 @@ function service.put_scaling_policy(ctx, input)
   end
   local policy = {}
   for k, v in pairs(input) do policy[k] = v end
-  policy.PolicyARN = ctx:arn(("scalingPolicy:%s:resource/ecs/%s:policyName/%s"):format(ctx.uuid(), input.ResourceId,
+  policy.PolicyARN = ctx:arn(("scalingPolicy:%s:resource/ecs/%s:policyName/%s"):format(ctx.uuid(),
+    input.ResourceId,
     input.PolicyName), "autoscaling")
   policy.CreationTime = ctx:now()
   ctx.store.policies[key(input) .. " " .. input.PolicyName] = policy
@@ -146,10 +154,12 @@ function service.load(ctx, world)
       ResourceId = ("service/%s/%s"):format(one.cluster, one.service) }
     id.MinCapacity, id.MaxCapacity = one.min, one.max
     service.register_scalable_target(ctx, id)
-    service.put_scaling_policy(ctx, { ServiceNamespace = "ecs", ScalableDimension = id.ScalableDimension,
+    service.put_scaling_policy(ctx,
+      { ServiceNamespace = "ecs", ScalableDimension = id.ScalableDimension,
       ResourceId = id.ResourceId, PolicyName = "cpu", PolicyType = "TargetTrackingScaling",
       TargetTrackingScalingPolicyConfiguration = { TargetValue = 60.0,
-        PredefinedMetricSpecification = { PredefinedMetricType = "ECSServiceAverageCPUUtilization" } } })
+        PredefinedMetricSpecification = {
+          PredefinedMetricType = "ECSServiceAverageCPUUtilization" } } })
   end
 end
 

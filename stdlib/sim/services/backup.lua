@@ -7,7 +7,8 @@ local state = require "sim.state"
 local service = {}
 
 function service.new_store()
-  return { vaults = {}, points = {}, jobs = { backup = {}, restore = {}, copy = {} }, tokens = {}, plans = {} }
+  return { vaults = {}, points = {}, jobs = { backup = {}, restore = {}, copy = {} }, tokens = {},
+    plans = {} }
 end
 
 for _, part in ipairs { "jobs", "points" } do
@@ -16,8 +17,9 @@ end
 
 --- Enters a vault.
 function service.add_vault(ctx, name)
-  local vault = { BackupVaultName = name, BackupVaultArn = ctx:arn("backup-vault:" .. name), CreationDate = ctx:now(),
-    EncryptionKeyArn = ctx:arn("key/" .. ctx.uuid(), "kms"), VaultType = "BACKUP_VAULT", VaultState = "AVAILABLE",
+  local vault = { BackupVaultName = name, BackupVaultArn = ctx:arn("backup-vault:" .. name),
+    CreationDate = ctx:now(), EncryptionKeyArn = ctx:arn("key/" .. ctx.uuid(), "kms"),
+    VaultType = "BACKUP_VAULT", VaultState = "AVAILABLE",
     Locked = false, CreatorRequestId = ctx.uuid() }
   ctx.store.vaults[name] = vault
   return vault
@@ -41,7 +43,8 @@ function service.create_backup_vault(ctx, input)
       .. "hyphens and underscores."):format(name))
   end
   if ctx.store.vaults[input.BackupVaultName] then
-    ctx:fail("AlreadyExistsException", ("Backup vault with the same name already exists: %s"):format(
+    ctx:fail("AlreadyExistsException",
+      ("Backup vault with the same name already exists: %s"):format(
       input.BackupVaultName))
   end
   local vault = service.add_vault(ctx, input.BackupVaultName)
@@ -55,14 +58,17 @@ end
 
 function service.list_backup_vaults(ctx, input)
   local list = {}
-  for _, name in ipairs(state.sorted(ctx.store.vaults)) do table.insert(list, counted(ctx, ctx.store.vaults[name])) end
+  for _, name in ipairs(state.sorted(ctx.store.vaults)) do
+    table.insert(list, counted(ctx, ctx.store.vaults[name]))
+  end
   return lookup.page(ctx, input, list, "BackupVaultList", "BackupVaultName")
 end
 
 function service.delete_backup_vault(ctx, input)
   local vault = counted(ctx, lookup.vault(ctx, input.BackupVaultName))
   if vault.NumberOfRecoveryPoints > 0 then
-    ctx:fail("InvalidRequestException", "Backup vault cannot be deleted because it contains recovery points.")
+    ctx:fail("InvalidRequestException",
+      "Backup vault cannot be deleted because it contains recovery points.")
   end
   ctx.store.vaults[input.BackupVaultName] = nil
   return {}

@@ -45,11 +45,13 @@ local function to_point(ctx, datum)
   local time = datum.Timestamp or ctx:now()
   local set = datum.StatisticValues
   if set then
-    return { time = time, sum = set.Sum, count = set.SampleCount, min = set.Minimum, max = set.Maximum,
+    return { time = time, sum = set.Sum, count = set.SampleCount, min = set.Minimum,
+      max = set.Maximum,
       unit = datum.Unit }
   end
   local values = datum.Values or { datum.Value }
-  local point = { time = time, sum = 0, count = 0, min = math.huge, max = -math.huge, unit = datum.Unit, values = {} }
+  local point = { time = time, sum = 0, count = 0, min = math.huge, max = -math.huge,
+    unit = datum.Unit, values = {} }
   for i, value in ipairs(values) do
     local n = datum.Counts and datum.Counts[i] or 1
     point.sum, point.count = point.sum + value * n, point.count + n
@@ -65,7 +67,8 @@ function service.put_metric_data(ctx, input)
     ctx:fail("InvalidParameterValue", "The value AWS/ for parameter Namespace is invalid.")
   end
   for _, datum in ipairs(input.MetricData or {}) do
-    local found = service.add_point(ctx, input.Namespace, datum.MetricName, datum.Dimensions, to_point(ctx, datum))
+    local found = service.add_point(ctx, input.Namespace, datum.MetricName, datum.Dimensions,
+      to_point(ctx, datum))
     alarms.evaluate(ctx, found)
   end
   return {}
@@ -79,7 +82,8 @@ local function buckets(points, from, to, period)
   for _, p in ipairs(points) do
     local start = p.time // period * period
     if start >= from // period * period and start < to then
-      local b = found[start] or { sum = 0, count = 0, min = math.huge, max = -math.huge, values = {}, unit = p.unit }
+      local b = found[start]
+        or { sum = 0, count = 0, min = math.huge, max = -math.huge, values = {}, unit = p.unit }
       found[start] = b
       b.sum, b.count = b.sum + p.sum, b.count + p.count
       b.min, b.max = math.min(b.min, p.min), math.max(b.max, p.max)
@@ -123,7 +127,8 @@ end
 function service.get_metric_statistics(ctx, input)
   ctx:need(input, "Namespace", "MetricName", "StartTime", "EndTime", "Period")
   if input.StartTime >= input.EndTime then
-    ctx:fail("InvalidParameterValue", "The parameter StartTime must be less than the parameter EndTime.")
+    ctx:fail("InvalidParameterValue",
+      "The parameter StartTime must be less than the parameter EndTime.")
   end
   local points = points_of(ctx, input.Namespace, input.MetricName, input.Dimensions)
   local found = buckets(points, input.StartTime, input.EndTime, input.Period)
@@ -147,9 +152,12 @@ local function metric_result(ctx, query, input)
   local points = points_of(ctx, wanted.Namespace, wanted.MetricName, wanted.Dimensions)
   local found = buckets(points, input.StartTime, input.EndTime, stat.Period)
   local times, values = state.sorted(found), {}
-  if input.ScanBy ~= "TimestampAscending" then table.sort(times, function(a, b) return a > b end) end
+  if input.ScanBy ~= "TimestampAscending" then
+    table.sort(times, function(a, b) return a > b end)
+  end
   for i, start in ipairs(times) do values[i] = statistic(found[start], stat.Stat) or 0.0 end
-  return { Id = query.Id, Label = query.Label or wanted.MetricName, Timestamps = times, Values = values,
+  return { Id = query.Id, Label = query.Label or wanted.MetricName, Timestamps = times,
+    Values = values,
     StatusCode = "Complete" }
 end
 
@@ -158,7 +166,8 @@ function service.get_metric_data(ctx, input)
   local results = {}
   for i, query in ipairs(input.MetricDataQueries) do
     if not query.MetricStat then
-      ctx:fail("ValidationError", "drlua's simulator computes no metric expressions: " .. tostring(query.Expression))
+      ctx:fail("ValidationError", "drlua's simulator computes no metric expressions: "
+        .. tostring(query.Expression))
     end
     local metric_asked = query.MetricStat.Metric
     for _, member in ipairs { "Namespace", "MetricName" } do
@@ -192,12 +201,14 @@ function service.list_metrics(ctx, input)
   for _, key in ipairs(state.sorted(ctx.store.metrics)) do
     if fits(ctx.store.metrics[key], input) then table.insert(keys, key) end
   end
-  local page, token = paging.cut(keys, { token = input.NextToken, limit = 500, key = function(key) return key end,
+  local page, token = paging.cut(keys,
+    { token = input.NextToken, limit = 500, key = function(key) return key end,
     invalid = function() ctx:fail("InvalidParameterValue", "Invalid nextToken") end })
   local list = {}
   for i, key in ipairs(page) do
     local one = ctx.store.metrics[key]
-    list[i] = { Namespace = one.Namespace, MetricName = one.MetricName, Dimensions = one.Dimensions }
+    list[i] = { Namespace = one.Namespace, MetricName = one.MetricName,
+      Dimensions = one.Dimensions }
   end
   return { Metrics = list, NextToken = token }
 end
@@ -219,13 +230,16 @@ function service.load(ctx, world)
     end
     local now = ctx:now()
     for i, value in ipairs(one.values) do
-      service.add_point(ctx, one.namespace, one.name, dimensions, { time = now - 60 * (#one.values - i), sum = value,
+      service.add_point(ctx, one.namespace, one.name, dimensions,
+        { time = now - 60 * (#one.values - i), sum = value,
         count = 1, min = value, max = value, unit = one.unit, values = { value } })
     end
   end
   for _, alarm in ipairs(world.alarms or {}) do
     alarms.put_metric_alarm(ctx, alarm)
-    if alarm.state then alarms.set(ctx, ctx.store.alarms[alarm.AlarmName], alarm.state, "as the world says") end
+    if alarm.state then
+      alarms.set(ctx, ctx.store.alarms[alarm.AlarmName], alarm.state, "as the world says")
+    end
   end
 end
 

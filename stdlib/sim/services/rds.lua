@@ -13,10 +13,11 @@ function service.new_store(account, region)
   local place = { region = region, account = account, arn = function(_, resource)
     return ("arn:aws:rds:%s:%s:%s"):format(region, account, resource)
   end }
-  local default = groups.subnet_group(place, "default", "default", "vpc-0a1b2c3d", { "subnet-0a", "subnet-0b" })
+  local default = groups.subnet_group(place, "default", "default", "vpc-0a1b2c3d",
+    { "subnet-0a", "subnet-0b" })
   return {
-    instances = {}, reserved = {}, snapshots = {}, parameter_groups = {}, clusters = {}, cluster_snapshots = {},
-    events = {},
+    instances = {}, reserved = {}, snapshots = {}, parameter_groups = {}, clusters = {},
+    cluster_snapshots = {}, events = {},
     subnet_groups = { default = default },
   }
 end

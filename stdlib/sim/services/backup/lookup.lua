@@ -7,7 +7,8 @@ function lookup.vault(ctx, name)
   local vault = ctx.store.vaults[name]
   if not vault then
     -- AWS Backup does not tell a missing vault from one of somebody else's.
-    ctx:fail("ResourceNotFoundException", ("Backup vault %s does not exist."):format(tostring(name)))
+    ctx:fail("ResourceNotFoundException",
+      ("Backup vault %s does not exist."):format(tostring(name)))
   end
   return vault
 end
@@ -15,7 +16,8 @@ end
 function lookup.point(ctx, arn, vault)
   local point = ctx.store.points[arn]
   if not point or (vault and point.shape.BackupVaultName ~= vault) then
-    ctx:fail("ResourceNotFoundException", ("Recovery point %s does not exist."):format(tostring(arn)))
+    ctx:fail("ResourceNotFoundException",
+      ("Recovery point %s does not exist."):format(tostring(arn)))
   end
   return point
 end
@@ -23,7 +25,8 @@ end
 function lookup.job(ctx, kind, id)
   local job = ctx.store.jobs[kind][id]
   if not job then
-    ctx:fail("ResourceNotFoundException", ("%s job with id %s does not exist."):format(kind:gsub("^%l", string.upper),
+    ctx:fail("ResourceNotFoundException",
+      ("%s job with id %s does not exist."):format(kind:gsub("^%l", string.upper),
       tostring(id)))
   end
   return job

@@ -4,16 +4,21 @@ local state = require "sim.state"
 local alarms = {}
 
 local MEMBERS = { "AlarmName", "AlarmDescription", "ActionsEnabled", "OKActions", "AlarmActions",
-  "InsufficientDataActions", "MetricName", "Namespace", "Statistic", "ExtendedStatistic", "Dimensions", "Period",
-  "Unit", "EvaluationPeriods", "DatapointsToAlarm", "Threshold", "ComparisonOperator", "TreatMissingData" }
+  "InsufficientDataActions", "MetricName", "Namespace", "Statistic", "ExtendedStatistic",
+  "Dimensions", "Period",
+  "Unit", "EvaluationPeriods", "DatapointsToAlarm", "Threshold", "ComparisonOperator",
+  "TreatMissingData" }
 
 function alarms.put_metric_alarm(ctx, input)
   ctx:need(input, "AlarmName", "EvaluationPeriods", "ComparisonOperator")
   local old = ctx.store.alarms[input.AlarmName]
   local alarm = { AlarmArn = ctx:arn("alarm:" .. input.AlarmName), StateValue = "INSUFFICIENT_DATA",
-    StateReason = "Unchecked: Initial alarm creation", StateUpdatedTimestamp = ctx:now(), history = {} }
+    StateReason = "Unchecked: Initial alarm creation", StateUpdatedTimestamp = ctx:now(),
+    history = {} }
   if old then
-    for _, name in ipairs { "StateValue", "StateReason", "StateUpdatedTimestamp" } do alarm[name] = old[name] end
+    for _, name in ipairs { "StateValue", "StateReason", "StateUpdatedTimestamp" } do
+      alarm[name] = old[name]
+    end
   end
   for _, name in ipairs(MEMBERS) do alarm[name] = input[name] end
   if alarm.ActionsEnabled == nil then alarm.ActionsEnabled = true end
@@ -43,7 +48,9 @@ local function same_metric(alarm, metric)
   end
   for _, d in ipairs(alarm.Dimensions) do
     local seen = false
-    for _, other in ipairs(metric.Dimensions) do seen = seen or (d.Name == other.Name and d.Value == other.Value) end
+    for _, other in ipairs(metric.Dimensions) do
+      seen = seen or (d.Name == other.Name and d.Value == other.Value)
+    end
     if not seen then return false end
   end
   return true
@@ -51,7 +58,8 @@ end
 
 local function value_of(alarm, point)
   local s = alarm.Statistic
-  if s == "Sum" then return point.sum elseif s == "Minimum" then return point.min elseif s == "Maximum" then
+  if s == "Sum" then return point.sum elseif s == "Minimum" then return point.min elseif s
+    == "Maximum" then
     return point.max elseif s == "SampleCount" then return point.count end
   return point.sum / point.count
 end
@@ -68,7 +76,8 @@ function alarms.evaluate(ctx, metric)
         if breaches(value_of(alarm, metric.points[i]), alarm.Threshold) then bad = bad + 1 end
       end
       local alarming = bad >= (alarm.DatapointsToAlarm or alarm.EvaluationPeriods)
-      alarms.set(ctx, alarm, alarming and "ALARM" or "OK", ("Threshold Crossed: %d out of the last %d datapoints were "
+      alarms.set(ctx, alarm, alarming and "ALARM" or "OK",
+        ("Threshold Crossed: %d out of the last %d datapoints were "
         .. "beyond the threshold (%s)."):format(bad, seen, tostring(alarm.Threshold)))
     end
   end
@@ -76,7 +85,9 @@ end
 
 local function find(ctx, name)
   local alarm = ctx.store.alarms[name]
-  if not alarm then ctx:fail("ResourceNotFound", "Unknown: " .. tostring(name), { status = 404 }) end
+  if not alarm then
+    ctx:fail("ResourceNotFound", "Unknown: " .. tostring(name), { status = 404 })
+  end
   return alarm
 end
 
@@ -87,7 +98,8 @@ end
 
 local function wanted(alarm, input)
   if input.StateValue and alarm.StateValue ~= input.StateValue then return false end
-  if input.AlarmNamePrefix and alarm.AlarmName:sub(1, #input.AlarmNamePrefix) ~= input.AlarmNamePrefix then
+  if input.AlarmNamePrefix and alarm.AlarmName:sub(1, #input.AlarmNamePrefix)
+    ~= input.AlarmNamePrefix then
     return false
   end
   if not input.AlarmNames or #input.AlarmNames == 0 then return true end

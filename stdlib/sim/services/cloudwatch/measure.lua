@@ -15,22 +15,26 @@ SELECT CASE
 
 local probes = {
   DatabaseConnections = { unit = "Count", measure = function(instance)
-    return instance:sql("SELECT count(*)::float8 FROM pg_stat_activity WHERE backend_type = 'client backend' "
+    return instance:sql(
+      "SELECT count(*)::float8 FROM pg_stat_activity WHERE backend_type = 'client backend' "
       .. "AND usename <> 'rdsadmin'").rows[1][1]
   end },
   ReplicaLag = { unit = "Seconds", measure = function(instance)
     -- A link that swallows everything still looks like streaming for a while.
     if instance.link_cut then
-      return instance:sql("SELECT extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8")
+      return instance:sql(
+        "SELECT extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8")
         .rows[1][1]
     end
     return instance.source and instance:sql(LAG).rows[1][1]
   end },
   CPUUtilization = { unit = "Percent", measure = function(instance)
-    return 2.0 + 1.5 * instance:sql("SELECT count(*)::float8 FROM pg_stat_activity WHERE state = 'active'").rows[1][1]
+    return 2.0 + 1.5 * instance:sql("SELECT count(*)::float8 FROM "
+      .. "pg_stat_activity WHERE state = 'active'").rows[1][1]
   end },
   FreeStorageSpace = { unit = "Bytes", measure = function(instance)
-    local used = instance:sql("SELECT sum(pg_database_size(oid))::float8 FROM pg_database").rows[1][1]
+    local used = instance:sql(
+      "SELECT sum(pg_database_size(oid))::float8 FROM pg_database").rows[1][1]
     return instance.shape.AllocatedStorage * (1 << 30) - used
   end },
   MaximumUsedTransactionIDs = { unit = "Count", measure = function(instance)
@@ -39,7 +43,8 @@ local probes = {
 }
 
 local function instance_of(ctx, dimensions)
-  local id = #dimensions == 1 and dimensions[1].Name == "DBInstanceIdentifier" and dimensions[1].Value
+  local id = #dimensions == 1 and dimensions[1].Name == "DBInstanceIdentifier"
+    and dimensions[1].Value
   local store = ctx.sim.state:store(ctx.account, ctx.region, "rds")
   local instance = id and store.instances and store.instances[id]
   return instance and instance.cluster and instance.cluster:running() and instance or nil
@@ -56,7 +61,8 @@ function measure.sample(ctx, service, namespace, name, dimensions)
   instance.measured[name] = ctx:now()
   local ok, value = pcall(probe.measure, instance)
   if not ok or not value then return end
-  service.add_point(ctx, namespace, name, dimensions, { time = ctx:now() - 0.001, sum = value, count = 1, min = value,
+  service.add_point(ctx, namespace, name, dimensions,
+    { time = ctx:now() - 0.001, sum = value, count = 1, min = value,
     max = value, unit = probe.unit, values = { value } })
 end
 
@@ -65,7 +71,8 @@ function measure.sample_all(ctx, service)
   local store = ctx.sim.state:store(ctx.account, ctx.region, "rds")
   for id in pairs(store.instances or {}) do
     for name in pairs(probes) do
-      measure.sample(ctx, service, "AWS/RDS", name, { { Name = "DBInstanceIdentifier", Value = id } })
+      measure.sample(ctx, service, "AWS/RDS", name,
+        { { Name = "DBInstanceIdentifier", Value = id } })
     end
   end
 end

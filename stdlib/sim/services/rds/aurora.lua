@@ -18,7 +18,8 @@ Aurora.__index = Aurora
 --- A new cluster record. seed: { path, recover, password, replication_password,
 -- user } of what it is restored from, or nil.
 function aurora.new(sim, account, region, shape, seed)
-  local self = setmetatable({ sim = sim, account = account, region = region, shape = shape, seed = seed, members = {},
+  local self = setmetatable({ sim = sim, account = account, region = region, shape = shape,
+    seed = seed, members = {},
     backups = {}, id = shape.DBClusterIdentifier }, Aurora)
   sim.instances[self] = true
   shape.DBClusterArn = ("arn:aws:rds:%s:%s:cluster:%s"):format(region, account, self.id)
@@ -46,13 +47,18 @@ function Aurora:writer() return self.members[1] end
 function Aurora:settle()
   local list = {}
   for i, member in ipairs(self.members) do
-    list[i] = { DBInstanceIdentifier = member.id, IsClusterWriter = i == 1, DBClusterParameterGroupStatus = "in-sync",
+    list[i] = { DBInstanceIdentifier = member.id, IsClusterWriter = i == 1,
+      DBClusterParameterGroupStatus = "in-sync",
       PromotionTier = member.shape.PromotionTier or 1 }
   end
   self.shape.DBClusterMembers = list
   local writer, reader = self.members[1], self.members[2] or self.members[1]
-  if writer and writer.cluster then self.writer_front:target(writer.cluster.address, postgres.port) end
-  if reader and reader.cluster then self.reader_front:target(reader.cluster.address, postgres.port) end
+  if writer and writer.cluster then
+    self.writer_front:target(writer.cluster.address, postgres.port)
+  end
+  if reader and reader.cluster then
+    self.reader_front:target(reader.cluster.address, postgres.port)
+  end
   self.writer_front:drop()
   self.reader_front:drop()
 end

@@ -29,7 +29,8 @@ function defaults.parameter_group(ctx, shape, name)
   if name and name ~= default and not ctx.store.parameter_groups[name:lower()] then
     ctx:fail("DBParameterGroupNotFound", "DBParameterGroup not found: " .. name)
   end
-  return { { DBParameterGroupName = name and name:lower() or default, ParameterApplyStatus = "in-sync" } }
+  return { { DBParameterGroupName = name and name:lower() or default,
+    ParameterApplyStatus = "in-sync" } }
 end
 
 --- The subnet group named, or the region's default one.
@@ -43,10 +44,11 @@ end
 
 -- Copies the members that a call gives and that are shown as they are.
 local given = {
-  "DBInstanceClass", "AllocatedStorage", "MultiAZ", "PubliclyAccessible", "StorageType", "Iops", "StorageThroughput",
-  "AutoMinorVersionUpgrade", "CopyTagsToSnapshot", "DeletionProtection", "PreferredBackupWindow",
-  "PreferredMaintenanceWindow", "KmsKeyId", "LicenseModel", "MonitoringInterval", "MaxAllocatedStorage",
-  "StorageEncrypted", "CACertificateIdentifier", "NetworkType", "DedicatedLogVolume",
+  "DBInstanceClass", "AllocatedStorage", "MultiAZ", "PubliclyAccessible", "StorageType", "Iops",
+  "StorageThroughput", "AutoMinorVersionUpgrade", "CopyTagsToSnapshot", "DeletionProtection",
+  "PreferredBackupWindow", "PreferredMaintenanceWindow", "KmsKeyId", "LicenseModel",
+  "MonitoringInterval", "MaxAllocatedStorage", "StorageEncrypted", "CACertificateIdentifier",
+  "NetworkType", "DedicatedLogVolume",
 }
 
 --- Puts the members of `input` that RDS shows unchanged into `shape`.
@@ -83,7 +85,8 @@ function defaults.fill(ctx, shape, input)
   shape.NetworkType = shape.NetworkType or "IPV4"
   shape.MonitoringInterval = shape.MonitoringInterval or 0
   for _, name in ipairs { "MultiAZ", "PubliclyAccessible", "StorageEncrypted", "CopyTagsToSnapshot",
-    "DeletionProtection", "IAMDatabaseAuthenticationEnabled", "PerformanceInsightsEnabled", "CustomerOwnedIpEnabled",
+    "DeletionProtection", "IAMDatabaseAuthenticationEnabled", "PerformanceInsightsEnabled",
+    "CustomerOwnedIpEnabled",
     "DedicatedLogVolume" } do
     shape[name] = shape[name] or false
   end
@@ -106,9 +109,9 @@ end
 --- What a copy (replica, restored instance) takes over from a source's shape.
 function defaults.inherit(source)
   local shape = {}
-  for _, name in ipairs { "Engine", "EngineVersion", "MasterUsername", "DBName", "AllocatedStorage", "DBInstanceClass",
-    "StorageType", "StorageEncrypted", "KmsKeyId", "LicenseModel", "AutoMinorVersionUpgrade",
-    "PreferredBackupWindow",
+  for _, name in ipairs { "Engine", "EngineVersion", "MasterUsername", "DBName", "AllocatedStorage",
+    "DBInstanceClass", "StorageType", "StorageEncrypted", "KmsKeyId", "LicenseModel",
+    "AutoMinorVersionUpgrade", "PreferredBackupWindow",
     "PreferredMaintenanceWindow" } do
     shape[name] = source[name]
   end

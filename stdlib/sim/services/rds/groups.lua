@@ -6,8 +6,8 @@ local service = {}
 
 local function shown(group)
   return {
-    DBParameterGroupName = group.name, DBParameterGroupFamily = group.family, Description = group.description,
-    DBParameterGroupArn = group.arn,
+    DBParameterGroupName = group.name, DBParameterGroupFamily = group.family,
+    Description = group.description, DBParameterGroupArn = group.arn,
   }
 end
 
@@ -19,7 +19,8 @@ local function find(ctx, name)
   local group = ctx.store.parameter_groups[key]
   local family = default_name(key)
   if not group and family then
-    group = { name = key, family = family, description = "Default parameter group for " .. family, values = {},
+    group = { name = key, family = family, description = "Default parameter group for " .. family,
+      values = {},
       arn = ctx:arn("pg:" .. key, "rds") }
   end
   if not group then ctx:fail("DBParameterGroupNotFound", "DBParameterGroup not found: " .. name) end
@@ -54,7 +55,8 @@ function service.copy_db_parameter_group(ctx, input)
   local source = find(ctx, lookup.name(input.SourceDBParameterGroupIdentifier))
   local values = {}
   for k, v in pairs(source.values) do values[k] = v end
-  return { DBParameterGroup = shown(service.add_parameter_group(ctx, input.TargetDBParameterGroupIdentifier,
+  return { DBParameterGroup = shown(service.add_parameter_group(ctx,
+    input.TargetDBParameterGroupIdentifier,
     source.family, input.TargetDBParameterGroupDescription, values)) }
 end
 
@@ -63,7 +65,9 @@ function service.describe_db_parameter_groups(ctx, input)
     return { DBParameterGroups = { shown(find(ctx, lookup.name(input.DBParameterGroupName))) } }
   end
   local list = {}
-  for _, group in ipairs(lookup.ordered(ctx.store.parameter_groups)) do table.insert(list, shown(group)) end
+  for _, group in ipairs(lookup.ordered(ctx.store.parameter_groups)) do
+    table.insert(list, shown(group))
+  end
   return lookup.page(ctx, input, list, "DBParameterGroupName", "DBParameterGroups")
 end
 
@@ -84,7 +88,9 @@ function service.modify_db_parameter_group(ctx, input)
   end
   for _, instance in pairs(ctx.store.instances) do
     local membership = instance.shape.DBParameterGroups[1]
-    if membership.DBParameterGroupName == group.name then membership.ParameterApplyStatus = "pending-reboot" end
+    if membership.DBParameterGroupName == group.name then
+      membership.ParameterApplyStatus = "pending-reboot"
+    end
   end
   return { DBParameterGroupName = group.name }
 end
@@ -111,7 +117,8 @@ function service.delete_db_parameter_group(ctx, input)
   local group = find(ctx, input.DBParameterGroupName)
   for _, instance in pairs(ctx.store.instances) do
     if instance.shape.DBParameterGroups[1].DBParameterGroupName == group.name then
-      ctx:fail("InvalidDBParameterGroupState", "One or more database instances are still members of this parameter "
+      ctx:fail("InvalidDBParameterGroupState",
+        "One or more database instances are still members of this parameter "
         .. "group, so the group cannot be deleted")
     end
   end
@@ -127,17 +134,20 @@ function service.subnet_group(ctx, name, description, vpc, subnets)
       SubnetAvailabilityZone = { Name = ctx.region .. ("abcdef"):sub(i, i) } }
   end
   return { DBSubnetGroupName = name, DBSubnetGroupDescription = description, VpcId = vpc,
-    SubnetGroupStatus = "Complete", Subnets = list, DBSubnetGroupArn = ctx:arn("subgrp:" .. name, "rds") }
+    SubnetGroupStatus = "Complete", Subnets = list,
+    DBSubnetGroupArn = ctx:arn("subgrp:" .. name, "rds") }
 end
 
 function service.create_db_subnet_group(ctx, input)
   ctx:need(input, "DBSubnetGroupName", "DBSubnetGroupDescription", "SubnetIds")
   local name = input.DBSubnetGroupName:lower()
   if ctx.store.subnet_groups[name] then
-    ctx:fail("DBSubnetGroupAlreadyExists", ("The DB subnet group '%s' already exists."):format(name))
+    ctx:fail("DBSubnetGroupAlreadyExists",
+      ("The DB subnet group '%s' already exists."):format(name))
   end
   local vpc = ctx.store.subnet_groups.default.VpcId
-  local group = service.subnet_group(ctx, name, input.DBSubnetGroupDescription, vpc, input.SubnetIds)
+  local group = service.subnet_group(ctx, name, input.DBSubnetGroupDescription, vpc,
+    input.SubnetIds)
   ctx.store.subnet_groups[name] = group
   return { DBSubnetGroup = group }
 end
@@ -146,11 +156,13 @@ function service.describe_db_subnet_groups(ctx, input)
   if input.DBSubnetGroupName then
     local group = ctx.store.subnet_groups[input.DBSubnetGroupName:lower()]
     if not group then
-      ctx:fail("DBSubnetGroupNotFoundFault", ("DB subnet group '%s' does not exist."):format(input.DBSubnetGroupName))
+      ctx:fail("DBSubnetGroupNotFoundFault",
+        ("DB subnet group '%s' does not exist."):format(input.DBSubnetGroupName))
     end
     return { DBSubnetGroups = { group } }
   end
-  return lookup.page(ctx, input, lookup.ordered(ctx.store.subnet_groups), "DBSubnetGroupName", "DBSubnetGroups")
+  return lookup.page(ctx, input, lookup.ordered(ctx.store.subnet_groups), "DBSubnetGroupName",
+    "DBSubnetGroups")
 end
 
 function service.delete_db_subnet_group(ctx, input)
@@ -159,7 +171,8 @@ function service.delete_db_subnet_group(ctx, input)
   service.describe_db_subnet_groups(ctx, { DBSubnetGroupName = name })
   for _, instance in pairs(ctx.store.instances) do
     if instance.shape.DBSubnetGroup.DBSubnetGroupName == name then
-      ctx:fail("InvalidDBSubnetGroupStateFault", ("Cannot delete the subnet group '%s' because at least one database "
+      ctx:fail("InvalidDBSubnetGroupStateFault",
+        ("Cannot delete the subnet group '%s' because at least one database "
         .. "instance is still using it."):format(name))
     end
   end

@@ -36,16 +36,21 @@ end
 --- The snapshot named in the call's region.
 function lookup.snapshot(ctx, id)
   local found = ctx.store.snapshots[lookup.name(id)]
-  if not found then ctx:fail("DBSnapshotNotFound", ("DBSnapshot %s not found."):format(lookup.name(id))) end
+  if not found then
+    ctx:fail("DBSnapshotNotFound", ("DBSnapshot %s not found."):format(lookup.name(id)))
+  end
   return found
 end
 
 --- Refuses identifiers that RDS refuses; most: characters (63).
 function lookup.new_identifier(ctx, id, parameter, most)
   local text = id:lower()
-  if #text > (most or 63) or not text:match("^%a[%w-]*$") or text:find("--", 1, true) or text:sub(-1) == "-" then
-    ctx:fail("InvalidParameterValue", ("The parameter %s is not a valid identifier. Identifiers must begin with a "
-      .. "letter; must contain only ASCII letters, digits, and hyphens; and must not end with a hyphen or contain two "
+  if #text > (most or 63) or not text:match("^%a[%w-]*$") or text:find("--", 1, true)
+    or text:sub(-1) == "-" then
+    ctx:fail("InvalidParameterValue",
+      ("The parameter %s is not a valid identifier. Identifiers must begin with a "
+      .. "letter; must contain only ASCII letters, digits, and hyphens; and must not end "
+      .. "with a hyphen or contain two "
       .. "consecutive hyphens."):format(parameter))
   end
   return text
@@ -54,13 +59,17 @@ end
 --- An identifier for a new instance.
 function lookup.new_instance(ctx, id)
   local text = lookup.new_identifier(ctx, id, "DBInstanceIdentifier")
-  if ctx.store.instances[text] then ctx:fail("DBInstanceAlreadyExists", "DB instance already exists") end
+  if ctx.store.instances[text] then
+    ctx:fail("DBInstanceAlreadyExists", "DB instance already exists")
+  end
   return text
 end
 
 local function one_of(value, values)
   for _, wanted in ipairs(values) do
-    if value == wanted or (type(value) == "string" and lookup.name(wanted) == value) then return true end
+    if value == wanted or (type(value) == "string" and lookup.name(wanted) == value) then
+      return true
+    end
   end
   return false
 end
@@ -69,7 +78,9 @@ end
 function lookup.passes(ctx, filters, shape, fields)
   for _, filter in ipairs(filters or {}) do
     local field = fields[filter.Name]
-    if not field then ctx:fail("InvalidParameterValue", "Unrecognized filter name: " .. tostring(filter.Name)) end
+    if not field then
+      ctx:fail("InvalidParameterValue", "Unrecognized filter name: " .. tostring(filter.Name))
+    end
     if not one_of(shape[field], filter.Values or {}) then return false end
   end
   return true
@@ -79,7 +90,8 @@ end
 function lookup.page(ctx, input, items, member, list_name)
   local limit = input.MaxRecords or 100
   if limit < 20 or limit > 100 then
-    ctx:fail("InvalidParameterValue", ("Invalid value %d for MaxRecords. Must be between 20 and 100"):format(limit))
+    ctx:fail("InvalidParameterValue",
+      ("Invalid value %d for MaxRecords. Must be between 20 and 100"):format(limit))
   end
   local page, marker = paging.cut(items, {
     token = input.Marker, limit = limit,

@@ -5,7 +5,8 @@
 -- modified, on RDS as here: parameters end up in the server's configuration.
 local parameters = {}
 
-local TYPES = { BOOLEAN = "boolean", BOOL = "boolean", INTEGER = "integer", REAL = "float", STRING = "string",
+local TYPES = { BOOLEAN = "boolean", BOOL = "boolean", INTEGER = "integer", REAL = "float",
+  STRING = "string",
   ENUM = "string" }
 
 -- Parts of names that RDS keeps to itself.
@@ -96,7 +97,8 @@ function parameters.shown(row, value)
 end
 
 local function fits(row, value)
-  if value:find("^{") then return row.kind == "INTEGER" end -- a formula, {DBInstanceClassMemory/32768}
+  -- a formula, {DBInstanceClassMemory/32768}
+  if value:find("^{") then return row.kind == "INTEGER" end
   if row.DataType == "boolean" then return value == "0" or value == "1" or value == "on"
     or value == "off" end
   if row.DataType ~= "integer" and row.DataType ~= "float" then return true end

@@ -12,7 +12,8 @@ local function tagged(ctx, arn)
     return ctx.store.clusters[lookup.name(arn)].shape
   end
   if kind == "snapshot" then return lookup.snapshot(ctx, arn).shape end
-  return ctx:fail("InvalidParameterValue", ("The specified resource name does not match an RDS resource in this "
+  return ctx:fail("InvalidParameterValue",
+    ("The specified resource name does not match an RDS resource in this "
     .. "region: %s"):format(arn))
 end
 
@@ -38,7 +39,9 @@ function service.add_tags_to_resource(ctx, input)
   for _, tag in ipairs(input.Tags or {}) do table.insert(keys, tag.Key) end
   service.remove_tags_from_resource(ctx, { ResourceName = input.ResourceName, TagKeys = keys })
   local shape = tagged(ctx, input.ResourceName)
-  for _, tag in ipairs(input.Tags or {}) do table.insert(shape.TagList, { Key = tag.Key, Value = tag.Value or "" }) end
+  for _, tag in ipairs(input.Tags or {}) do
+    table.insert(shape.TagList, { Key = tag.Key, Value = tag.Value or "" })
+  end
   return {}
 end
 
@@ -48,7 +51,8 @@ function service.describe_events(ctx, input)
   local to = input.EndTime or now
   local list = {}
   for i, event in ipairs(ctx.store.events) do
-    local named = not input.SourceIdentifier or event.SourceIdentifier == input.SourceIdentifier:lower()
+    local named = not input.SourceIdentifier
+      or event.SourceIdentifier == input.SourceIdentifier:lower()
     local typed = not input.SourceType or event.SourceType == input.SourceType
     if named and typed and event.Date >= from and event.Date <= to then
       event.serial = ("%08d"):format(i)
@@ -69,12 +73,15 @@ function service.describe_db_instance_automated_backups(ctx, input)
   local list = {}
   for _, instance in ipairs(lookup.ordered(ctx.store.instances)) do
     local shape = instance.shape
-    local wanted = not input.DBInstanceIdentifier or lookup.name(input.DBInstanceIdentifier) == instance.id
+    local wanted = not input.DBInstanceIdentifier or lookup.name(input.DBInstanceIdentifier)
+      == instance.id
     if wanted and instance.backup then
       table.insert(list, { DBInstanceArn = shape.DBInstanceArn, DbiResourceId = shape.DbiResourceId,
-        Region = ctx.region, DBInstanceIdentifier = instance.id, Status = "active", Engine = shape.Engine,
-        EngineVersion = shape.EngineVersion, AllocatedStorage = shape.AllocatedStorage, Encrypted =
-          shape.StorageEncrypted, BackupRetentionPeriod = shape.BackupRetentionPeriod, RestoreWindow = {
+        Region = ctx.region, DBInstanceIdentifier = instance.id, Status = "active",
+        Engine = shape.Engine, EngineVersion = shape.EngineVersion,
+        AllocatedStorage = shape.AllocatedStorage, Encrypted =
+          shape.StorageEncrypted, BackupRetentionPeriod = shape.BackupRetentionPeriod,
+          RestoreWindow = {
           EarliestTime = instance.backup.time, LatestTime = instance:latest_restorable() } })
     end
   end
@@ -92,9 +99,11 @@ end
 function service.describe_db_log_files(ctx, input)
   local path = log_file(ctx, input)
   local stat = path and fs.stat(path)
-  local wanted = stat and (not input.FilenameContains or LOG_NAME:find(input.FilenameContains, 1, true))
+  local wanted = stat
+    and (not input.FilenameContains or LOG_NAME:find(input.FilenameContains, 1, true))
   return { DescribeDBLogFiles = wanted and {
-    { LogFileName = LOG_NAME, LastWritten = math.floor(stat.mtime * 1000), Size = stat.size } } or {} }
+    { LogFileName = LOG_NAME, LastWritten = math.floor(stat.mtime * 1000), Size = stat.size } }
+    or {} }
 end
 
 function service.download_db_log_file_portion(ctx, input)
@@ -106,8 +115,10 @@ function service.download_db_log_file_portion(ctx, input)
   local lines = {}
   for line in (fs.read(path) or ""):gmatch("[^\n]*\n") do table.insert(lines, line) end
   local first = 1
-  if input.Marker and input.Marker ~= "0" then first = (math.tointeger(tonumber(input.Marker)) or 0) + 1
-  elseif input.NumberOfLines and not input.Marker then first = math.max(1, #lines - input.NumberOfLines + 1) end
+  if input.Marker and input.Marker ~= "0" then first = (math.tointeger(tonumber(input.Marker)) or 0)
+    + 1
+  elseif input.NumberOfLines
+    and not input.Marker then first = math.max(1, #lines - input.NumberOfLines + 1) end
   local last = math.min(#lines, first + (input.NumberOfLines or 10000) - 1)
   return { LogFileData = table.concat(lines, "", first, last), Marker = tostring(last),
     AdditionalDataPending = last < #lines }
@@ -118,8 +129,10 @@ function service.describe_db_engine_versions(ctx, input)
   local wanted = (not input.Engine or input.Engine == "postgres") and (not input.EngineVersion
     or version:find(input.EngineVersion, 1, true) == 1)
   return { DBEngineVersions = wanted and { {
-    Engine = "postgres", EngineVersion = version, DBParameterGroupFamily = "postgres" .. version:match("^%d+"),
-    DBEngineDescription = "PostgreSQL", DBEngineVersionDescription = "PostgreSQL " .. version, Status = "available",
+    Engine = "postgres", EngineVersion = version, DBParameterGroupFamily = "postgres"
+    .. version:match("^%d+"),
+    DBEngineDescription = "PostgreSQL", DBEngineVersionDescription = "PostgreSQL " .. version,
+    Status = "available",
   } } or {} }
 end
 

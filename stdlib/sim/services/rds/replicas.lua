@@ -24,8 +24,10 @@ local function check_source(ctx, source)
     ctx:fail("InvalidDBInstanceState", ("Instance %s is not in available state."):format(source.id))
   end
   if not source.backup and (source.shape.BackupRetentionPeriod or 0) == 0 then
-    ctx:fail("InvalidDBInstanceState", "Automated backups are not enabled for this database instance. To enable "
-      .. "automated backups, use ModifyDBInstance to set the backup retention period to a non-zero value.")
+    ctx:fail("InvalidDBInstanceState",
+      "Automated backups are not enabled for this database instance. To enable "
+      .. "automated backups, use ModifyDBInstance to set the backup retention "
+      .. "period to a non-zero value.")
   end
 end
 
@@ -37,7 +39,8 @@ function service.create_db_instance_read_replica(ctx, input)
   checks.retention(ctx, input.BackupRetentionPeriod)
   checks.class(ctx, input.DBInstanceClass)
   if source.region ~= ctx.region and source.shape.StorageEncrypted and not input.KmsKeyId then
-    ctx:fail("InvalidParameterCombination", "Cannot create a cross region read replica from encrypted source without "
+    ctx:fail("InvalidParameterCombination",
+      "Cannot create a cross region read replica from encrypted source without "
       .. "an encrypted destination: specify KmsKeyId.")
   end
   local shape = defaults.inherit(source.shape)
@@ -77,8 +80,10 @@ function service.promote_read_replica(ctx, input)
     replica:status("rebooting")
     replica:restart(replica:takes "rds.promote_reboot")
     replica.shape.BackupRetentionPeriod = input.BackupRetentionPeriod or 1
-    replica.shape.PreferredBackupWindow = input.PreferredBackupWindow or replica.shape.PreferredBackupWindow
-    replica:event("Promoted Read Replica instance to stand-alone database instance", { "read replica", "recovery" })
+    replica.shape.PreferredBackupWindow = input.PreferredBackupWindow
+      or replica.shape.PreferredBackupWindow
+    replica:event("Promoted Read Replica instance to stand-alone database instance",
+      { "read replica", "recovery" })
     replica:settle_backups()
   end)
   return { DBInstance = replica:refresh() }
