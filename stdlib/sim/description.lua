@@ -54,7 +54,8 @@ local entries = {
 -- Lists inside entries: section -> field -> what its items may have.
 local inner = {
   ecs = { services = { name = "text!", desired = "count", image = "text", family = "text",
-    environment = "items", launch_type = "text", tags = "items" } },
+    environment = "items", launch_type = "text", tags = "items",
+    load_balancers = "items" } },
   zones = { records = { Name = "text!", Type = "text!", TTL = "count", values = "texts",
     SetIdentifier = "text", Weight = "count", Region = "text", Failover = "text",
     MultiValueAnswer = "flag",

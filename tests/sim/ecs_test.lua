@@ -125,3 +125,63 @@ t.test("a target's minimum above its maximum is refused, at first and later", fu
   t.equal(select(2, register(4, nil)).code, "ValidationException")
   t.ok(register(4, 8))
 end)
+
+-- Tasks of the service by their status.
+local function statuses(s, name)
+  local seen = {}
+  for _, desired in ipairs { "RUNNING", "STOPPED" } do
+    local arns = client.ok(s, "ecs", "ListTasks", { cluster = "shop", serviceName = name,
+      desiredStatus = desired }).taskArns
+    if #arns > 0 then
+      for _, one in ipairs(client.ok(s, "ecs", "DescribeTasks", { cluster = "shop",
+        tasks = arns }).tasks) do
+        seen[one.lastStatus] = (seen[one.lastStatus] or 0) + 1
+      end
+    end
+  end
+  return seen
+end
+
+t.test("a task that stops is not counted any more, and lives on for minutes", function()
+  local s = started { durations = { ["ecs.scheduler"] = 10, ["ecs.target_drain"] = 300,
+    ["ecs.task_stop"] = 30 },
+    ecs = { { cluster = "shop", services = { { name = "web", desired = 2,
+      load_balancers = { { targetGroupArn = "arn:x", containerName = "web",
+      containerPort = 80 } } } } } } }
+  s.clock:set_speed(1)
+  local asked = scale(s, "web", 0)
+  t.equal({ asked.desiredCount, asked.runningCount }, { 0, 2 })
+  s.clock:advance(11)
+  t.equal({ service(s, "web").runningCount, statuses(s, "web") }, { 0, { DEACTIVATING = 2 } })
+  s.clock:advance(301)
+  t.equal(statuses(s, "web"), { STOPPING = 2 })
+  s.clock:advance(31)
+  t.equal(statuses(s, "web"), { STOPPED = 2 })
+  s.clock:advance(3601)
+  t.equal(statuses(s, "web"), {})
+end)
+
+t.test("StopTask answers RUNNING; a service that is deleted drains", function()
+  local s = started { durations = { ["ecs.scheduler"] = 10, ["ecs.task_stop"] = 30,
+    ["ecs.task_start"] = 70 },
+    ecs = { { cluster = "shop", services = { { name = "web", desired = 2 } } } } }
+  s.clock:set_speed(1)
+  local arns = client.ok(s, "ecs", "ListTasks", { cluster = "shop", serviceName = "web" }).taskArns
+  local stopped = client.ok(s, "ecs", "StopTask", { cluster = "shop", task = arns[1] }).task
+  t.equal({ stopped.lastStatus, stopped.desiredStatus }, { "RUNNING", "STOPPED" })
+  s.clock:advance(11)
+  t.equal(statuses(s, "web"), { STOPPING = 1, RUNNING = 1, PROVISIONING = 1 })
+  s.clock:advance(41)
+  t.equal(statuses(s, "web"), { STOPPED = 1, RUNNING = 1, PENDING = 1 })
+  s.clock:advance(31)
+  t.equal(service(s, "web").runningCount, 2)
+  local deleted = client.ok(s, "ecs", "DeleteService", { cluster = "shop", service = "web",
+    force = true }).service
+  t.equal({ deleted.status, deleted.desiredCount, deleted.runningCount }, { "DRAINING", 0, 2 })
+  s.clock:advance(11)
+  t.equal({ service(s, "web").status, service(s, "web").runningCount }, { "DRAINING", 0 })
+  client.until_true("its end", function()
+    s.clock:advance(10)
+    return service(s, "web").status == "INACTIVE"
+  end)
+end)

@@ -6,9 +6,6 @@ local state = require "sim.state"
 
 local service = {}
 
--- Seconds until a scaling policy acts on a service below its minimum.
-local REACTION = 120
-
 function service.new_store()
   return { targets = {}, policies = {} }
 end
@@ -31,9 +28,9 @@ local function has_policy(ctx, target)
   return false
 end
 
--- Looks at a target every REACTION seconds for as long as it exists.
+-- Looks at a target again and again for as long as it exists.
 local function guard(ctx, target)
-  ctx.sim.clock:after(REACTION, function()
+  ctx.sim.clock:after(ctx.sim:takes "autoscaling.reaction", function()
     if ctx.store.targets[key(target)] ~= target then return end
     local s = ecs_service(ctx, target)
     local suspended = target.SuspendedState.DynamicScalingOutSuspended

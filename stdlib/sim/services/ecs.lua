@@ -6,12 +6,9 @@
 -- COMPLETED and the service has "reached a steady state".
 local lookup = require "sim.services.ecs.lookup"
 local state = require "sim.state"
+local tasks = require "sim.services.ecs.tasks"
 
 local service = {}
-
--- Seconds that one step of the scheduler takes; a started task needs one step to
--- pend and one to run.
-local STEP = 15
 
 function service.new_store()
   return { clusters = {}, definitions = {}, tags = {}, serial = 0 }
@@ -28,18 +25,6 @@ local function event(ctx, s, text)
   s.shape.events[101] = nil
 end
 
-local function task_shape(ctx, s)
-  local id = ctx.uuid():gsub("-", "")
-  return {
-    taskArn = ctx:arn(("task/%s/%s"):format(s.cluster.name, id)),
-    clusterArn = s.cluster.shape.clusterArn, taskDefinitionArn = s.shape.taskDefinition,
-    group = "service:" .. s.shape.serviceName, lastStatus = "PENDING",
-    desiredStatus = "RUNNING", launchType = s.shape.launchType, createdAt = ctx:now(),
-    healthStatus = "UNKNOWN", startedBy = s.shape.deployments[1].id, version = 1, cpu = "256",
-    memory = "512", containers = {}, availabilityZone = ctx.region .. "a",
-  }
-end
-
 -- Splits a service's tasks into those of the current definition and older ones.
 local function census(s)
   local current, old = {}, {}
@@ -49,56 +34,61 @@ local function census(s)
   return current, old
 end
 
-local function count(tasks, status)
+local PENDING = { PROVISIONING = true, PENDING = true, ACTIVATING = true }
+
+local function count_running(list)
   local n = 0
-  for _, one in ipairs(tasks) do if one.lastStatus == status then n = n + 1 end end
+  for _, one in ipairs(list) do if one.lastStatus == "RUNNING" then n = n + 1 end end
   return n
 end
 
--- Writes the counts into the service's and its deployment's shapes.
+local function count_pending(list)
+  local n = 0
+  for _, one in ipairs(list) do if PENDING[one.lastStatus] then n = n + 1 end end
+  return n
+end
+
+-- Writes the counts into the service's and its deployment's shapes. A task that was asked
+-- to stop counts until its status moves.
 local function tally(ctx, s)
   local shape, first = s.shape, s.shape.deployments[1]
-  shape.runningCount, shape.pendingCount = count(s.tasks, "RUNNING"), count(s.tasks, "PENDING")
+  shape.runningCount = count_running(s.tasks) + count_running(s.stopping)
+  shape.pendingCount = count_pending(s.tasks)
   local current = census(s)
-  first.runningCount, first.pendingCount = count(current, "RUNNING"), count(current, "PENDING")
+  first.runningCount, first.pendingCount = count_running(current), count_pending(current)
   first.desiredCount, first.updatedAt = shape.desiredCount, ctx:now()
 end
 
-local function stop_one(s, tasks)
-  local gone = tasks[#tasks]
-  gone.lastStatus, gone.desiredStatus = "STOPPED", "STOPPED"
-  for i, one in ipairs(s.tasks) do
-    if one == gone then table.remove(s.tasks, i) break end
-  end
+local function stop_one(ctx, s, list, after)
+  tasks.stop(ctx, s, list[#list], function() tally(ctx, s) end, after)
 end
 
 local function settled(s)
   local current, old = census(s)
-  return #old == 0 and #current == s.shape.desiredCount and count(current, "RUNNING") == #current
+  return #old == 0 and #current == s.shape.desiredCount and count_running(current) == #current
 end
 
 -- One step towards the desired state.
 local function advance(ctx, s)
-  for _, one in ipairs(s.tasks) do
-    if one.lastStatus == "PENDING" and not s.broken then
-      one.lastStatus, one.startedAt, one.healthStatus = "RUNNING", ctx:now(), "HEALTHY"
-    end
-  end
   local current, old = census(s)
   local want = s.shape.desiredCount
   if #current < want then
     local new = want - #current
-    for _ = 1, new do table.insert(s.tasks, task_shape(ctx, s)) end
+    for _ = 1, new do
+      local one = tasks.new(ctx, s)
+      table.insert(s.tasks, one)
+      tasks.start(ctx, one, function() tally(ctx, s) end)
+    end
     event(ctx, s, ("has started %d tasks."):format(new))
   end
   while #current > want do
-    stop_one(s, current)
+    stop_one(ctx, s, current)
     current = census(s)
   end
   -- Old tasks go once as many new ones run.
-  local spare = count(current, "RUNNING")
+  local spare = count_running(current)
   while #old > 0 and (spare >= want or #old + spare > want) do
-    stop_one(s, old)
+    stop_one(ctx, s, old)
     old = select(2, census(s))
   end
 end
@@ -119,7 +109,7 @@ local reconcile
 reconcile = function(ctx, s)
   if s.timer or s.shape.status ~= "ACTIVE" then return end
   s.steady = false
-  s.timer = ctx.sim.clock:after(STEP, function()
+  s.timer = ctx.sim.clock:after(ctx.sim:takes "ecs.scheduler", function()
     s.timer = nil
     if s.shape.status ~= "ACTIVE" then return end
     advance(ctx, s)
@@ -214,7 +204,7 @@ end
 function service.add_service(ctx, cluster, input, running)
   local definition = lookup.definition(ctx, input.taskDefinition)
   local name = input.serviceName
-  local s = { cluster = cluster, tasks = {}, shape = {
+  local s = { cluster = cluster, tasks = {}, stopping = {}, shape = {
     serviceName = name, serviceArn = ctx:arn(("service/%s/%s"):format(cluster.name, name)),
     clusterArn = cluster.shape.clusterArn, status = "ACTIVE", desiredCount = input.desiredCount
     or 1, runningCount = 0,
@@ -232,7 +222,11 @@ function service.add_service(ctx, cluster, input, running)
   cluster.services[name] = s
   deploy(ctx, s)
   if running then
-    for _ = 1, s.shape.desiredCount do table.insert(s.tasks, task_shape(ctx, s)) end
+    for _ = 1, s.shape.desiredCount do
+      local one = tasks.new(ctx, s)
+      tasks.run(ctx, one)
+      table.insert(s.tasks, one)
+    end
     advance(ctx, s)
     tally(ctx, s)
     finish(ctx, s)
@@ -300,6 +294,16 @@ function service.update_service(ctx, input)
   return { service = s.shape }
 end
 
+-- A deleted service is DRAINING until its last task has stopped.
+local function drained(ctx, s)
+  ctx.sim.clock:after(ctx.sim:takes "ecs.scheduler", function()
+    for _, one in ipairs(s.stopping) do
+      if one.lastStatus ~= "STOPPED" then return drained(ctx, s) end
+    end
+    s.shape.status = "INACTIVE"
+  end)
+end
+
 function service.delete_service(ctx, input)
   local cluster = lookup.cluster(ctx, input.cluster)
   local s = lookup.active_service(ctx, cluster, input.service)
@@ -307,9 +311,11 @@ function service.delete_service(ctx, input)
     ctx:fail("InvalidParameterException", "The service cannot be stopped "
       .. "while it is scaled above 0.")
   end
-  s.shape.status, s.shape.desiredCount, s.tasks = "DRAINING", 0, {}
+  s.shape.status, s.shape.desiredCount = "DRAINING", 0
+  local step = ctx.sim:takes "ecs.scheduler"
+  while #s.tasks > 0 do stop_one(ctx, s, s.tasks, step) end
   tally(ctx, s)
-  ctx.sim.clock:after(STEP, function() s.shape.status = "INACTIVE" end)
+  drained(ctx, s)
   return { service = s.shape }
 end
 
@@ -318,6 +324,7 @@ end
 local function each_task(cluster, fn)
   for _, name in ipairs(state.sorted(cluster.services)) do
     for _, one in ipairs(cluster.services[name].tasks) do fn(one, name) end
+    for _, one in ipairs(cluster.services[name].stopping) do fn(one, name) end
   end
 end
 
@@ -333,29 +340,28 @@ function service.list_tasks(ctx, input)
 end
 
 function service.describe_tasks(ctx, input)
-  local cluster, by_arn, tasks, failures = lookup.cluster(ctx, input.cluster), {}, {}, {}
+  local cluster, by_arn, found, failures = lookup.cluster(ctx, input.cluster), {}, {}, {}
   each_task(cluster, function(one)
     by_arn[one.taskArn], by_arn[lookup.name(one.taskArn)] = one, one
   end)
   for _, id in ipairs(input.tasks or {}) do
     local one = by_arn[id] or by_arn[lookup.name(id)]
     if one then
-      table.insert(tasks, one)
+      table.insert(found, one)
     else
       table.insert(failures, { arn = id, reason = "MISSING" })
     end
   end
-  return { tasks = tasks, failures = failures }
+  return { tasks = found, failures = failures }
 end
 
 function service.stop_task(ctx, input)
   local cluster = lookup.cluster(ctx, input.cluster)
   for _, s in pairs(cluster.services) do
-    for i, one in ipairs(s.tasks) do
+    for _, one in ipairs(s.tasks) do
       if one.taskArn == input.task or lookup.name(one.taskArn) == input.task then
-        table.remove(s.tasks, i)
-        one.lastStatus, one.desiredStatus, one.stoppedReason = "STOPPED", "STOPPED", input.reason
-        tally(ctx, s)
+        one.stoppedReason = input.reason
+        tasks.stop(ctx, s, one, function() tally(ctx, s) end, ctx.sim:takes "ecs.scheduler")
         reconcile(ctx, s)
         return { task = one }
       end
@@ -386,7 +392,8 @@ function service.load(ctx, world)
       service.add_service(ctx, cluster, { serviceName = given.name, desiredCount = given.desired
         or 1,
         taskDefinition = definition.taskDefinitionArn, launchType = given.launch_type,
-        tags = given.tags }, true)
+        tags = given.tags,
+        loadBalancers = given.load_balancers }, true)
     end
   end
 end

@@ -5,9 +5,6 @@ local state = require "sim.state"
 
 local service = { global = true }
 
--- Seconds until a change has reached all name servers.
-local PROPAGATION = 30
-
 function service.new_store()
   return { zones = {}, changes = {}, health_checks = {}, callers = {} }
 end
@@ -48,7 +45,7 @@ function service.add_change(ctx, comment)
   local change = { Id = "/change/" .. ctx:id("C", 20), Status = "PENDING", SubmittedAt = ctx:now(),
     Comment = comment }
   ctx.store.changes[change.Id:match("[^/]+$")] = change
-  ctx.sim.clock:after(PROPAGATION, function() change.Status = "INSYNC" end)
+  ctx.sim.clock:after(ctx.sim:takes "route53.insync", function() change.Status = "INSYNC" end)
   return change
 end
 
