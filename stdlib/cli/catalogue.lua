@@ -69,19 +69,21 @@ local VERBS = {
     .. "lets through only what this IAM policy allows (`drlua plan --iam` prints one).\n"
     .. "--sweep runs it again and "
     .. "again, breaking one call or killing drlua at one journal write each time, and compares the ends.\n",
-  resume = "drlua resume RUN [--accept-changes] [--from STEP] [--skip STEP --because TEXT] [--settle done|again]"
-    .. " [--takeover] [--yes]\n\nGoes on with a run. RUN is its id, a part of it, or `last` (the newest that is no "
-    .. "rehearsal). Finished steps are not run again.\n--takeover: takes the run from a process that cannot be "
+  resume = "drlua resume RUN [--accept-changes] [--from STEP] [--skip STEP --because TEXT]\n"
+    .. "       [--settle CALL=done|again] [--optional] [--takeover] [--yes]\n\nContinues a run. RUN is its id, a part of it, or `last` (the newest that is no "
+    .. "rehearsal). Finished steps are not run again.\n--settle: answers a call in doubt; "
+    .. "the pause prints the command.\n--optional: tries the optional steps that failed once more.\n--takeover: takes the run from a process that cannot be "
     .. "seen from here, on a machine that is lost. Should it live after all, it stops before its next call.\n",
   verify = "drlua verify RUN\n\nProves a run's journal: every entry carries a hash over the one before, and the file "
     .. "head beside the journal notes the newest. Prints the number of entries and the newest hash. Exit 0: whole; 1: "
     .. "the first entry that does not fit is named.\n",
   rollback = "drlua rollback RUN\n\nRuns the undo functions of the finished steps, newest first.\n",
   approve = "drlua approve RUN [STEP] [--no] [--as NAME]\n\nAnswers an approval that a run waits for, from any "
-    .. "terminal. --as: who it is that agrees, where several share an account.\n",
+    .. "terminal. --as: the name of the person who agrees; it is the account they type from that counts.\n",
   pause = "drlua pause RUN\n\nA living run stops before its next step (exit 4) and can be resumed.\n",
   runs = "drlua runs\n\nLists the runs, newest first.\n",
-  show = "drlua show RUN\n\nShows a run's steps and what is in doubt.\n",
+  show = "drlua show RUN\n\nShows a run's steps, what it leaves, whose approval it waits for, and the command that "
+    .. "takes it further.\n",
   report = "drlua report RUN\n\nPrints the run's report (Markdown).\n",
   list = "drlua list\n\nLists the playbooks of ./playbooks and of the installation.\n",
   new = "drlua new NAME\n\nWrites playbooks/NAME.lua, a playbook to start from, and its rehearsal.\n",

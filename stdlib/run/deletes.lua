@@ -123,7 +123,8 @@ local function in_tokens(tokens)
   local n, altering = 0, false
   for i, token in ipairs(tokens) do
     if begins_statement(tokens, i) then altering = is_word(token, "alter") end
-    if is_word(token, "delete") and is_word(tokens[i + 1], "from") then
+    local merging = is_word(tokens[i - 1], "then") -- MERGE ... WHEN MATCHED THEN DELETE
+    if is_word(token, "delete") and (merging or is_word(tokens[i + 1], "from")) then
       n = n + 1
     elseif begins_statement(tokens, i) and is_word(token, "drop", "truncate") then
       n = n + names_after(tokens, i)
@@ -170,6 +171,14 @@ local function has(words, from, ...)
   return false
 end
 
+-- A short option with its value in one word, such as -lapp=web.
+local function has_glued(words, from, letters)
+  for i = from, #words do
+    if words[i]:find("^%-[" .. letters .. "].") then return true end
+  end
+  return false
+end
+
 local function set(text)
   local found = {}
   for word in text:gmatch("%S+") do found[word] = true end
@@ -191,6 +200,7 @@ function programs.kubectl(words, from)
     "--filename", "-k", "--kustomize") then
     return deletes.UNBOUNDED
   end
+  if has_glued(words, from, "lfk") then return deletes.UNBOUNDED end
   -- "delete TYPE NAME NAME", "delete TYPE,TYPE NAME", or "delete TYPE/NAME TYPE/NAME".
   if (plain[2] or ""):find("/") then return #plain - 1 end
   local _, commas = (plain[2] or ""):gsub(",", "")
@@ -225,6 +235,12 @@ local function in_s3(verb, words, from)
   return 0
 end
 
+-- The objects that `s3api delete-objects` names in its argument; in a file they are not seen.
+local function keys_in(words, from)
+  local _, n = table.concat(words, " ", from):gsub("%f[%w]Key%f[%W]", "")
+  return n > 0 and n or deletes.UNBOUNDED
+end
+
 function programs.aws(words, from)
   local plain = plain_words(words, from, aws_takes)
   local service, verb = plain[1] or "", plain[2] or ""
@@ -233,7 +249,9 @@ function programs.aws(words, from)
   local destroys = verb:find("^delete%-") or verb:find("^terminate%-")
     or verb:find("^batch%-delete%-")
     or verb:find("^purge%-") or set("schedule-key-deletion deregister-image release-address")[verb]
-  return destroys and most_values(words, from) or 0
+  if not destroys then return 0 end
+  if has(words, from, "--cli-input-json", "--cli-input-yaml") then return deletes.UNBOUNDED end
+  return verb == "delete-objects" and keys_in(words, from) or most_values(words, from)
 end
 
 local function destroys_all(words, from)
@@ -291,11 +309,12 @@ local function shell(words, from)
 end
 programs.sh, programs.bash, programs.dash, programs.zsh = shell, shell, shell, shell
 
--- The program may stand behind others: sudo, env, timeout, ssh HOST.
+-- The program may stand behind others: sudo, env, timeout, ssh HOST, kubectl exec.
 function in_words(words)
   for i, word in ipairs(words) do
     local counter = programs[word:match("[^/]*$")]
-    if counter then return counter(words, i + 1) end
+    local n = counter and counter(words, i + 1) or 0
+    if n > 0 then return n end
   end
   return 0
 end

@@ -196,10 +196,12 @@ local function settle_options(doubts, answer)
 end
 
 --- The commands that take the run further, in their order, each with a word on why;
--- none for one that is over. status: of the run, which may have stopped since; where:
--- the options that find its state directory again, such as " --state DIR".
+-- none for one that is over, or a rehearsal, whose world ends with it. status: of the run,
+-- which may have stopped since; where: the options that find its state directory again, such
+-- as " --state DIR".
 function ending.commands(facts, status, where)
   local id, list = facts.head.id, {}
+  if facts.head.rehearsal then return list end
   local function add(why, text, ...)
     table.insert(list, { why = why, command = ("drlua " .. text):format(...) .. (where or "") })
   end

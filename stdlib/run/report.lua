@@ -73,8 +73,7 @@ end
 -- What the run leaves, and the commands that take it further.
 local function left(facts, out)
   local lines = ending.lines(ending.left(facts))
-  local status = facts.status == "running" and facts.outcome or facts.status
-  local commands = ending.commands(facts, status)
+  local commands = ending.commands(facts, facts.status)
   if #lines == 0 and #commands == 0 then return end
   out("## Left at the end")
   out("")

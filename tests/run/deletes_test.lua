@@ -56,6 +56,7 @@ t.test("statements of SQL", function()
     ["/* delete from a */ select 1"] = 0,
     ["alter table a drop column b, drop constraint c"] = 2, ["alter table a alter column b drop not null"] = 0,
     ["alter table a alter column b drop default"] = 0, ["create table x (y int references z on delete cascade)"] = 0,
+    ["merge into a using b on a.i = b.i when matched then delete"] = 1,
     ["grant delete, truncate on a to b"] = 0, ["insert into a select 1; delete from a; drop view v"] = 2,
     ["do $$ begin delete from a; drop table b; end $$"] = 2, ["select trunc(1.5)"] = 0,
     ["update a set note = $q$ delete from b $q$"] = 0, ["drop function f(int, text), g(int)"] = 2, [""] = 0 } do
@@ -79,6 +80,11 @@ t.test("programs, as far as their arguments show", function()
     ["terraform destroy -auto-approve"] = MANY, ["terraform apply -destroy"] = MANY,
     ["terraform apply -auto-approve"] = 0,
     ["velero backup delete b --confirm"] = 1, ["velero backup delete --all"] = MANY, ["eksctl delete cluster x"] = 1,
+    ["kubectl delete pods -lapp=web"] = MANY, ["kubectl delete -fx.yaml"] = MANY,
+    ["aws ec2 terminate-instances --cli-input-json file://x"] = MANY,
+    ["aws s3api delete-objects --bucket b --delete Objects=[{Key=a},{Key=b}]"] = 2,
+    ["aws s3api delete-objects --bucket b --delete file://x.json"] = MANY,
+    ["kubectl exec -n prod db-0 -- dropdb shop"] = 1, ["kubectl exec web-0 -- ls"] = 0,
     ["dropdb shop"] = 1, ["sudo -u postgres dropdb shop"] = 1, ["env A=1 timeout 5m kubectl delete pod x"] = 1,
     ["psql -h h --command=drop_nothing"] = 0, ["rm -rf /tmp/x"] = 0, ["node delete.js"] = 0 } do
     local argv = {}

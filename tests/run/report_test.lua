@@ -113,8 +113,8 @@ t.test("left at the end: each kind once, in the report and as data", function()
 end)
 
 t.test("the commands, by how the run stands", function()
-  local function commands(list, status, where)
-    local found = read(list, status)
+  local function commands(list, status, where, head)
+    local found = read(list, status, head)
     local lines = {}
     for i, one in ipairs(ending.commands(found, status, where)) do lines[i] = one.command end
     return lines
@@ -125,6 +125,7 @@ t.test("the commands, by how the run stands", function()
   t.equal(commands({}, "rolled back"), {})
   t.equal(commands({}, "partly rolled back"), {})
   t.equal(commands({}, "failed", " --state x"), { "drlua resume " .. id .. " --state x" })
+  t.equal(commands({}, "failed", nil, { rehearsal = "1" }), {})
   t.equal(commands({}, "stopped"), { "drlua resume " .. id })
   t.equal(commands({ { "rollback_started", "", {} } }, "rolling back"), { "drlua resume " .. id })
   t.equal(commands({ { "run_ended", "", { outcome = "failed", control = "diverged" } } }, "failed"),
