@@ -20,7 +20,10 @@ history.__index = history
 function history:step(path)
   local step = self.steps[path]
   if not step then
-    step = { path = path, attempts = 0, generation = 0, calls = {}, order = {} }
+    -- All fields of an ended step, so that the table never grows.
+    step = { path = path, attempts = 0, generation = 0, calls = {}, order = {}, name = nil,
+      scope = nil, started = nil, began = nil, status = nil, attempt_started = nil, newest = nil,
+      ended = nil, data = nil, decoded = nil, changed = nil }
     self.steps[path] = step
   end
   return step
@@ -28,7 +31,7 @@ end
 
 --- The record of the innermost step around the scope `path` (or at it), or nil.
 function history:step_around(path)
-  while path do
+  while path and path ~= "" do
     local step = self.steps[path]
     if step and step.name then return step end
     path = path:match("^(.*)/[^/]*$")
@@ -61,12 +64,11 @@ function read.step_started(self, event)
   local step = self:step(event.path)
   local data = value.decode(event.data)
   if not step.scope then place(self, step, event, data) end
-  step.first = step.first or event.seq
   step.began = step.began or event.seq
   step.attempts, step.status, step.attempt_started = data.attempt, "started", event.time
   step.unfinished = nil
-  local options = data.options or {}
-  step.undo, step.partial, step.optional = options.undo, options.partial, options.optional
+  local options = data.options
+  if options then step.undo, step.partial = options.undo, options.partial end
   step.newest = event.seq
   mark(self, data.scope, event.seq)
 end
