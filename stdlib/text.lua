@@ -150,7 +150,9 @@ end
 
 --- The same in one line.
 function text.printable_line(s)
-  return text.printable(text.trim(tostring(s):gsub("%s*[\r\n]+%s*", " "):gsub("\t", " ")))
+  s = tostring(s)
+  if not s:find("[%c\127-\255]") then return text.trim(s) end
+  return text.printable(text.trim(s:gsub("%s*[\r\n]+%s*", " "):gsub("\t", " ")))
 end
 
 local function json_number(code)
@@ -180,7 +182,9 @@ end
 --- Foreign text as one line of Markdown that shows it as it is: no markup of Markdown or
 -- HTML in it, no line end.
 function text.markdown(s)
-  return (text.printable_line(s):gsub("[&<>]", markdown):gsub("[\\`*|%[%]~]", "\\%0")
+  s = text.printable_line(s)
+  if not s:find("[^%w .,:()/-]") and not s:find("^%-") and not s:find("^%d") then return s end
+  return (s:gsub("[&<>]", markdown):gsub("[\\`*|%[%]~]", "\\%0")
     :gsub("%S+", outer_underscores):gsub("^([#+%-=])", "\\%1")
     :gsub("^(%d+)([.)])%f[%s]", "%1\\%2"))
 end

@@ -131,8 +131,10 @@ local function send(s, here, step, e, fn, key, former, unsure)
 end
 
 local function hand_back(s, result)
-  if result.error then error(s.secrets:reveal(result.error), 0) end
-  return value.unpack(s.secrets:reveal(result.values))
+  -- A copy: the playbook may change what it is handed.
+  local copy = kept.copy(result.error or result.values)
+  if result.error then error(s.secrets:reveal(copy), 0) end
+  return value.unpack(s.secrets:reveal(copy))
 end
 
 -- Another call under the same name: what the record has stays there, put aside.

@@ -200,7 +200,11 @@ function facts.read(journal)
     failures = {}, resumes = {}, measures = {}, lessons = {} }
   for _, event in ipairs(journal:events()) do
     local fn = read[event.kind]
-    if fn then fn(f, event, secrets.shown(value.decode(event.data))) end
+    if fn then
+      local data = value.decode(event.data)
+      if event.data:find("***{", 1, true) then data = secrets.shown(data) end
+      fn(f, event, data)
+    end
   end
   f.undos, f.rto = undos(f), recovery_time(f)
   for _, name in ipairs { "rto", "rpo" } do

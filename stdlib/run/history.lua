@@ -23,7 +23,7 @@ function history:step(path)
     -- All fields of an ended step, so that the table never grows.
     step = { path = path, attempts = 0, generation = 0, calls = {}, order = {}, name = nil,
       scope = nil, started = nil, began = nil, status = nil, attempt_started = nil, newest = nil,
-      ended = nil, data = nil, decoded = nil, changed = nil }
+      ended = nil, data = nil, changed = nil }
     self.steps[path] = step
   end
   return step
@@ -77,7 +77,7 @@ local function ended(status)
   return function(self, event)
     local step = self:step(event.path)
     step.status, step.ended, step.newest = status, event.time, event.seq
-    step.data, step.decoded = event.data, nil
+    step.data = event.data
     if step.scope then mark(self, step.scope, event.seq) end
   end
 end
@@ -302,10 +302,9 @@ function history:saw(path, key, attempt, rewinding)
   return seen.seq <= (around and around.changed or 0) and seen or nil
 end
 
---- What is on record of a step's end: { values } or { error }.
+--- What is on record of a step's end: { values } or { error }, a copy each time.
 function history.results(step)
-  if not step.decoded then step.decoded = value.decode(step.data) end
-  return step.decoded
+  return value.decode(step.data)
 end
 
 --- The calls in doubt: sent, and no answer is on record. A list of { step, call }, in

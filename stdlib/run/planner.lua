@@ -291,7 +291,7 @@ local function beside_target(self, path, name)
     .. "/" then return false end
   local past = self.history.steps[path]
   if past and (past.status == "succeeded" or past.status == "skipped") then
-    local data = past.decoded or history.results(past)
+    local data = history.results(past)
     return true, value.unpack(self.secrets:reveal(data.values))
   end
   return true, unknown.new("the result of step " .. name)

@@ -26,8 +26,9 @@ local function come_to_end()
 end
 
 local function hand_back(s, one)
-  if one.error then error(s.secrets:reveal(one.error), 0) end
-  return value.unpack(s.secrets:reveal(one.values))
+  local copy = kept.copy(one.error or one.values)
+  if one.error then error(s.secrets:reveal(copy), 0) end
+  return value.unpack(s.secrets:reveal(copy))
 end
 
 local function make(s, here, step, e, fn)

@@ -17,16 +17,16 @@ function scope.new(session, kind, path, parent)
 end
 
 -- Names that drlua itself gives to branches, checks and undo steps.
-local reserved = { "^parallel%.%d", "^parallel#", "^each%[", "^each#", "^check ", "^Undo: ",
-  "^escalation$" }
+local reserved = { p = { "^parallel%.%d", "^parallel#" },
+  e = { "^each%[", "^each#", "^escalation$" }, c = { "^check " }, U = { "^Undo: " } }
 
 local function percent(c) return ("%%%02X"):format(c:byte()) end
 
 --- A step's name as one word of a path: "/" and "#" are percent-encoded, so that two
 -- different steps never share a path.
 function scope.escape(name)
-  name = name:gsub("%%(%x%x)", "%%25%1"):gsub("[/#]", percent)
-  for _, pattern in ipairs(reserved) do
+  if name:find("[/#%%]") then name = name:gsub("%%(%x%x)", "%%25%1"):gsub("[/#]", percent) end
+  for _, pattern in ipairs(reserved[name:sub(1, 1)] or {}) do
     if name:find(pattern) then return percent(name) .. name:sub(2) end
   end
   return name

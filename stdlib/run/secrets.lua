@@ -194,10 +194,12 @@ local function replace(self, text, with, clear)
 end
 
 local Sealed = { __name = "sealed value" }
+local any_sealed = false -- a run without secrets need not look for any
 
 --- Marks a value, whatever it is, as one to be sealed as a whole where it stands: conceal
 -- seals it, mask shows ***, reveal gives the value back.
 function secrets.sealed(data)
+  any_sealed = true
   return setmetatable({ data }, Sealed)
 end
 
@@ -246,6 +248,18 @@ function secrets:mask_declared(data)
     function() return MASK end)
 end
 
+-- Whether any text of the data has the beginning of a mark.
+local function has_mark(data, seen)
+  if type(data) == "string" then return data:find("***{", 1, true) ~= nil end
+  if type(data) ~= "table" or seen[data] then return false end
+  seen[data] = true
+  for k, v in next, data do
+    if type(k) == "string" and k:find("***{", 1, true) or has_mark(v, seen) then return true end
+  end
+  seen[data] = nil
+  return false
+end
+
 local function escape(text)
   if not text:find("***{", 1, true) then return text end
   return (text:gsub("%*%*%*{", "***{}"))
@@ -268,7 +282,7 @@ end
 
 --- The same with the secret's name in its place, for reveal.
 function secrets:conceal(data)
-  if #self.order == 0 and not self.escapes and type(data) ~= "table" then return data end
+  if #self.order == 0 and not any_sealed and not (self.escapes and has_mark(data, {})) then return data end
   return conceal(self, data, function(name)
     named(self, name:match("^[%w_]+%.%d+"))
     return MASK .. "{" .. name .. "}"
@@ -312,7 +326,7 @@ end
 --- Undoes conceal, as far as the values are known. Raises kind "state" for one whose seal
 -- cannot be opened.
 function secrets:reveal(data)
-  if #self.order == 0 and not self.escapes then return data end
+  if not any_sealed and not has_mark(data, {}) then return data end
   return each_leaf(data, function(leaf)
     if type(leaf) == "table" then return leaf[1] end
     if type(leaf) ~= "string" or not leaf:find("***{", 1, true) then return leaf end

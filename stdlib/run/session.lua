@@ -10,6 +10,7 @@ local duration = require "duration"
 local errors = require "errors"
 local fs = require "native.fs"
 local history = require "run.history"
+local kept = require "run.kept"
 local scope = require "run.scope"
 local step = require "run.step"
 local task = require "task"
@@ -375,7 +376,7 @@ function session:wait_until(what, options, fn)
   local here = scope.current()
   local st, key = here:innermost_step(), here:unique("wait")
   local seen = (not st or self.rewinding or (st.record and st.record.children)) and saw(self, here, key)
-  if seen then return value.unpack(self.secrets:reveal(seen.values)) end
+  if seen then return value.unpack(self.secrets:reveal(kept.copy(seen.values))) end
   if self.rewinding then control.raise("rewound", "the replay has come to the end of what was done") end
   local sc = scope.new(self, "poll", here:join(key), here)
   local result = table.pack(xpcall(poll, control.handler, self, st, what, options, fn, sc))

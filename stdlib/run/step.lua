@@ -31,11 +31,12 @@ local function misuse(name, text, ...)
   control.misuse("step \"%s\": " .. text, name, ...)
 end
 
+local is_known = {}
+for _, key in ipairs(known) do is_known[key] = true end
+
 local function check_known(name, options)
-  local set = {}
-  for _, key in ipairs(known) do set[key] = true end
   for key, v in pairs(options) do
-    if not set[key] then
+    if not is_known[key] then
       misuse(name, "unknown option %s%s (options: %s)", tostring(key), nearest.hint(tostring(key), known),
         table.concat(known, " "))
     end
@@ -347,7 +348,9 @@ end
 -- The record of a step that has ended: true and its values.
 local function ended(s, past)
   if past.status == "succeeded" or past.status == "skipped" then
-    return true, value.unpack(s.secrets:reveal(history.results(past).values))
+    local values = history.results(past).values
+    if past.data:find("***{", 1, true) then values = s.secrets:reveal(values) end
+    return true, value.unpack(values)
   end
   if past.status == "failed" and history.results(past).optional then
     return true, nil, history.results(past).error
