@@ -195,6 +195,9 @@ local function settle_options(doubts, answer)
   return table.concat(words)
 end
 
+-- States of a run that no command takes further.
+local no_way_on = { ["rolled back"] = true, ["partly rolled back"] = true, running = true, damaged = true }
+
 --- The commands that take the run further, in their order, each with a word on why;
 -- none for one that is over, or a rehearsal, whose world ends with it. status: of the run,
 -- which may have stopped since; where: the options that find its state directory again, such
@@ -211,9 +214,7 @@ function ending.commands(facts, status, where)
     end
     return list
   end
-  if status == "rolled back" or status == "partly rolled back" or status == "running" then
-    return list
-  end
+  if no_way_on[status] then return list end
   for _, asked in ipairs(ending.pending(facts)) do
     add("to approve", "approve %s %s", id, ending.quoted(asked.path))
   end
