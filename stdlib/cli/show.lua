@@ -181,17 +181,22 @@ function show.show(parsed)
   return 0
 end
 
---- drlua report RUN: Markdown on stdout; kept beside the journal as well.
+--- drlua report RUN: Markdown on stdout; kept beside the journal as well, unless that is
+-- damaged.
 function show.report(parsed)
-  local j, id, kept = look(parsed)
-  local text = report.markdown(report.facts(j))
+  local j, id, kept, fault = look(parsed)
+  local facts = report.facts(j)
+  if fault then facts.status, facts.outcome = "damaged", "damaged" end
+  local text = report.markdown(facts)
   j:close()
   if parsed.output == "json" then
     json { run = id, report = text }
   else
     write.out(text)
   end
-  fs.write(kept:run(id) .. "/report.md", text, { mode = 384, atomic = true })
+  if not fault then
+    fs.write(kept:run(id) .. "/report.md", text, { mode = 384, atomic = true })
+  end
   return 0
 end
 

@@ -110,6 +110,7 @@ t.test("pages that cannot be read: what is on the others is shown, with a warnin
   local r = w.run { "verify", "last" }
   t.equal(r.code, 1)
   t.contains(r.out, "it is damaged")
+  local kept = fs.read((path:gsub("journal.db$", "report.md")))
   for _, verb in ipairs { "show", "report" } do
     r = w.run { verb, "last" }
     t.equal(r.code, 0, r.err)
@@ -118,6 +119,7 @@ t.test("pages that cannot be read: what is on the others is shown, with a warnin
     t.contains(r.out, "Step 60")
     t.ok(not r.out:find("drlua resume", 1, true), r.out)
   end
+  t.equal(fs.read((path:gsub("journal.db$", "report.md"))), kept)
   r = w.run { "resume", "last" }
   t.equal(r.code, 2)
   t.contains(r.err, "it is damaged")
