@@ -1,6 +1,7 @@
 --- Reads every `require` and `#include` and fails on an arrow that points upward
 -- (docs/architecture.md has the floors, and the folders of engine), on a file name that
--- says nothing, on long lines of C, and on C that takes a text with a zero byte.
+-- says nothing, on long lines of C, and on C that takes a text with a zero byte; on texts
+-- that are cut unmasked, and on output that is not made printable.
 local floors = {
   { "^engine/", 1 },
   { "^stdlib/aws/", 3 }, { "^stdlib/aws%.lua$", 3 },
@@ -109,17 +110,46 @@ local function check_c(path)
   end
 end
 
+-- A secret that is cut in two is not recognized any more, so texts are masked before they
+-- are shortened: by text.shorten, excerpt and last_lines. What is cut elsewhere is no
+-- foreign text, or was masked.
+local cut_on_purpose = { ["stdlib/text.lua"] = true, ["stdlib/confidential.lua"] = true,
+  ["stdlib/cli/screen.lua"] = "events are masked", ["stdlib/cli/sweep.lua"] = "outputs of runs are masked",
+  ["stdlib/aws/constraints.lua"] = "masked in the line before",
+  ["stdlib/run/lock.lua"] = "a file's name", ["stdlib/run/value.lua"] = "a path in a value",
+  ["stdlib/run/secrets.lua"] = true }
+local LONGEST_WORD = 39 -- of an identifier that is cut to its size
+
+local function cuts_text(line)
+  if line:find("sha%d+%(") or line:find("digest%(") or line:find("hmac") or line:find("mask(", 1, true) then
+    return false
+  end
+  local n = tonumber(line:match(":sub%(1, (%d+)%)") or line:match(":sub%(%-(%d+)%)"))
+  return n and n > LONGEST_WORD or line:find("utf8.offset(", 1, true) ~= nil
+end
+
+-- What goes to a terminal goes through cli/write.lua or the screen, which make it printable.
+local writers = { ["stdlib/cli/write.lua"] = true, ["stdlib/cli/screen.lua"] = true, ["stdlib/sim/init.lua"] = true }
+
+local function check_lua(path)
+  local number = 0
+  for line in io.lines(path) do
+    number = number + 1
+    for name in line:gmatch("require%s*%(?%s*[\"']([%w_.]+)[\"']") do check_require(path, number, name) end
+    if cuts_text(line) and not cut_on_purpose[path] and not path:find("^stdlib/sim/") then
+      fault("%s:%d: a text is cut that may hold a secret: use text.shorten or mask it first", path, number)
+    end
+    if line:find("io%.std%a+:write") and not writers[path] and not line:find("printable(", 1, true) then
+      fault("%s:%d: writes past cli/write.lua, which makes foreign text printable", path, number)
+    end
+  end
+end
+
 for _, path in ipairs(files) do
   if path:find("%.[ch]$") then check_c(path) end
   local stem = path:match("([^/]*)%.%w+$")
   if vague[stem] then fault("%s: a name that says nothing of its job", path) end
-  if path:find("%.lua$") then
-    local number = 0
-    for line in io.lines(path) do
-      number = number + 1
-      for name in line:gmatch("require%s*%(?%s*[\"']([%w_.]+)[\"']") do check_require(path, number, name) end
-    end
-  end
+  if path:find("%.lua$") then check_lua(path) end
 end
 
 print(("lint: %d files, %d faults"):format(#files, faults))

@@ -324,6 +324,15 @@ static bool set_url(struct transfer *transfer, const char *url)
            curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK;
 }
 
+/* A part of a URL may be a part of a secret, which nobody recognizes any more. */
+static int refuse_url(lua_State *L, const char *url)
+{
+    if (strlen(url) > 200)
+        return push_failure(L, "invalid", "a text of %zu bytes is not an http or https URL",
+                            strlen(url));
+    return push_failure(L, "invalid", "\"%s\" is not an http or https URL", url);
+}
+
 /* Closes the files now, not at the next collection. */
 static int refuse(lua_State *L, struct exchange *exchange, int error, const char *what)
 {
@@ -358,7 +367,7 @@ static int http_request(lua_State *L)
     if (!transfer)
         return luaL_error(L, "out of memory");
     if (!set_url(transfer, url))
-        return push_failure(L, "invalid", "\"%.200s\" is not an http or https URL", url);
+        return refuse_url(L, url);
     read_headers(L, transfer, 2);
     sign(L, transfer, method, url, 2);
     exchange->header_text = option_bool(L, 1, "header_text", false);

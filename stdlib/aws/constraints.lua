@@ -10,6 +10,7 @@
 --   b         true where bytes are counted, not characters
 --   m, r      of a structure: its members' shapes by name, names of those required
 --   l         of a list: its elements' shape; k, v: of a map's keys and values
+local confidential = require "confidential"
 local json = require "native.json"
 local regex = require "regex"
 
@@ -217,6 +218,7 @@ local MOST_TEXT = 200
 local function shown(value)
   if value == nil then return "null" end
   local text = type(value) == "table" and json.encode(value, { sort = true }) or tostring(value)
+  text = confidential.mask(text)
   if #text > MOST_TEXT then
     text = text:sub(1, (utf8.offset(text, 0, MOST_TEXT) or MOST_TEXT) - 1) .. "..."
   end

@@ -5,6 +5,7 @@
 -- branch.lua, gate.lua and approval.lua; drlua.lua is what playbooks see of it.
 local branch = require "run.branch"
 local clock = require "native.clock"
+local confidential = require "confidential"
 local control = require "run.control"
 local duration = require "duration"
 local errors = require "errors"
@@ -441,7 +442,7 @@ end
 
 function session:approve(text)
   local here = scope.current()
-  self:step("Approval: " .. text:sub(1, 60), { approve = text }, function() return true end)
+  self:step("Approval: " .. confidential.mask(text):sub(1, 60), { approve = text }, function() return true end)
   return here and true
 end
 

@@ -4,6 +4,7 @@
 -- say has a form of its own: {"$bytes":"hex"} for strings that are not UTF-8,
 -- {"$pairs":[[k,v],...]} for tables with keys other than text or 1..n, {"$error":{}}
 -- for error objects, {"$number":"inf"}. Integers and floats stay apart.
+local confidential = require "confidential"
 local errors = require "errors"
 local json = require "native.json"
 
@@ -180,7 +181,7 @@ function value.decode(text)
   local v, message, kind = json.decode(text)
   if v == nil and kind then
     errors.raise { kind = "corrupt", message = ("an entry of the journal is damaged (%s): %s"):format(
-      tostring(message), text:sub(1, 60)) }
+      tostring(message), confidential.mask(text):sub(1, 60)) }
   end
   if text:find('{"$', 1, true) then return revive(v) end
   return v

@@ -7,6 +7,7 @@
 --   sns        topic (ARN), region: choose a region that is alive
 -- A field may be given as { env = "NAME" } to be read from the environment.
 local aws = require "aws"
+local confidential = require "confidential"
 local dr = require "drlua"
 local http = require "http"
 
@@ -57,7 +58,7 @@ function notify.send(channels, text, options)
   local run = dr.run()
   local message = {
     text = text, severity = options.severity or "critical", resolved = options.resolved,
-    run = run.id, playbook = run.playbook, subject = text:sub(1, 99),
+    run = run.id, playbook = run.playbook, subject = confidential.mask(text):sub(1, 99),
   }
   local told = 0
   for _, channel in ipairs(channels or {}) do
