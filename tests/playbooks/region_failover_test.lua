@@ -28,7 +28,8 @@ local function world()
 end
 
 local ARGUMENTS = {
-  "run", PLAYBOOK, "--yes", "--primary", "shop", "--replica", "shop-dr", "--db-name", "shop", "--db-user", "shop",
+  "run", PLAYBOOK, "--yes", "--primary", "shop", "--replica", "shop-dr", "--db-name", "shop",
+    "--db-user", "shop",
   "--rpo-table", "ledger", "--zone", "Z1", "--record", "db.shop.example",
 }
 
@@ -72,13 +73,15 @@ t.test("killed in the middle of the promotion, resumed: recovered, promoted once
     victim:kill("KILL")
   end)
   local r = program.run({ table.unpack(ARGUMENTS) }, { env = keys(s.url, directory),
-    on_error_line = function(_, proc) victim = proc end, on_line = function(_, proc) victim = proc end })
+    on_error_line = function(_, proc) victim = proc end, on_line = function(_,
+      proc) victim = proc end })
   killer:wait()
   t.equal(r.signal, "KILL", r.out .. r.err)
   r = program.run({ "resume", "last", "--yes" }, { env = keys(s.url, directory) })
   t.equal(r.code, 0, r.out .. r.err)
   t.equal(succeeded(s, "PromoteReadReplica"), 1)
-  t.equal(s:sql("shop-dr", "select pg_is_in_recovery()", { region = "us-west-2" }).rows[1][1], false)
+  t.equal(s:sql("shop-dr", "select pg_is_in_recovery()", { region = "us-west-2" }).rows[1][1],
+    false)
   local all = program.run({ "report", "last" }, { env = keys(s.url, directory) })
   t.equal(all.code, 0)
   t.contains(all.out, "Point DNS at the recovery region")
@@ -117,6 +120,33 @@ t.test("check finds the world ready, and finds the missing replica", function()
   t.contains(r.out .. r.err, "there is no RDS instance no-such-replica in us-west-2")
 end)
 
+t.test("check holds the replica's lag against the RPO of the environment, else the playbook's",
+  function()
+  local s = started()
+  local directory = program.directory()
+  local west = { region = "us-west-2", dbname = "shop" }
+  local function value(query) return s:sql("shop-dr", query, west).rows[1][1] end
+  -- The replica has what it has, and replays no more.
+  s:sql("shop", "insert into ledger values (1000)", { dbname = "shop" })
+  while value "select count(*) from ledger" < 51 do task.sleep(0.02) end
+  s:sql("shop-dr", "select pg_wal_replay_pause()", west)
+  s:sql("shop", "insert into ledger values (1001)", { dbname = "shop" })
+  local LAG = "select case when pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() then 0 else "
+    .. "extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp()) end::float8"
+  while value(LAG) <= 1 do task.sleep(0.05) end
+  local arguments = { table.unpack(ARGUMENTS) }
+  arguments[1] = "check"
+  table.remove(arguments, 3)
+  local r = program.run(arguments, { env = keys(s.url, directory) })
+  t.equal(r.code, 0, r.out .. r.err)
+  assert(fs.write(directory .. "/tight.lua", 'return { targets = { rpo = "1s" } }'))
+  table.move({ "--env", directory .. "/tight.lua" }, 1, 2, #arguments + 1, arguments)
+  r = program.run(arguments, { env = keys(s.url, directory) })
+  t.equal(r.code, 3, r.out .. r.err)
+  t.matches(r.out, "the replica lags %S+, and the RPO is 1s")
+  s:sql("shop-dr", "select pg_wal_replay_resume()", west)
+end)
+
 t.test("a living region is not failed over by accident", function()
   local s = started()
   local directory = program.directory()
@@ -131,7 +161,8 @@ t.test("an API that is down is no dead database", function()
   local directory = program.directory()
   s:fault { kind = "unavailable", service = "rds", region = "us-east-1" }
   local arguments = { table.unpack(ARGUMENTS) }
-  for _, word in ipairs { "--primary-host", s:instance("shop").shape.Endpoint.Address, "--probe-timeout", "2s" } do
+  for _, word in ipairs { "--primary-host", s:instance("shop").shape.Endpoint.Address,
+    "--probe-timeout", "2s" } do
     table.insert(arguments, word)
   end
   local r = program.run(arguments, { env = keys(s.url, directory) })
@@ -143,7 +174,8 @@ end)
 t.test("the approval of a drill names who is connected to the living primary", function()
   local s = started()
   local endpoint = s:instance("shop").shape.Endpoint
-  local db = sql.connect { host = endpoint.Address, port = endpoint.Port, user = "shop", password = PASSWORD,
+  local db = sql.connect { host = endpoint.Address, port = endpoint.Port, user = "shop",
+    password = PASSWORD,
     dbname = "shop" }
   t.cleanup(function() db:close() end)
   local arguments = table.move(ARGUMENTS, 1, #ARGUMENTS, 1, {})
@@ -163,12 +195,15 @@ local function moto_world(server, env)
     local aws = require "aws"
     local here, there = aws.rds { region = "us-east-1" }, aws.rds { region = "us-west-2" }
     local account = aws.sts {}:get_caller_identity {}.Account
-    here:create_db_instance { DBInstanceIdentifier = "shop", DBInstanceClass = "db.t3.micro", Engine = "postgres",
-      AllocatedStorage = 20, MasterUsername = "shop", MasterUserPassword = "not-used-here", BackupRetentionPeriod = 1 }
+    here:create_db_instance { DBInstanceIdentifier = "shop", DBInstanceClass = "db.t3.micro",
+      Engine = "postgres",
+      AllocatedStorage = 20, MasterUsername = "shop", MasterUserPassword = "not-used-here",
+        BackupRetentionPeriod = 1 }
     there:create_db_instance_read_replica { DBInstanceIdentifier = "shop-dr",
       SourceDBInstanceIdentifier = ("arn:aws:rds:us-east-1:%s:db:shop"):format(account),
       DBInstanceClass = "db.t3.micro", SourceRegion = "us-east-1" }
-    local zone = aws.route53 {}:create_hosted_zone { Name = "shop.example", CallerReference = "1" }.HostedZone.Id
+    local zone = aws.route53 {}:create_hosted_zone { Name = "shop.example",
+      CallerReference = "1" }.HostedZone.Id
     io.write(zone:match("[^/]*$"))]]))
   local r = program.run({ "script", script }, { env = env })
   t.equal(r.code, 0, server.url .. ": " .. r.out .. r.err)
@@ -182,8 +217,10 @@ t.test("moto leaves a promoted replica a replica: the run notices and says exact
   local directory = program.directory()
   local env = keys(server.url, directory)
   local zone = moto_world(server, env)
-  local r = program.run({ "run", PLAYBOOK, "--yes", "--output", "json", "--primary", "shop", "--replica", "shop-dr",
-    "--drill", "yes", "--promotion-grace", "1s", "--zone", zone, "--record", "db.shop.example" }, { env = env })
+  local r = program.run({ "run", PLAYBOOK, "--yes", "--output", "json", "--primary", "shop",
+    "--replica", "shop-dr",
+    "--drill", "yes", "--promotion-grace", "1s", "--zone", zone, "--record", "db.shop.example" },
+      { env = env })
   t.equal(r.code, 1, r.out .. r.err)
   local failure
   local skipped = {}
