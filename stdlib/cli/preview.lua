@@ -196,9 +196,10 @@ local function mark(check)
   return check.outcome == "passed" and "ok  " or check.outcome == "skipped" and "skip" or "FAIL"
 end
 
--- Keeps what a check found. A rehearsal's check says nothing of the real world.
+-- Keeps what a check found, where there is a state directory: a check makes none. A
+-- rehearsal's check says nothing of the real world.
 local function keep_result(parsed, loaded, s, ready, checks)
-  if sys.getenv("DRLUA_REHEARSAL") then return end
+  if sys.getenv("DRLUA_REHEARSAL") or not store.look(parsed.state):exists() then return end
   local failed = {}
   for _, check in ipairs(checks) do
     if check.outcome == "failed" then table.insert(failed, check.name) end

@@ -89,6 +89,9 @@ end
 --- The text kept under a name, or nil.
 function state:get(name) return (fs.read(record_path(self, name))) end
 
+--- True where something was kept here before.
+function state:exists() return fs.stat(self.path) ~= nil end
+
 function state:runs() return self.path .. "/runs" end
 function state:locks() return self.path .. "/locks" end
 
