@@ -70,10 +70,13 @@ local VERBS = {
     .. "--sweep runs it again and "
     .. "again, breaking one call or killing drlua at one journal write each time, and compares the ends.\n",
   resume = "drlua resume RUN [--accept-changes] [--from STEP] [--skip STEP --because TEXT]\n"
-    .. "       [--settle CALL=done|again] [--optional] [--takeover] [--yes]\n\nContinues a run. RUN is its id, a part of it, or `last` (the newest that is no "
-    .. "rehearsal). Finished steps are not run again.\n--settle: answers a call in doubt; "
-    .. "the pause prints the command.\n--optional: tries the optional steps that failed once more.\n--takeover: takes the run from a process that cannot be "
-    .. "seen from here, on a machine that is lost. Should it live after all, it stops before its next call.\n",
+    .. "       [--settle CALL=done|again] [--optional] [--takeover] [--yes]\n\n"
+    .. "Continues a run. RUN is its id, a part of it, or `last` (the newest that is no rehearsal). "
+    .. "Finished steps are not run again.\n"
+    .. "--settle: answers a call in doubt; the pause prints the command.\n"
+    .. "--optional: tries the optional steps that failed once more.\n"
+    .. "--takeover: takes the run from a process that cannot be seen from here, on a machine that "
+    .. "is lost. Should it live after all, it stops before its next call.\n",
   verify = "drlua verify RUN\n\nProves a run's journal: every entry carries a hash over the one before, and the file "
     .. "head beside the journal notes the newest. Prints the number of entries and the newest hash. Exit 0: whole; 1: "
     .. "the first entry that does not fit is named.\n",

@@ -147,3 +147,22 @@ t.test("runs, show and report read a state directory on a read-only disk", funct
   t.contains(r.out, "its last entries stand in journal.db-wal")
   t.contains(w.run({ "report", "last" }).out, "from the WAL")
 end)
+
+t.test("show says as data what is left, whose approval is waited for, and what to type", function()
+  local w = program.workspace { ["a.lua"] = program.playbook [[
+    dr.step("Tell", { optional = true }, function() dr.fail("refused") end)
+    dr.step("Burn it", { approve = { text = "for good", people = 2 } }, function() end)]] }
+  local id = program.events(w.run({ "a.lua", "--yes", "--output", "json" }).out)[1].run
+  local function shown() return program.events(w.run({ "show", id, "--output", "json" }).out)[1] end
+  local found = shown()
+  t.equal(found.status, "paused")
+  t.equal(found.left.optional_failed, { { step = "Tell", reason = "refused" } })
+  t.equal(#found.waiting, 1)
+  t.equal({ found.waiting[1].step, found.waiting[1].text, found.waiting[1].given, found.waiting[1].people },
+    { "Burn it", "for good", 1, 2 })
+  t.equal(#found.waiting[1].by, 1)
+  t.equal(found.next, { ("drlua approve %s 'Burn it'"):format(id), "drlua resume " .. id })
+  local text = w.run({ "show", id }).out
+  t.contains(text, "waits for approval: Burn it (1 of 2 given, by ")
+  t.contains(text, "1 optional step failed")
+end)

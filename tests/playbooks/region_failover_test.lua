@@ -235,3 +235,18 @@ t.test("moto leaves a promoted replica a replica: the run notices and says exact
   t.contains(json.encode(failure), "Do not send traffic to it")
   t.equal(skipped, { "Note the replica's position" })
 end)
+
+t.test("killed while the proof of writes is taken down: resumed to the end", function()
+  local s = started()
+  lose_region(s)
+  local env = keys(s.url, program.directory())
+  local arguments = table.move(ARGUMENTS, 1, #ARGUMENTS, 1, {})
+  table.move({ "--output", "json" }, 1, 2, #arguments + 1, arguments)
+  -- The call line comes when PostgreSQL has dropped the table; the kill finds the run there.
+  local r = program.run(arguments, { env = env, on_line = function(line, proc)
+    if line:find("drop table if exists drlua_write_proof", 1, true) then proc:kill("KILL") end
+  end })
+  t.equal(r.signal, "KILL", r.out .. r.err)
+  r = program.run({ "resume", "last", "--yes" }, { env = env })
+  t.equal(r.code, 0, r.out .. r.err)
+end)
