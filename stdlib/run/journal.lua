@@ -74,19 +74,25 @@ local function trust(self)
   return self
 end
 
---- Makes the journal of a new run.
-function journal.create(path)
-  return new(entries.create(path))
+--- The journal over the entries of a run in any store (see store/sqlite.lua). options:
+-- readonly (for looking only: nothing is proved), new (there are none yet).
+function journal.over(kept, options)
+  local self = new(kept)
+  if options.readonly or options.new then return self end
+  return trust(self)
 end
 
---- Opens an existing one. options: readonly (for looking only: nothing is proved),
+--- Makes the journal of a new run in a file.
+function journal.create(path)
+  return journal.over(entries.create(path), { new = true })
+end
+
+--- Opens the one in a file. options: readonly (for looking only: nothing is proved),
 -- busy_timeout (seconds to wait for another program; 10). Raises a control error when it
 -- cannot be used, among others because an entry is damaged or missing.
 function journal.open(path, options)
   options = options or {}
-  local self = new(entries.open(path, options))
-  if options.readonly then return self end
-  return trust(self)
+  return journal.over(entries.open(path, options), options)
 end
 
 --- Proves a journal that was opened for looking: { entries = count, hash = of the newest

@@ -182,6 +182,7 @@ end)
 
 t.test("others who write while a run runs keep the chain whole", function()
   local w = program.workspace { ["a.lua"] = program.playbook [[
+    dr.step("Promote", { risk = "irreversible" }, function() end)
     for i = 1, 40 do dr.step("Step " .. i, function() probe.opaque("e" .. i) end) end
     dr.step("End", function() dr.wait_until("the pause", { every = "0.02s" }, function()
       return require("files").exists(os.getenv("PROBE_WORLD") .. ".go")
@@ -190,11 +191,12 @@ t.test("others who write while a run runs keep the chain whole", function()
   local other
   t.cleanup(function() if other then other:close() end end)
   local n = 0
-  local r = w.run({ "a.lua", "--output", "json" }, { on_line = function(line)
+  local r = w.run({ "a.lua", "--yes", "--output", "json" }, { on_line = function(line)
     local id = fs.list(w.env.DRLUA_STATE .. "/runs")[1]
     other = other or journal.open(("%s/runs/%s/journal.db"):format(w.env.DRLUA_STATE, id))
     other:add("lesson", "", { text = "from outside" })
     n = n + 1
+    if n % 30 == 0 then t.equal(w.run({ "approve", "last", "Promote" }).code, 0) end
     if line:find('"event":"step_waiting"', 1, true) then
       t.equal(w.run({ "pause", "last" }).code, 0)
       fs.write(w.world .. ".go", "")
@@ -204,6 +206,7 @@ t.test("others who write while a run runs keep the chain whole", function()
   t.equal(#w.effects(), 40)
   t.ok(n > 80)
   t.equal(#other:of_kind "lesson", n)
+  t.equal(#other:of_kind "approved", 1 + n // 30)
   other:close()
   other = nil
   r = w.run { "verify", "last" }

@@ -64,6 +64,34 @@ for _, format in ipairs(golden.formats) do
     t.equal(w.run({ "verify", "last" }).code, 0)
   end)
 
+  t.test(format .. ": stopped in the middle of the change of format, or two at once", function()
+    local w = golden.workspace(format, "paused")
+    local path = w.path .. "/journal.db"
+    local before = events(w)
+    local function open()
+      local j = journal.open(path)
+      t.cleanup(function() j:close() end)
+      return j
+    end
+    local who = { pid = 1, host = "h" }
+    local a, b, c = open(), open(), open()
+    a.store:before_upgrade()
+    t.equal(events(w), before)
+    t.raises("given up", function()
+      a:together(function()
+        a:own(who)
+        a:add("note", "", {})
+        error("given up")
+      end)
+    end)
+    t.equal(events(w), before)
+    a:own(who)
+    t.equal(t.raises("another process worked on the run", b.own, b, who).kind, "locked")
+    t.raises("to a newer format in the meantime", c.add, c, "approved", "Promote", {})
+    t.equal(#a:events(), #before)
+    t.equal(open():proof().fault, nil)
+  end)
+
   t.test(format .. ": a journal whose write-ahead log is missing is not called new", function()
     local w = golden.workspace(format, "killed")
     local j = journal.open(w.path .. "/journal.db")
