@@ -21,12 +21,14 @@ secrets.__index = secrets
 local MASK = "***"
 local SHORTEST = 4 -- a shorter value would mask half of every text
 local SHORTEST_LINE = 8
+local CLEAN_TEXTS = 2000
 
 --- Makes a registry. options.plain_marks: that of a journal whose texts were written
 -- without escaping the marks they held.
 function secrets.new(options)
-  return setmetatable({ values = {}, order = {}, numbers = {}, by_name = {}, heads = {}, observed = {}, counts = {},
-    sealed = {}, pending = {}, lost = {}, argument = {}, escapes = not (options and options.plain_marks) }, secrets)
+  return setmetatable({ values = {}, order = {}, numbers = {}, by_name = {}, heads = {},
+    clean = {}, cleans = 0, observed = {}, counts = {}, sealed = {}, pending = {}, lost = {},
+    argument = {}, escapes = not (options and options.plain_marks) }, secrets)
 end
 
 local function insert(self, form)
@@ -40,6 +42,7 @@ local function insert(self, form)
 end
 
 local function register(self, name, value)
+  self.clean, self.cleans = {}, 0
   for _, each in ipairs(forms.of(value)) do
     local mark, form = name .. each[1], each[2]
     if #form >= SHORTEST then
@@ -181,9 +184,21 @@ local function split(pieces, form, mark)
   return list
 end
 
+-- Short texts without a secret, which come again and again (names of steps and calls),
+-- until there is another secret.
+local function remember_clean(self, text)
+  if #text > 64 then return end
+  if self.cleans >= CLEAN_TEXTS then self.clean, self.cleans = {}, 0 end
+  self.clean[text], self.cleans = true, self.cleans + 1
+end
+
 local function replace(self, text, with, clear)
-  local found = #self.order > 0 and candidates(self, text) or self.order
-  if #found == 0 then return clear(text) end
+  if #self.order == 0 or self.clean[text] then return clear(text) end
+  local found = candidates(self, text)
+  if #found == 0 then
+    remember_clean(self, text)
+    return clear(text)
+  end
   local pieces = { { clear = text } }
   for i, form in ipairs(found) do
     local mark = form ~= found[i - 1] and with(self.values[form])
