@@ -11,6 +11,7 @@
 -- handed to the journal sealed (run/seal.lua) when the journal first names it.
 local confidential = require "confidential"
 local errors = require "errors"
+local finder = require "run.finder"
 local forms = require "run.forms"
 local sys = require "native.sys"
 local values = require "run.value"
@@ -19,41 +20,23 @@ local secrets = {}
 secrets.__index = secrets
 
 local MASK = "***"
-local SHORTEST = 4 -- a shorter value would mask half of every text
+local SHORTEST = finder.SHORTEST -- a shorter value would mask half of every text
 local SHORTEST_LINE = 8
-local CLEAN_TEXTS = 2000
 
 --- Makes a registry. options.plain_marks: that of a journal whose texts were written
 -- without escaping the marks they held.
 function secrets.new(options)
-  return setmetatable({ values = {}, order = {}, numbers = {}, by_name = {}, heads = {},
-    clean = {}, cleans = 0, observed = {}, counts = {}, sealed = {}, pending = {}, lost = {},
-    argument = {}, escapes = not (options and options.plain_marks) }, secrets)
-end
-
-local function insert(self, form)
-  local low, high = 1, #self.order + 1
-  while low < high do
-    local middle = (low + high) // 2
-    local other = self.order[middle]
-    if #other > #form or (#other == #form and other < form) then low = middle + 1 else high = middle end
-  end
-  table.insert(self.order, low, form)
+  return setmetatable({ finder = finder.new(), numbers = {}, by_name = {}, observed = {}, counts = {},
+    sealed = {}, pending = {}, lost = {}, argument = {},
+    escapes = not (options and options.plain_marks) }, secrets)
 end
 
 local function register(self, name, value)
-  self.clean, self.cleans = {}, 0
   for _, each in ipairs(forms.of(value)) do
     local mark, form = name .. each[1], each[2]
     if #form >= SHORTEST then
-      if not self.by_name[mark] then self.by_name[mark] = form end
-      if not self.values[form] then
-        self.values[form] = mark
-        insert(self, form)
-        local head = form:sub(1, SHORTEST)
-        self.heads[head] = self.heads[head] or {}
-        table.insert(self.heads[head], form)
-      end
+      self.by_name[mark] = self.by_name[mark] or form
+      self.finder:add(form, mark)
     end
   end
 end
@@ -96,7 +79,7 @@ end
 -- ("sql_password"). options.plain: a program may have it as an argument. Known values
 -- keep their names.
 function secrets:observe(kind, value, options)
-  if self.values[value] then return end
+  if self.finder.marks[value] then return end
   kind = kind:gsub("[^%w_]", "_")
   local name
   repeat
@@ -141,73 +124,6 @@ local function named(self, name)
   error(e, 0)
 end
 
--- The forms that may be in a text, longest first: looked for one by one, or, where there
--- are more forms than places in the text, by what begins at each place.
-local function candidates(self, text)
-  local found = {}
-  if #self.order <= #text then
-    for _, form in ipairs(self.order) do
-      if text:find(form, 1, true) then table.insert(found, form) end
-    end
-    return found
-  end
-  for at = 1, #text - SHORTEST + 1 do
-    for _, form in ipairs(self.heads[text:sub(at, at + SHORTEST - 1)] or found) do
-      if text:sub(at, at + #form - 1) == form then table.insert(found, form) end
-    end
-  end
-  table.sort(found, function(a, b)
-    if #a == #b then return a < b end
-    return #a > #b
-  end)
-  return found
-end
-
--- Puts marks in place of a form in those pieces of a text that are clear.
-local function split(pieces, form, mark)
-  local list = {}
-  for _, piece in ipairs(pieces) do
-    local text, from = piece.clear, 1
-    local at = text and text:find(form, 1, true)
-    while at do
-      if at > from then table.insert(list, { clear = text:sub(from, at - 1) }) end
-      table.insert(list, { mark = mark })
-      from = at + #form
-      at = text:find(form, from, true)
-    end
-    if not text or from == 1 then
-      table.insert(list, piece)
-    elseif from <= #text then
-      table.insert(list, { clear = text:sub(from) })
-    end
-  end
-  return list
-end
-
--- Short texts without a secret, which come again and again (names of steps and calls),
--- until there is another secret.
-local function remember_clean(self, text)
-  if #text > 64 then return end
-  if self.cleans >= CLEAN_TEXTS then self.clean, self.cleans = {}, 0 end
-  self.clean[text], self.cleans = true, self.cleans + 1
-end
-
-local function replace(self, text, with, clear)
-  if #self.order == 0 or self.clean[text] then return clear(text) end
-  local found = candidates(self, text)
-  if #found == 0 then
-    remember_clean(self, text)
-    return clear(text)
-  end
-  local pieces = { { clear = text } }
-  for i, form in ipairs(found) do
-    local mark = form ~= found[i - 1] and with(self.values[form])
-    if mark then pieces = split(pieces, form, mark) end
-  end
-  for i, piece in ipairs(pieces) do pieces[i] = piece.mark or clear(piece.clear) end
-  return table.concat(pieces)
-end
-
 local Sealed = { __name = "sealed value" }
 local any_sealed = false -- a run without secrets need not look for any
 
@@ -234,15 +150,15 @@ end
 --- The name of a secret that the text holds, or nil. Not of one that may be a program's
 -- argument.
 function secrets:within(text)
-  for _, form in ipairs(candidates(self, text)) do
-    local name = self.values[form]:match("^[%w_]+%.?%d*")
+  for _, form in ipairs(self.finder:within(text)) do
+    local name = self.finder.marks[form]:match("^[%w_]+%.?%d*")
     if not self.argument[name] then return name:match("^[%w_]*") end
   end
 end
 
 local function conceal(self, data, mark, clear, seal)
   return each_leaf(data, function(leaf)
-    if type(leaf) == "string" then return replace(self, leaf, mark, clear) end
+    if type(leaf) == "string" then return self.finder:replace(leaf, mark, clear) end
     if type(leaf) == "table" then return seal(leaf[1]) end
     local name = self.numbers[leaf]
     return name and mark(name .. "#") or leaf
@@ -253,7 +169,7 @@ local function same(text) return text end
 
 --- The text, or a copy of the table, with *** for every secret.
 function secrets:mask(data)
-  if #self.order == 0 and type(data) ~= "table" then return data end
+  if #self.finder.order == 0 and type(data) ~= "table" then return data end
   return conceal(self, data, function() return MASK end, same, function() return MASK end)
 end
 
@@ -297,7 +213,7 @@ end
 
 --- The same with the secret's name in its place, for reveal.
 function secrets:conceal(data)
-  if #self.order == 0 and not any_sealed and not (self.escapes and has_mark(data, {})) then return data end
+  if #self.finder.order == 0 and not any_sealed and not (self.escapes and has_mark(data, {})) then return data end
   return conceal(self, data, function(name)
     named(self, name:match("^[%w_]+%.%d+"))
     return MASK .. "{" .. name .. "}"
@@ -307,8 +223,8 @@ end
 --- A name (of a step, a check) with the names of its secrets in their place. Those that it
 -- has by itself stay as they are: it is not revealed again.
 function secrets:name_of(text)
-  if #self.order == 0 then return text end
-  return replace(self, text, function(mark)
+  if #self.finder.order == 0 then return text end
+  return self.finder:replace(text, function(mark)
     named(self, mark:match("^[%w_]+%.%d+"))
     return MASK .. "{" .. mark .. "}"
   end, same)
@@ -316,7 +232,7 @@ end
 
 --- True for the value of a secret that the playbook declares.
 function secrets:is_declared(text)
-  local name = self.values[text]
+  local name = self.finder.marks[text]
   return name ~= nil and not is_observed(name)
 end
 
