@@ -51,7 +51,9 @@ end
 
 local function resource_ids(p)
   local ids = {}
-  for _, name in ipairs(p.services) do table.insert(ids, ("service/%s/%s"):format(p.cluster, name)) end
+  for _, name in ipairs(p.services) do
+    table.insert(ids, ("service/%s/%s"):format(p.cluster, name))
+  end
   return ids
 end
 
@@ -70,7 +72,8 @@ local function suspend_scaling(c, targets, suspended)
       ServiceNamespace = target.ServiceNamespace, ResourceId = target.ResourceId,
       ScalableDimension = target.ScalableDimension,
       SuspendedState = suspended and {
-        DynamicScalingInSuspended = true, DynamicScalingOutSuspended = true, ScheduledScalingSuspended = true,
+        DynamicScalingInSuspended = true, DynamicScalingOutSuspended = true,
+        ScheduledScalingSuspended = true,
       } or {
         DynamicScalingInSuspended = state.DynamicScalingInSuspended or false,
         DynamicScalingOutSuspended = state.DynamicScalingOutSuspended or false,
@@ -93,7 +96,9 @@ end
 
 local function security_groups(instance)
   local ids = {}
-  for _, group in ipairs(instance.VpcSecurityGroups or {}) do table.insert(ids, group.VpcSecurityGroupId) end
+  for _, group in ipairs(instance.VpcSecurityGroups or {}) do
+    table.insert(ids, group.VpcSecurityGroupId)
+  end
   return ids
 end
 
@@ -186,10 +191,13 @@ local function checklist(c, p, names)
     end)
   end
   dr.check("The rename is complete", function()
-    if databases.find(c.rds, names.restored) then dr.fail(names.restored .. " still has its old name") end
+    if databases.find(c.rds, names.restored) then
+      dr.fail(names.restored .. " still has its old name")
+    end
     databases.get(c.rds, names.corrupted)
   end)
-  dr.check("The services are scaled up", function() services.wait_stable(c.ecs, p.cluster, p.services, "1m") end)
+  dr.check("The services are scaled up",
+    function() services.wait_stable(c.ecs, p.cluster, p.services, "1m") end)
   if p.health_url then dr.check("Health checks pass", function() healthy(p) end) end
   if p.error_metric then
     dr.check("The error rate is within limits", function()
@@ -239,7 +247,8 @@ local function recover(p)
   local database_arn = ("arn:aws:rds:%s:%s:db:%s"):format(p.region, account, p.database)
 
   dr.step("Tell the stakeholders", { budget = "5m", when = p.channels ~= nil }, function()
-    return notify.send(p.channels, ("Database %s is corrupt since about %s. Recovery has begun; writes will stop.")
+    return notify.send(p.channels,
+      ("Database %s is corrupt since about %s. Recovery has begun; writes will stop.")
       :format(p.database, dr.format_time(p.corruption_time)))
   end)
 
@@ -250,9 +259,11 @@ local function recover(p)
   local point = dr.step("Choose the recovery point", { risk = "read", budget = "5m" }, function()
     local best, why = backups.newest_before(c.backup, p.vault, database_arn, p.corruption_time)
     if not best then dr.fail(why) end
-    dr.note(("recovery point of %s, %s before the corruption"):format(dr.format_time(best.CreationDate),
+    dr.note(("recovery point of %s, %s before the corruption")
+      :format(dr.format_time(best.CreationDate),
       dr.duration(p.corruption_time - best.CreationDate)))
-    dr.measure("rpo", { seconds = p.corruption_time - best.CreationDate, detail = "age of the recovery point" })
+    dr.measure("rpo",
+      { seconds = p.corruption_time - best.CreationDate, detail = "age of the recovery point" })
     return { arn = best.RecoveryPointArn, made = best.CreationDate }
   end)
 
@@ -298,13 +309,16 @@ local function recover(p)
       integrity.verify(db)
       for _, check in ipairs(p.checks or {}) do
         dr.check(check.name, function()
-          if not db:value(check.sql) then dr.fail("the query does not answer true: " .. check.sql) end
+          if not db:value(check.sql) then
+            dr.fail("the query does not answer true: " .. check.sql)
+          end
         end)
       end
     end)
   end)
 
-  dr.step("Test the application on the restored database", { budget = "15m", when = p.application_tests ~= nil },
+  dr.step("Test the application on the restored database",
+    { budget = "15m", when = p.application_tests ~= nil },
     function()
       local endpoint = databases.get(c.rds, names.restored).Endpoint
       command(p.application_tests, { read = true, timeout = "30m",
@@ -346,17 +360,21 @@ local function recover(p)
   dr.step("Make a fresh backup", { budget = "1h" }, function()
     local job = c.backup:start_backup_job {
       BackupVaultName = p.vault, ResourceArn = database_arn,
-      IamRoleArn = p.backup_role or ("arn:aws:iam::%s:role/service-role/AWSBackupDefaultServiceRole"):format(account),
+      IamRoleArn = p.backup_role
+      or ("arn:aws:iam::%s:role/service-role/AWSBackupDefaultServiceRole"):format(account),
     }.BackupJobId
     return backups.wait_backup(c.backup, job).RecoveryPointArn
   end)
 
   dr.step("Tell the stakeholders that it is over", { when = p.channels ~= nil }, function()
-    return notify.send(p.channels, ("Database %s is restored to %s and serves again. Writes after that time are lost. "
-      .. "The corrupt instance is kept as %s."):format(p.database, dr.format_time(point.made), names.corrupted),
+    return notify.send(p.channels,
+      ("Database %s is restored to %s and serves again. Writes after that time are lost. "
+      .. "The corrupt instance is kept as %s."):format(p.database, dr.format_time(point.made),
+      names.corrupted),
       { severity = "info", resolved = true })
   end)
-  dr.note(("%s is kept as evidence. After %s: drlua playbooks/database_corruption.lua --phase cleanup --corrupted %s")
+  dr.note(("%s is kept as evidence. After %s: drlua playbooks/database_corruption.lua "
+    .. "--phase cleanup --corrupted %s")
     :format(names.corrupted, dr.duration(p.keep_corrupted), names.corrupted))
 end
 
@@ -386,28 +404,34 @@ end
 
 return dr.playbook {
   title   = "Database corruption",
-  summary = "Restore the newest backup from before the corruption and swap it in under the old name.",
+  summary = "Restore the newest backup from before the corruption and "
+    .. "swap it in under the old name.",
   targets = { rto = "2h", rpo = "1h" },
 
   params = {
     { "region", type = "region", default = "us-east-1" },
     { "database", required = true, help = "identifier of the corrupt RDS instance" },
-    { "corruption_time", type = "time", required = true, help = "UTC; the newest backup before it is restored" },
+    { "corruption_time", type = "time", required = true,
+      help = "UTC; the newest backup before it is restored" },
     { "vault", required = true, help = "AWS Backup vault" },
-    { "backup_role", type = "arn", required = false, help = "default: AWSBackupDefaultServiceRole of the account" },
+    { "backup_role", type = "arn", required = false,
+      help = "default: AWSBackupDefaultServiceRole of the account" },
     { "cluster", required = true, help = "ECS cluster of the application" },
     { "services", type = "list", required = true, help = "ECS services that write" },
-    { "maintenance_on", type = "list", required = false, help = "command that shows the maintenance page" },
+    { "maintenance_on", type = "list", required = false,
+      help = "command that shows the maintenance page" },
     { "maintenance_off", type = "list", required = false },
     { "application_tests", type = "list", required = false,
       help = "command; gets DATABASE_HOST and DATABASE_PORT of the restored instance" },
     { "db_name", default = "postgres" },
     { "db_user", required = false, help = "without it the SQL steps are skipped" },
     { "db_password", secret = true, env = "DB_PASSWORD", required = false },
-    { "db_sslmode", type = "enum", choices = { "disable", "prefer", "require", "verify-full" }, default = "prefer" },
+    { "db_sslmode", type = "enum", choices = { "disable", "prefer", "require", "verify-full" },
+      default = "prefer" },
     { "checks", type = "list", required = false, help = "SQL checks: { { name=, sql= } }" },
     { "health_url", type = "url", required = false },
-    { "error_metric", type = "list", required = false, help = "{ namespace=, name=, dimensions= } counting errors" },
+    { "error_metric", type = "list", required = false,
+      help = "{ namespace=, name=, dimensions= } counting errors" },
     { "error_limit", type = "int", default = 10, help = "errors in ten minutes" },
     { "channels", type = "list", required = false, help = "who is told: see toolbox.notify" },
     { "keep_corrupted", type = "duration", default = "7d" },
@@ -423,7 +447,9 @@ return dr.playbook {
     dr.check("The services exist", function() services.describe(c.ecs, p.cluster, p.services) end)
     dr.check("The names of the swap are free and fit", function()
       for _, name in pairs(names_of(p)) do
-        if #name > 63 then dr.fail(("%s has more than the 63 characters that RDS takes"):format(name)) end
+        if #name > 63 then
+          dr.fail(("%s has more than the 63 characters that RDS takes"):format(name))
+        end
         if databases.find(c.rds, name) then dr.fail(name .. " exists already") end
       end
     end)

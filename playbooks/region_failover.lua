@@ -44,15 +44,18 @@ local function signs_of_life(p)
   -- A refusal is an answer too: of a living region, to a wrong name or wrong credentials.
   local refused_by_aws = e and e.kind == "aws" and e.status and e.status < 500
   if page or refused_by_aws then
-    table.insert(alive, "RDS answers in " .. p.primary_region .. (e and " (" .. tostring(e.code) .. ")" or ""))
+    table.insert(alive, "RDS answers in " .. p.primary_region
+      .. (e and " (" .. tostring(e.code) .. ")" or ""))
   end
   dr.note(page and "the RDS API answers in " .. p.primary_region or "RDS: " .. tostring(e))
   -- A silent API is not a dead database: its address, where we have it, is tried too.
   local endpoint = p.primary_host and { Address = p.primary_host, Port = p.primary_port }
     or page and page.DBInstances[1].Endpoint
   if endpoint and p.db_user then
-    local db, refused = dr.try(databases.connect, { Endpoint = endpoint }, login(p), p.probe_timeout)
-    dr.note(db and "the primary database accepts connections" or "primary database: " .. tostring(refused))
+    local db, refused = dr.try(databases.connect, { Endpoint = endpoint }, login(p),
+      p.probe_timeout)
+    dr.note(db and "the primary database accepts connections" or "primary database: "
+      .. tostring(refused))
     if db then
       table.insert(alive, "the primary database accepts connections")
       db:close()
@@ -74,7 +77,8 @@ local function confirm_outage(p)
     dr.note("drill: going on although " .. found)
     return "drill: " .. found
   end
-  dr.fail(("%s is not down: %s. Two writable primaries would take different writes. To move away from a living "
+  dr.fail(("%s is not down: %s. Two writable primaries would take different writes. "
+    .. "To move away from a living "
     .. "region stop its writers first, then give --drill yes"):format(p.primary_region, found))
 end
 
@@ -100,12 +104,16 @@ end
 
 -- What the replica has and lacks at this moment, in sentences.
 local function replica_now(p, rds)
-  if not p.db_user then return "How far the replica is behind is not known: no db_user is given." end
+  if not p.db_user then
+    return "How far the replica is behind is not known: no db_user is given."
+  end
   local instance = databases.get(rds, p.replica)
   local lag = databases.with(instance, quick(p), function(db)
-    return db:value "select extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp())::float8"
+    return db:value [[select
+      extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp())::float8]]
   end)
-  local behind = lag and ("The replica replayed its last transaction %s ago"):format(dr.duration(lag))
+  local behind = lag
+    and ("The replica replayed its last transaction %s ago"):format(dr.duration(lag))
     or "The replica has replayed no transaction since it was started"
   if not (p.rpo_table and p.ledger_url) then
     return behind .. "; rows at stake cannot be counted without rpo_table and ledger_url."
@@ -126,7 +134,9 @@ end
 
 -- Who can be seen writing to the primary at this moment.
 local function primary_now(p)
-  if not p.db_user then return "Whether anybody writes to the primary is not known: no db_user is given." end
+  if not p.db_user then
+    return "Whether anybody writes to the primary is not known: no db_user is given."
+  end
   local seen, silent = dr.try(function()
     local db = databases.connect({ Endpoint = primary_endpoint(p) }, quick(p), p.probe_timeout)
     local rows, e = dr.try(db.query, db, [[
@@ -136,7 +146,8 @@ local function primary_now(p)
     return rows or error(e, 0)
   end)
   if not seen then
-    return ("The primary database cannot be reached (%s): nobody is seen writing to it."):format(tostring(silent))
+    return ("The primary database cannot be reached (%s): nobody is seen writing to it.")
+      :format(tostring(silent))
   end
   local names = {}
   for i, row in ipairs(seen) do names[i] = row.who end
@@ -153,7 +164,8 @@ end
 local function promotion_now(p, rds)
   return table.concat({
     ("%s in %s stops replicating from %s for good and becomes a primary. Going back means building "
-      .. "a new replica, with everything written here since."):format(p.replica, p.dr_region, p.primary_region),
+      .. "a new replica, with everything written here since."):format(p.replica, p.dr_region,
+      p.primary_region),
     sentence_of(replica_now, p, rds),
     sentence_of(primary_now, p),
   }, "\n")
@@ -162,7 +174,8 @@ end
 -- RPO, counted. In rows where a ledger tells what the application had acknowledged;
 -- in seconds between the last acknowledged write and the last one that survived.
 local function measure_loss(p, db, position, outage_started)
-  local kept = db:row(([[select count(*) as rows, extract(epoch from max(%s))::float8 as last_at from %s]])
+  local kept = db:row(
+    ([[select count(*) as rows, extract(epoch from max(%s))::float8 as last_at from %s]])
     :format(db:identifier(p.rpo_column), db:identifier(p.rpo_table)))
   local acknowledged = p.ledger_url and ledger(p)
   local last_acknowledged = acknowledged and acknowledged.last_at or outage_started
@@ -174,7 +187,8 @@ local function measure_loss(p, db, position, outage_started)
     rows = rows,
     detail = acknowledged
       and ("%d rows acknowledged, %d kept in %s"):format(acknowledged.rows, kept.rows, p.rpo_table)
-      or ("%d rows kept in %s; without ledger_url lost rows cannot be counted"):format(kept.rows, p.rpo_table),
+      or ("%d rows kept in %s; without ledger_url lost rows cannot be counted"):format(kept.rows,
+        p.rpo_table),
   })
   return { rows_lost = rows, seconds_lost = seconds, rows_kept = kept.rows }
 end
@@ -196,7 +210,9 @@ local function deploy_kubernetes(p)
   if p.helm_release then
     kubernetes.helm_release(target, p.helm_release, p.helm_chart, { values = p.helm_values })
   end
-  for deployment, replicas in pairs(p.deployments or {}) do kubernetes.scale(target, deployment, replicas) end
+  for deployment, replicas in pairs(p.deployments or {}) do
+    kubernetes.scale(target, deployment, replicas)
+  end
   for deployment in pairs(p.deployments or {}) do kubernetes.wait_rollout(target, deployment) end
 end
 
@@ -229,30 +245,40 @@ return dr.playbook {
     { "dr_region", type = "region", default = "us-west-2", help = "the region to recover in" },
     { "primary", help = "identifier of the primary database instance", required = true },
     { "replica", help = "identifier of the cross-region read replica", required = true },
-    { "backup_retention", type = "int", default = 7, help = "days; a promoted replica has no backups until it is set" },
-    { "backup_window", pattern = "^%d%d:%d%d%-%d%d:%d%d$", required = false, help = "UTC, as 03:00-04:00" },
+    { "backup_retention", type = "int", default = 7,
+      help = "days; a promoted replica has no backups until it is set" },
+    { "backup_window", pattern = "^%d%d:%d%d%-%d%d:%d%d$", required = false,
+      help = "UTC, as 03:00-04:00" },
     { "promotion_grace", type = "duration", default = "5m",
       help = "how long AWS may leave the replica as it is after it accepted the promotion" },
     { "primary_host", required = false,
       help = "the primary database's address: tried although the region's API is silent" },
     { "primary_port", type = "int", default = 5432 },
-    { "probe_timeout", type = "duration", default = "10s", help = "how long a sign of life may take" },
+    { "probe_timeout", type = "duration", default = "10s",
+      help = "how long a sign of life may take" },
     { "drill", type = "bool", default = false, help = "go on although the primary region answers" },
-    { "outage_started", type = "time", required = false, help = "RTO counts from here; default: the start of the run" },
-    { "health_url", type = "url", required = false, help = "the service's health check in the primary region" },
+    { "outage_started", type = "time", required = false,
+      help = "RTO counts from here; default: the start of the run" },
+    { "health_url", type = "url", required = false,
+      help = "the service's health check in the primary region" },
 
     { "db_name", default = "postgres" },
     { "db_user", required = false, help = "without it the SQL steps are skipped" },
     { "db_password", secret = true, env = "DB_PASSWORD", required = false },
-    { "db_sslmode", type = "enum", choices = { "disable", "prefer", "require", "verify-full" }, default = "prefer" },
-    { "rpo_table", required = false, help = "a table that the application writes all the time; RPO is read from it" },
+    { "db_sslmode", type = "enum", choices = { "disable", "prefer", "require", "verify-full" },
+      default = "prefer" },
+    { "rpo_table", required = false,
+      help = "a table that the application writes all the time; RPO is read from it" },
     { "rpo_column", default = "created_at", help = "its timestamp column" },
     { "ledger_url", type = "url", required = false,
-      help = "answers {rows, last_at} of acknowledged writes, from outside the region: RPO counted in rows" },
-    { "checks", type = "list", required = false, help = "SQL checks: { { name=, sql= } }; each must answer true" },
+      help = "answers {rows, last_at} of acknowledged writes, from outside the "
+        .. "region: RPO counted in rows" },
+    { "checks", type = "list", required = false,
+      help = "SQL checks: { { name=, sql= } }; each must answer true" },
 
     { "terraform_dir", required = false, help = "applied with region and environment=dr" },
-    { "eks_cluster", required = false, help = "EKS cluster of the recovery region; or kube_context" },
+    { "eks_cluster", required = false,
+      help = "EKS cluster of the recovery region; or kube_context" },
     { "kubeconfig", required = false },
     { "kube_context", required = false, help = "context of the recovery cluster" },
     { "namespace", required = false },
@@ -264,15 +290,19 @@ return dr.playbook {
     { "ecs_cluster", required = false },
     { "ecs_services", type = "list", required = false, help = "{ name = desired count }" },
 
-    { "zone", required = false, help = "hosted zone id of the service's record; without it DNS is left alone" },
+    { "zone", required = false,
+      help = "hosted zone id of the service's record; without it DNS is left alone" },
     { "record", required = false, help = "the record to move" },
     { "record_type", required = false },
     { "record_ttl", type = "int", default = 60 },
-    { "dns_target", required = false, help = "where the record shall point; default: the promoted database" },
-    { "alias_zone", required = false, help = "makes an alias: hosted zone id of the load balancer's region" },
+    { "dns_target", required = false,
+      help = "where the record shall point; default: the promoted database" },
+    { "alias_zone", required = false,
+      help = "makes an alias: hosted zone id of the load balancer's region" },
     { "set_identifier", required = false, help = "of a failover record set" },
     { "health_check", required = false, help = "Route 53 health check of the record" },
-    { "health_check_host", required = false, help = "what that health check shall probe from now on" },
+    { "health_check_host", required = false,
+      help = "what that health check shall probe from now on" },
   },
 
   control_planes = function(p)
@@ -289,9 +319,13 @@ return dr.playbook {
     end)
     dr.check("The replica streams from the primary", function()
       local replica = databases.get(rds, p.replica)
-      if not databases.source(replica) then dr.fail(p.replica .. " is not a read replica of anything") end
+      if not databases.source(replica) then
+        dr.fail(p.replica .. " is not a read replica of anything")
+      end
       local state = databases.replication(replica)
-      if state ~= "replicating" then dr.fail(("replication of %s is %s"):format(p.replica, state or "not reported")) end
+      if state ~= "replicating" then
+        dr.fail(("replication of %s is %s"):format(p.replica, state or "not reported"))
+      end
     end)
     if p.db_user then
       dr.check("The replica takes this login and lags less than the RPO", function()
@@ -300,17 +334,20 @@ return dr.playbook {
             else extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp()) end::float8]]
           local target = dr.run().targets.rpo
           if lag and lag > target then
-            dr.fail(("the replica lags %s, and the RPO is %s"):format(dr.duration(lag), dr.duration(target)))
+            dr.fail(("the replica lags %s, and the RPO is %s"):format(dr.duration(lag),
+              dr.duration(target)))
           end
         end)
       end)
     end
     if p.zone then
       dr.check("The DNS record exists and its TTL is short", function()
-        local record = dns.find(aws.route53 {}, p.zone, p.record, p.record_type or "CNAME", p.set_identifier)
+        local record = dns.find(aws.route53 {}, p.zone, p.record, p.record_type or "CNAME",
+          p.set_identifier)
         if not record then dr.fail(("no record %s in zone %s"):format(p.record, p.zone)) end
         if record.TTL and record.TTL > 300 then
-          dr.fail(("the TTL of %s is %d s: clients would follow that late"):format(p.record, record.TTL))
+          dr.fail(("the TTL of %s is %d s: clients would follow that late"):format(p.record,
+            record.TTL))
         end
       end)
     end
@@ -322,7 +359,8 @@ return dr.playbook {
       end)
     end
     if has_cluster(p) then
-      dr.check("The recovery cluster answers", function() kubernetes.read(cluster(p), { "get", "nodes" }) end)
+      dr.check("The recovery cluster answers",
+        function() kubernetes.read(cluster(p), { "get", "nodes" }) end)
     end
   end,
 
@@ -330,7 +368,8 @@ return dr.playbook {
     local rds = aws.rds { region = p.dr_region }
     if p.outage_started then dr.incident_started(p.outage_started) end
 
-    dr.step("Confirm the outage", { risk = "read", budget = "5m" }, function() return confirm_outage(p) end)
+    dr.step("Confirm the outage", { risk = "read", budget = "5m" },
+      function() return confirm_outage(p) end)
 
     local position = dr.step("Note the replica's position", {
       risk = "read", budget = "1m", when = p.db_user ~= nil,
@@ -344,7 +383,8 @@ return dr.playbook {
         return databases.is_promoted(rds, p.replica) and databases.get(rds, p.replica).Endpoint
       end,
     }, function()
-      databases.promote(rds, p.replica, { retention = p.backup_retention, window = p.backup_window })
+      databases.promote(rds, p.replica,
+        { retention = p.backup_retention, window = p.backup_window })
       return databases.wait_promoted(rds, p.replica, { grace = p.promotion_grace }).Endpoint
     end)
 
@@ -361,7 +401,8 @@ return dr.playbook {
 
     dr.parallel {
       function()
-        dr.step("Check the promoted database", { budget = "10m", when = p.db_user ~= nil and p.checks ~= nil },
+        dr.step("Check the promoted database",
+          { budget = "10m", when = p.db_user ~= nil and p.checks ~= nil },
           function() with_database(function(db) sql_checks(p, db) end) end)
         dr.step("Count what was lost", {
           risk = "read", budget = "2m", when = p.db_user ~= nil and p.rpo_table ~= nil,
@@ -371,10 +412,13 @@ return dr.playbook {
         end)
       end,
       function()
-        dr.step("Apply the recovery infrastructure", { budget = "30m", when = p.terraform_dir ~= nil }, function()
+        dr.step("Apply the recovery infrastructure",
+          { budget = "30m", when = p.terraform_dir ~= nil }, function()
           local variables = { region = p.dr_region, environment = "dr" }
           terraform.init(p.terraform_dir)
-          if terraform.has_changes(p.terraform_dir, variables) then terraform.apply(p.terraform_dir, variables) end
+          if terraform.has_changes(p.terraform_dir, variables) then
+            terraform.apply(p.terraform_dir, variables)
+          end
         end)
         dr.step("Deploy to the recovery cluster", { budget = "45m", when = has_cluster(p) },
           function() deploy_kubernetes(p) end)
@@ -394,7 +438,9 @@ return dr.playbook {
     dr.step("Point DNS at the recovery region", {
       budget = "10m", when = p.zone ~= nil and p.record ~= nil,
       undo = function(before)
-        if before then dns.point(aws.route53 {}, p.zone, before, "drlua: back to the primary region") end
+        if before then
+          dns.point(aws.route53 {}, p.zone, before, "drlua: back to the primary region")
+        end
       end,
     }, function()
       local route53 = aws.route53 {}
@@ -413,16 +459,19 @@ return dr.playbook {
       dr.check("Automated backups are on", function()
         local instance = databases.get(rds, p.replica)
         if instance.BackupRetentionPeriod ~= p.backup_retention then
-          dr.fail(("backups of %s are kept %s days, not %d"):format(p.replica, tostring(instance.BackupRetentionPeriod),
+          dr.fail(("backups of %s are kept %s days, not %d"):format(p.replica,
+            tostring(instance.BackupRetentionPeriod),
             p.backup_retention))
         end
       end)
       if p.zone and p.record then
         dr.check("DNS answers the recovery region", function()
           local wanted = dns_record(p, endpoint)
-          local record = dns.find(aws.route53 {}, p.zone, wanted.Name, wanted.Type, wanted.SetIdentifier)
+          local record = dns.find(aws.route53 {}, p.zone, wanted.Name, wanted.Type,
+            wanted.SetIdentifier)
           if not dns.points_at(record, dns.target(wanted)) then
-            dr.fail(("%s answers %s, not %s"):format(p.record, tostring(dns.target(record)), dns.target(wanted)))
+            dr.fail(("%s answers %s, not %s"):format(p.record, tostring(dns.target(record)),
+              dns.target(wanted)))
           end
         end)
       end

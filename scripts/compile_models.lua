@@ -46,7 +46,8 @@ end
 --- Service -> directory of its newest version.
 local function newest(data)
   local found = {}
-  local command = "find -L '" .. data .. "' -mindepth 3 -maxdepth 3 -name 'service-2.json*' | LC_ALL=C sort"
+  local command = "find -L '" .. data
+    .. "' -mindepth 3 -maxdepth 3 -name 'service-2.json*' | LC_ALL=C sort"
   for _, path in ipairs(lines_of(command)) do
     local directory, service = path:match("^(.*/([^/]+)/[^/]+)/service%-2%.json[.gz]*$")
     if service then found[service] = directory end
@@ -145,4 +146,5 @@ end
 assert(next(models), "no service models under " .. data)
 local docs_size = write(docs, texts)
 local size, count = write(target, models)
-print(("%d service models, %.1f MB; documentation %.1f MB"):format(count, size / 1e6, docs_size / 1e6))
+print(("%d service models, %.1f MB; documentation %.1f MB"):format(count, size / 1e6,
+  docs_size / 1e6))

@@ -10,7 +10,8 @@ file:close()
 --- The region pattern "^(us|eu)\-\w+\-\d+$" as the list of what stands before the
 -- last two words; anything of another form must be looked at by a person.
 local function prefixes(regex)
-  local head = regex:match("^%^(.*)\\%-\\w%+\\%-\\d%+%$$") or error("unforeseen region pattern " .. regex)
+  local head = regex:match("^%^(.*)\\%-\\w%+\\%-\\d%+%$$")
+    or error("unforeseen region pattern " .. regex)
   head = head:gsub("\\%-", "-")
   local before, choices = head:match("^([%w-]*)%(([%w|]+)%)$")
   if not choices then
@@ -36,13 +37,16 @@ write("--- AWS's partitions: made by scripts/partitions.lua from botocore's part
 write("return {")
 for _, partition in ipairs(data.partitions) do
   local list = {}
-  for _, prefix in ipairs(prefixes(partition.regionRegex)) do table.insert(list, ("%q"):format(prefix)) end
+  for _, prefix in ipairs(prefixes(partition.regionRegex)) do
+    table.insert(list, ("%q"):format(prefix))
+  end
   write("  {")
   write("    prefixes = { %s },", table.concat(list, ", "))
   write("    outputs = {")
   for _, key in ipairs(sorted_keys(partition.outputs)) do
     local value = key == "name" and partition.id or partition.outputs[key]
-    write(type(value) == "string" and "      %s = %q," or "      %s = %s,", key, type(value) == "string" and value
+    write(type(value) == "string" and "      %s = %q," or "      %s = %s,", key,
+      type(value) == "string" and value
       or tostring(value))
   end
   write("    },")

@@ -18,17 +18,20 @@ local unknown = require "unknown"
 local dr = {}
 
 -- Words that may wait, or that begin something which must be ended in order.
-local waiting = { step = true, parallel = true, each = true, check = true, approve = true, wait_until = true,
+local waiting = { step = true, parallel = true, each = true, check = true, approve = true,
+  wait_until = true,
   sleep = true }
 
 local function here(word)
   local current = scope.current()
   if not current or not current.session.step then
-    control.misuse("dr.%s works inside a playbook's `run` or `ready` only: a playbook does nothing when it is loaded",
+    control.misuse("dr.%s works inside a playbook's `run` or `ready` only: a playbook "
+      .. "does nothing when it is loaded",
       word)
   end
   if waiting[word] and not task.can_wait() then
-    control.misuse("dr.%s cannot wait here, in a function that string.gsub, table.sort or tostring calls: "
+    control.misuse(
+      "dr.%s cannot wait here, in a function that string.gsub, table.sort or tostring calls: "
       .. "collect first, then call", word)
   end
   return current, current.session
@@ -42,7 +45,8 @@ local function an(kind) return articles[kind] or "a " .. kind end
 -- Under plan a text may be unknown.
 local function expect(word, position, value, kind)
   if type(value) ~= kind and not unknown.is(value) then
-    control.misuse("dr.%s: argument %d must be %s, not %s", word, position, an(kind), an(type(value)))
+    control.misuse("dr.%s: argument %d must be %s, not %s", word, position, an(kind),
+      an(type(value)))
   end
 end
 
@@ -87,8 +91,8 @@ end
 -- budget, timeout (durations), retries (a number or { times =, every = }), risk
 -- ("read" "reversible" "irreversible"), approve (true, a text, a function that
 -- returns one, or { text =, people =, deadline = }), done = function() (true, or what the
--- step would return, when there is nothing to do), undo = function(result), when (a value or a function), optional,
--- repeatable (all its calls may be sent twice).
+-- step would return, when there is nothing to do), undo = function(result), when (a value or a
+-- function), optional, repeatable (all its calls may be sent twice).
 function dr.step(name, options, fn)
   local _, s = here("step")
   if fn == nil then options, fn = {}, options end
@@ -100,7 +104,9 @@ end
 function dr.parallel(functions, ...)
   local current, s = here("parallel")
   expect("parallel", 1, functions, "table")
-  if select("#", ...) > 0 then control.misuse("dr.parallel takes one table: dr.parallel { function, function }") end
+  if select("#", ...) > 0 then
+    control.misuse("dr.parallel takes one table: dr.parallel { function, function }")
+  end
   return table.unpack(branch.parallel(s, current, functions), 1, #functions)
 end
 
@@ -230,7 +236,9 @@ local function measured(key, v)
     return v
   end
   local n = finite(v)
-  if not n or n < 0 then control.misuse("dr.measure: %s is %s, not %s", key, numbers[key], shown(v)) end
+  if not n or n < 0 then
+    control.misuse("dr.measure: %s is %s, not %s", key, numbers[key], shown(v))
+  end
   return n
 end
 
@@ -250,7 +258,8 @@ end
 -- rpo: seconds; the environment's before the playbook's) }.
 function dr.run()
   local _, s = here("run")
-  return { id = s.id, playbook = s.playbook.title, user = s.user, host = s.host, environment = s.environment_name,
+  return { id = s.id, playbook = s.playbook.title, user = s.user, host = s.host,
+    environment = s.environment_name,
     targets = playbook.targets(s.playbook, s.environment) }
 end
 

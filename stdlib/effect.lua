@@ -45,7 +45,8 @@ function effect.perform(e, fn)
   if not kinds[e.kind] then errors.misuse(2, "effect of unknown kind %s", tostring(e.kind)) end
   if not handler then return fn() end
   if not task.can_wait() then
-    errors.raise { kind = "misuse", message = ("%s cannot wait here, in a function that string.gsub, table.sort or "
+    errors.raise { kind = "misuse",
+      message = ("%s cannot wait here, in a function that string.gsub, table.sort or "
       .. "tostring calls: collect first, then call"):format(tostring(e.what or e.kind)) }
   end
   return handler(e, fn)

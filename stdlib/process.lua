@@ -1,7 +1,7 @@
 --- Programs: run with arguments, never through a shell.
 --
---     local pods = process.run { "kubectl", "get", "pods", "-o", "json", read = true, timeout = "30s" }
---     print(pods.code, pods.stdout)
+--     local pods = process.run { "kubectl", "get", "pods", "-o", "json", read = true, timeout =
+--     "30s" } print(pods.code, pods.stdout)
 --
 -- Secrets go by `env` or `stdin`; arguments can be seen by everybody on the machine.
 local caption = require "caption"
@@ -23,16 +23,20 @@ local process = {}
 local OUTPUT_LIMIT = 64 << 20
 local GRACE_SECONDS = 5
 
-local options = { "env", "clear_env", "cwd", "stdin", "timeout", "read", "check", "codes", "on_line", "user", "what",
+local options = { "env", "clear_env", "cwd", "stdin", "timeout", "read", "check", "codes",
+  "on_line", "user", "what",
   "repeatable", "max_output_bytes" }
 local known = {}
 for _, name in ipairs(options) do known[name] = true end
 
 local function validate(call)
-  if type(call[1]) ~= "string" then errors.misuse(4, "process.run: a program's name as the first element expected") end
+  if type(call[1]) ~= "string" then
+    errors.misuse(4, "process.run: a program's name as the first element expected")
+  end
   for key in pairs(call) do
     if math.type(key) ~= "integer" and not known[key] then
-      errors.misuse(4, "process.run: unknown option \"%s\"%s", tostring(key), nearest.hint(tostring(key), options))
+      errors.misuse(4, "process.run: unknown option \"%s\"%s", tostring(key),
+        nearest.hint(tostring(key), options))
     end
   end
 end
@@ -85,7 +89,8 @@ local function read_all(proc, stream, call)
     if not data then break end
     size = size + #data
     if size > limit then
-      errors.raise { kind = "full", message = ("%s wrote more than %s"):format(title(call), text.size(limit)) }
+      errors.raise { kind = "full",
+        message = ("%s wrote more than %s"):format(title(call), text.size(limit)) }
     end
     table.insert(parts, data)
     if call.on_line then pending = emit_lines(pending .. data, stream, call.on_line) end
@@ -137,7 +142,8 @@ local function run(call)
     if not limit then errors.misuse(3, "process.run: %s", wrong) end
   end
   local began = clock.monotonic()
-  local proc = errors.check("run " .. name_of(call), native.start { argv = table.move(call, 1, #call, 1, {}),
+  local proc = errors.check("run " .. name_of(call),
+    native.start { argv = table.move(call, 1, #call, 1, {}),
     env = call.env, clear_env = call.clear_env, cwd = call.cwd, user = call.user,
     stdin = call.stdin and "pipe" or "null", die_with_parent = "TERM" })
   local result, e
@@ -149,7 +155,8 @@ local function run(call)
   if not result then
     if e.kind == "timeout" then
       stop(proc)
-      errors.raise { kind = "timeout", message = ("%s did not end within %s and was stopped"):format(title(call),
+      errors.raise { kind = "timeout",
+        message = ("%s did not end within %s and was stopped"):format(title(call),
         duration.format(limit)) }
     end
     if e.kind == "cancelled" then
@@ -174,17 +181,19 @@ local function check(call, result)
   for _, code in ipairs(accepted) do
     if result.code == code then return result end
   end
-  local how = result.signal and "was ended by signal " .. result.signal or ("ended with code %d"):format(result.code)
+  local how = result.signal and "was ended by signal " .. result.signal
+    or ("ended with code %d"):format(result.code)
   local words = last_words(result)
-  errors.raise { kind = "failed", code = result.code, signal = result.signal, stdout = result.stdout,
-    stderr = result.stderr,
+  errors.raise { kind = "failed", code = result.code, signal = result.signal,
+    stdout = result.stdout, stderr = result.stderr,
     message = ("%s %s%s"):format(title(call), how, words ~= "" and ": " .. words or "") }
 end
 
 -- What the journal keeps of a call: the values of variables and the input stay out,
 -- but for those not known yet.
 local function input_of(call)
-  local input = { argv = table.move(call, 1, #call, 1, {}), cwd = call.cwd, stdin = unknown.within(call.stdin) }
+  local input = { argv = table.move(call, 1, #call, 1, {}), cwd = call.cwd,
+    stdin = unknown.within(call.stdin) }
   if unknown.is(call.env) then
     input.env = call.env
   elseif call.env then
@@ -217,10 +226,12 @@ end
 --   repeatable true: running it twice does no more than once
 --   max_output_bytes  default 64 MiB
 function process.run(call)
-  if type(call) ~= "table" then errors.misuse(2, "process.run: a table expected, got %s", type(call)) end
+  if type(call) ~= "table" then
+    errors.misuse(2, "process.run: a table expected, got %s", type(call))
+  end
   call = plain(call)
-  local result = effect.perform({ kind = "process", operation = name_of(call), read = call.read or false,
-    what = call.what or "run " .. caption.command(call),
+  local result = effect.perform({ kind = "process", operation = name_of(call),
+    read = call.read or false, what = call.what or "run " .. caption.command(call),
     input = input_of(call), repeatable = call.repeatable }, function()
     validate(call)
     local result = run(call)
@@ -232,10 +243,12 @@ end
 --- The path of a program in PATH, or nil.
 function process.find(name)
   if unknown.is(name) then return unknown.new("the path of a program") end
-  for _, directory in ipairs(text.split(sys.getenv("PATH") or "/usr/local/bin:/usr/bin:/bin", ":")) do
+  for _, directory in ipairs(text.split(sys.getenv("PATH") or "/usr/local/bin:/usr/bin:/bin",
+    ":")) do
     local path = directory .. "/" .. name
     local found = fs.stat(path)
-    if found and found.type == "file" and found.mode & 73 ~= 0 then return path end -- 0111: may be executed
+    -- 0111: may be executed
+    if found and found.type == "file" and found.mode & 73 ~= 0 then return path end
   end
 end
 

@@ -17,7 +17,8 @@ return {
     rpo_column = "created_at",
     checks = {
       { name = "There are users", sql = "select count(*) > 0 from users" },
-      { name = "There are active castings", sql = "select count(*) > 0 from castings where status = 'active'" },
+      { name = "There are active castings",
+        sql = "select count(*) > 0 from castings where status = 'active'" },
     },
 
     terraform_dir = "infrastructure/terraform/disaster-recovery",

@@ -15,8 +15,9 @@ return {
   world = {
     parameter_groups = { { name = "dust-db-params-prod", values = { work_mem = "16MB" } } },
     instances = { {
-      id = "dust-db-prod", user = "dust", password = PASSWORD, db = "dust", retention = 7, multi_az = true,
-      parameter_group = "dust-db-params-prod", security_groups = { "sg-0123456789abcdef0" },
+      id = "dust-db-prod", user = "dust", password = PASSWORD, db = "dust", retention = 7,
+      multi_az = true, parameter_group = "dust-db-params-prod",
+      security_groups = { "sg-0123456789abcdef0" },
       sql = [[
         create table customers (id int primary key, name text not null);
         create table orders (id int primary key, customer_id int references customers, total int not null);
@@ -29,7 +30,8 @@ return {
       { instance = "dust-db-prod",
         sql = "insert into orders select n, 1 + n % 100, 10 from generate_series(1001, 1200) n" },
       { instance = "dust-db-prod", backup = "dust-backup-vault-prod", age = "100m" },
-      { instance = "dust-db-prod", backup = "dust-backup-vault-prod", age = "1h", status = "PARTIAL" },
+      { instance = "dust-db-prod", backup = "dust-backup-vault-prod", age = "1h",
+        status = "PARTIAL" },
       { instance = "dust-db-prod", sql = "update orders set total = -1 where id % 7 = 0" },
       { instance = "dust-db-prod", backup = "dust-backup-vault-prod", age = "10m" },
     },
@@ -37,8 +39,10 @@ return {
       { name = "dust-core-api-prod", desired = 3 }, { name = "dust-mcp-server-prod", desired = 2 },
     } } },
     scaling = { { cluster = "dust-prod", service = "dust-core-api-prod", min = 2, max = 6 } },
-    health = { dust = { region = "us-east-1", instance = "dust-db-prod", service = "dust-prod/dust-core-api-prod" } },
-    metrics = { { namespace = "Dust", name = "Errors", dimensions = { Environment = "prod" }, values = { 0, 1, 0 } } },
+    health = { dust = { region = "us-east-1", instance = "dust-db-prod",
+      service = "dust-prod/dust-core-api-prod" } },
+    metrics = { { namespace = "Dust", name = "Errors", dimensions = { Environment = "prod" },
+      values = { 0, 1, 0 } } },
   },
 
   params = function(stage)
@@ -51,12 +55,15 @@ return {
       maintenance_on = { "test", "-n", "on" }, maintenance_off = { "test", "-n", "off" },
       application_tests = { "test", "-n", "whole" },
       checks = {
-        { name = "No order has a negative total", sql = "select count(*) = 0 from orders where total < 0" },
+        { name = "No order has a negative total",
+          sql = "select count(*) = 0 from orders where total < 0" },
         { name = "Orders are there", sql = "select count(*) > 0 from orders" },
       },
       health_url = stage.url .. "/_sim/health/dust",
-      error_metric = { namespace = "Dust", name = "Errors", dimensions = { { Name = "Environment", Value = "prod" } } },
-      channels = { { kind = "webhook", name = "incident channel", url = stage.sim:sink_url("incidents") } },
+      error_metric = { namespace = "Dust", name = "Errors",
+        dimensions = { { Name = "Environment", Value = "prod" } } },
+      channels = { { kind = "webhook", name = "incident channel",
+        url = stage.sim:sink_url("incidents") } },
     }
   end,
   secrets = { db_password = PASSWORD },
@@ -87,7 +94,8 @@ return {
       return false, "no instance dust-db-prod-corrupted-*"
     end)
     state.expect("one restore, one fresh backup",
-      state.count("backup", "StartRestoreJob") == 1 and state.count("backup", "StartBackupJob") == 1)
+      state.count("backup", "StartRestoreJob") == 1
+      and state.count("backup", "StartBackupJob") == 1)
     state.expect("the incident channel heard of the beginning and the end", function()
       local heard = state.sim.sinks.incidents
       return heard and #heard == 2, heard and #heard .. " messages" or "no message"

@@ -9,20 +9,25 @@ return {
 
   world = {
     instances = { {
-      id = "platform-prod", user = "platform", password = PASSWORD, db = "platform", retention = 7, multi_az = true,
+      id = "platform-prod", user = "platform", password = PASSWORD, db = "platform", retention = 7,
+      multi_az = true,
       sql = [[
         create table users (id int primary key, name text not null);
         insert into users select n, 'user ' || n from generate_series(1, 500) n;
         create table results (id int primary key, user_id int not null references users);
         insert into results select n, 1 + n % 500 from generate_series(1, 2000) n;]],
     } },
-    replicas = { { id = "platform-prod-replica-dr", region = "us-west-2", source = "platform-prod" } },
+    replicas = { { id = "platform-prod-replica-dr", region = "us-west-2",
+      source = "platform-prod" } },
     writers = { {
-      name = "data_points", instance = "platform-prod", table = "data_points", column = "created_at", interval = 0.005,
+      name = "data_points", instance = "platform-prod", table = "data_points",
+      column = "created_at", interval = 0.005,
     } },
-    ecs = { { cluster = "platform-dr", region = "us-west-2", services = { { name = "platform-api", desired = 0 } } } },
+    ecs = { { cluster = "platform-dr", region = "us-west-2",
+      services = { { name = "platform-api", desired = 0 } } } },
     zones = { { id = "Z1234567890ABC", name = "platform.example.com", records = {
-      { Name = "db.platform.example.com", Type = "CNAME", TTL = 60, values = { "endpoint:platform-prod" } },
+      { Name = "db.platform.example.com", Type = "CNAME", TTL = 60,
+        values = { "endpoint:platform-prod" } },
     } } },
     health = { platform = { region = "us-east-1", instance = "platform-prod" } },
   },
@@ -31,15 +36,16 @@ return {
     return {
       primary_region = "us-east-1", dr_region = "us-west-2",
       primary = "platform-prod", replica = "platform-prod-replica-dr",
-      primary_host = stage.sim:instance("platform-prod").shape.Endpoint.Address, probe_timeout = "2s",
-      health_url = stage.url .. "/_sim/health/platform",
+      primary_host = stage.sim:instance("platform-prod").shape.Endpoint.Address,
+      probe_timeout = "2s", health_url = stage.url .. "/_sim/health/platform",
       db_name = "platform", db_user = "platform",
       rpo_table = "data_points", rpo_column = "created_at",
       ledger_url = stage.url .. "/_sim/writers/data_points",
       checks = {
         { name = "All users are there", sql = "select count(*) = 500 from users" },
         { name = "Every result has its user",
-          sql = "select count(*) = 0 from results r left join users u on u.id = r.user_id where u.id is null" },
+          sql = "select count(*) = 0 from results r left join users u on u.id = "
+            .. "r.user_id where u.id is null" },
       },
       ecs_cluster = "platform-dr", ecs_services = { ["platform-api"] = 3 },
       zone = "Z1234567890ABC", record = "db.platform.example.com",
@@ -53,17 +59,21 @@ return {
   expect = function(state)
     local writer = state.sim.writers.data_points
     local ledger = writer:ledger()
-    local kept = state.value("platform-prod-replica-dr", "select count(*) from data_points", { region = "us-west-2" })
+    local kept = state.value("platform-prod-replica-dr", "select count(*) from data_points",
+      { region = "us-west-2" })
     local rpo = state.measures.rpo or {}
-    state.expect("the replica was promoted once", state.count("rds", "PromoteReadReplica", "us-west-2") == 1)
+    state.expect("the replica was promoted once",
+      state.count("rds", "PromoteReadReplica", "us-west-2") == 1)
     state.expect("the promoted database takes writes",
-      state.value("platform-prod-replica-dr", "select pg_is_in_recovery()", { region = "us-west-2" }) == false)
+      state.value("platform-prod-replica-dr", "select pg_is_in_recovery()",
+        { region = "us-west-2" }) == false)
     state.expect("the rows lost are counted to the row", rpo.rows == ledger.rows - kept,
       ("the run says %s, the writer %d - %d"):format(tostring(rpo.rows), ledger.rows, kept))
     state.expect("rows were lost in the second before the region died", ledger.rows > kept)
     state.expect("a row kept is a row acknowledged or in flight", kept <= ledger.rows + 1)
     state.expect("the record answers the promoted database", function()
-      local promoted = state.sim:instance("platform-prod-replica-dr", { region = "us-west-2" }).shape.Endpoint.Address
+      local promoted = state.sim:instance("platform-prod-replica-dr",
+        { region = "us-west-2" }).shape.Endpoint.Address
       for _, account in pairs(state.sim:inspect().route53) do
         for _, region in pairs(account) do
           if tostring(require("json").encode(region)):find(promoted, 1, true) then return true end

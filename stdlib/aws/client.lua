@@ -21,8 +21,10 @@ local EXTENSIONS = { s3 = "aws.s3", rds = "aws.tokens", eks = "aws.tokens", dsql
 local EMPTY = {}
 
 -- Services of which aws/quirks.lua has something to say.
-local QUIRKS = { route53 = true, rds = true, neptune = true, docdb = true, ec2 = true, autoscaling = true, iam = true,
-  s3 = true, s3control = true, dynamodb = true, glacier = true, apigateway = true, cloudformation = true }
+local QUIRKS = { route53 = true, rds = true, neptune = true, docdb = true, ec2 = true,
+  autoscaling = true, iam = true,
+  s3 = true, s3control = true, dynamodb = true, glacier = true, apigateway = true,
+  cloudformation = true }
 
 local function refuse(self, op, message)
   caller.misuse({ service = self.service, region = self.region or nil, operation = op and op.name },
@@ -36,7 +38,8 @@ local function check_options(self, op, options)
   local own = {}
   for name, value in pairs(options) do
     if not OPTIONS[name] then
-      refuse(self, op, ("unknown call option %s; known: on_progress, page_size, sink, timeout"):format(tostring(name)))
+      refuse(self, op, ("unknown call option %s; known: "
+        .. "on_progress, page_size, sink, timeout"):format(tostring(name)))
     end
     if name == "timeout" and type(value) ~= "number" then
       local seconds, wrong = require("duration").parse(value)
@@ -82,7 +85,8 @@ local function describe(self, name)
   local special = QUIRKS[self.service] and require("aws.quirks").of(self.service, name) or EMPTY
   return {
     name = name, model = found, rule = operations.rule(self.service, name, found.method),
-    token_member = found.idempotency_token, streaming = found.streaming_output or streams(self.model, found),
+    token_member = found.idempotency_token, streaming = found.streaming_output
+    or streams(self.model, found),
     fix_input = special.input, fix_request = special.request, fix_answer = special.answer,
     fix_output = special.output,
   }
@@ -138,7 +142,8 @@ local function check_length(self, op, request)
   local given = request.headers["Content-Length"]
   local bytes = given and bytes_of(request.body)
   if bytes and bytes ~= tonumber(given) then
-    refuse(self, op, ("ContentLength is %s, but the body has %d bytes: leave ContentLength out"):format(given, bytes))
+    refuse(self, op, ("ContentLength is %s, but the body has %d "
+      .. "bytes: leave ContentLength out"):format(given, bytes))
   end
 end
 
@@ -165,7 +170,8 @@ end
 
 local function subject(self, op, input)
   local resource = require("aws.failure").resource(input)
-  return ("%s.%s%s%s"):format(self.service, names.snake(op.name), resource and " of " .. resource or "",
+  return ("%s.%s%s%s"):format(self.service, names.snake(op.name), resource and " of " .. resource
+    or "",
     require("aws.failure").place(self.region))
 end
 
@@ -187,7 +193,8 @@ local function perform(self, op, input, options, class)
     region = self.region or nil, account = self.account or nil, token_member = op.token_member,
     call = function(operation, other) return self:direct(operation, other) end,
     check = function() self:check(op.name, input) end,
-    global = session.is_global(self.service), whose = function() return require("aws.whose").account(self) end,
+    global = session.is_global(self.service),
+    whose = function() return require("aws.whose").account(self) end,
     undecided = self.undecided or nil,
   }
   return effect.perform(e, function(token)
@@ -274,7 +281,8 @@ end
 local function need_colon(self, key, who)
   if client.is(who) then return end
   local variable = self.service:gsub("[^%w]", "_")
-  refuse(self, nil, ("%s.%s: call it with a colon, %s:%s(...)"):format(variable, key, variable, key))
+  refuse(self, nil,
+    ("%s.%s: call it with a colon, %s:%s(...)"):format(variable, key, variable, key))
 end
 
 --- The methods of an operation: function(client, input, options).
@@ -296,7 +304,8 @@ local function extension(self, key)
   return module and require(module).methods[self.service][key]
 end
 
-local PUBLIC = { call = true, wait = true, each = true, pages = true, all = true, try = true, find = true }
+local PUBLIC = { call = true, wait = true, each = true, pages = true, all = true, try = true,
+  find = true }
 
 -- A method that people call: with a colon.
 local function with_colon(self, key, method)
@@ -312,7 +321,9 @@ local function found(self, key)
   local method = Client[key]
   if type(key) ~= "string" then return nil end
   local shared = rawget(self, "shared")
-  if method ~= nil then return PUBLIC[key] and shared and with_colon(self, key, method) or method end
+  if method ~= nil then
+    return PUBLIC[key] and shared and with_colon(self, key, method) or method
+  end
   if not shared then return nil end
   method = shared.methods[key]
   if method then return method end
@@ -335,7 +346,8 @@ end
 function client.is(value) return getmetatable(value) == meta end
 
 -- Fields that a client may lack: false, so that they are not looked up as operations.
-local FIELDS = { "undecided", "region", "timeout", "retry_mode", "account", "verify", "ca_file", "cluster",
+local FIELDS = { "undecided", "region", "timeout", "retry_mode", "account", "verify", "ca_file",
+  "cluster",
   "bucket_regions" }
 
 local shared_by_model = setmetatable({}, { __mode = "k" })

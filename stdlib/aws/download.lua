@@ -25,19 +25,24 @@ local TOGETHER = 8
 local PART_DEADLINE = 120
 local TRIES = 5
 
-local OPTIONS = { Bucket = true, Key = true, VersionId = true, path = true, part_bytes = true, together = true,
-  on_progress = true, sha256 = true, verify = true, RequestPayer = true, ExpectedBucketOwner = true }
+local OPTIONS = { Bucket = true, Key = true, VersionId = true, path = true, part_bytes = true,
+  together = true,
+  on_progress = true, sha256 = true, verify = true, RequestPayer = true,
+  ExpectedBucketOwner = true }
 
 local function check(request)
   for name in pairs(request) do
     if not OPTIONS[name] then
       local known = {}
       for each in pairs(OPTIONS) do table.insert(known, each) end
-      caller.misuse(nil, "s3:download: unknown option %s%s", tostring(name), nearest.hint(tostring(name), known))
+      caller.misuse(nil, "s3:download: unknown option %s%s", tostring(name),
+        nearest.hint(tostring(name), known))
     end
   end
   for _, name in ipairs { "Bucket", "Key", "path" } do
-    if type(request[name]) ~= "string" and not unknown.is(request[name]) then caller.misuse(nil, "s3:download needs %s", name) end
+    if type(request[name]) ~= "string" and not unknown.is(request[name]) then
+      caller.misuse(nil, "s3:download needs %s", name)
+    end
   end
 end
 
@@ -57,28 +62,37 @@ local function name_of(request) return ("s3://%s/%s"):format(request.Bucket, req
 local function load_state(job)
   local text = fs.stat(job.state_path) and fs.read(job.state_path)
   local ok, state = pcall(json.decode, text or "")
-  local same = ok and type(state) == "table" and state.etag == job.head.ETag and state.size == job.size
+  local same = ok and type(state) == "table" and state.etag == job.head.ETag
+    and state.size == job.size
     and state.part_bytes == job.part_bytes and fs.stat(job.part_path)
-  if not same then return { etag = job.head.ETag, size = job.size, part_bytes = job.part_bytes, done = "" } end
+  if not same then
+    return { etag = job.head.ETag, size = job.size, part_bytes = job.part_bytes, done = "" }
+  end
   return state
 end
 
 local function save_state(job)
-  local text = json.encode { etag = job.state.etag, size = job.state.size, part_bytes = job.state.part_bytes,
+  local text = json.encode { etag = job.state.etag, size = job.state.size,
+    part_bytes = job.state.part_bytes,
     done = table.concat(job.marks) }
-  errors.check("write " .. job.state_path, fs.write(job.state_path, text, { mode = 384, atomic = true }))
+  errors.check("write " .. job.state_path,
+    fs.write(job.state_path, text, { mode = 384, atomic = true }))
 end
 
 local function open_part(job)
   local mode = fs.stat(job.part_path) and job.state.done ~= "" and "r+b" or "w+b"
   local file, message = io.open(job.part_path, mode)
-  if not file then errors.raise { kind = "io", message = ("cannot write %s: %s"):format(job.part_path, message) } end
+  if not file then
+    errors.raise { kind = "io", message = ("cannot write %s: %s"):format(job.part_path, message) }
+  end
   return file
 end
 
 local function progress(job)
-  local event = { event = "transfer", what = "download " .. name_of(job.request), done_bytes = job.done_bytes,
-    total_bytes = job.size, elapsed = job.client.clock.monotonic() - job.started, resumed_bytes = job.resumed_bytes }
+  local event = { event = "transfer", what = "download " .. name_of(job.request),
+    done_bytes = job.done_bytes,
+    total_bytes = job.size, elapsed = job.client.clock.monotonic() - job.started,
+    resumed_bytes = job.resumed_bytes }
   observer.tell(event)
   if job.effect.progress then job.effect.progress(observer.share(event)) end
   if job.request.on_progress then job.request.on_progress(event) end
@@ -94,10 +108,12 @@ local function fetch(job, index)
   local length = length_of(job, index)
   local failure
   for try = 1, TRIES do
-    local output, e = job.client:try_direct("GetObject", with(source(job.request), { IfMatch = job.head.ETag,
+    local output, e = job.client:try_direct("GetObject",
+      with(source(job.request), { IfMatch = job.head.ETag,
       Range = ("bytes=%d-%d"):format(first, first + length - 1) }), { timeout = PART_DEADLINE })
     if output and #output.Body == length then return output.Body end
-    failure = e or errors.new { kind = "corrupt", retryable = true, message = ("%s: %d of %d bytes of a part came")
+    failure = e or errors.new { kind = "corrupt", retryable = true,
+      message = ("%s: %d of %d bytes of a part came")
       :format(name_of(job.request), #output.Body, length) }
     if not failure.retryable then break end
     job.client.clock.sleep(0.2 * 2 ^ (try - 1) * (0.5 + job.client.clock.random()))
@@ -114,7 +130,9 @@ local function write(job, index, body)
   local ok, message = file:seek("set", (index - 1) * job.part_bytes)
   if ok then ok, message = file:write(body) end
   if ok then ok, message = file:flush() end
-  if not ok then errors.raise { kind = "full", message = ("cannot write %s: %s"):format(job.part_path, message) } end
+  if not ok then
+    errors.raise { kind = "full", message = ("cannot write %s: %s"):format(job.part_path, message) }
+  end
   job.marks[index] = "1"
   job.done_bytes = job.done_bytes + #body
   save_state(job)
@@ -152,7 +170,8 @@ local function hash_ranges(path, bytes)
   return crypto.hex(crypto.md5(table.concat(digests))) .. "-" .. count
 end
 
-local WHOLE = { ChecksumSHA256 = "sha256", ChecksumSHA1 = "sha1", ChecksumCRC32 = "crc32", ChecksumCRC32C = "crc32c",
+local WHOLE = { ChecksumSHA256 = "sha256", ChecksumSHA1 = "sha1", ChecksumCRC32 = "crc32",
+  ChecksumCRC32C = "crc32c",
   ChecksumCRC64NVME = "crc64nvme" }
 local WIDTH = { crc32 = ">I4", crc32c = ">I4", crc64nvme = ">i8" }
 
@@ -179,7 +198,10 @@ local function etag_checksum(job, path)
   local head = job.head
   local tag = head.ETag and head.ETag:gsub('"', "")
   if job.request.Bucket:find "%-%-x%-s3$" then return nil end
-  if not tag or head.SSECustomerAlgorithm or (head.ServerSideEncryption or "AES256") ~= "AES256" then return nil end
+  if not tag or head.SSECustomerAlgorithm
+    or (head.ServerSideEncryption or "AES256") ~= "AES256" then
+    return nil
+  end
   local parts = tag:match("^%x+%-(%d+)$")
   if not parts then
     if not tag:find("^%x+$") or #tag ~= 32 then return nil end
@@ -210,7 +232,8 @@ local function verify(job)
   if good == nil then return "length only" end
   if good then return by end
   fs.remove(job.state_path)
-  errors.raise { kind = "corrupt", message = ("%s: the downloaded file does not match its %s (%s); it was left as %s")
+  errors.raise { kind = "corrupt",
+    message = ("%s: the downloaded file does not match its %s (%s); it was left as %s")
     :format(name_of(job.request), by, expected, job.part_path) }
 end
 
@@ -222,7 +245,8 @@ local function finish(job)
   errors.check("rename " .. job.part_path, fs.rename(job.part_path, job.request.path))
   fs.remove(job.state_path)
   return { path = job.request.path, bytes = job.size, etag = job.head.ETag, verified = verified,
-    version_id = job.head.VersionId, metadata = job.head.Metadata, resumed_bytes = job.resumed_bytes,
+    version_id = job.head.VersionId, metadata = job.head.Metadata,
+    resumed_bytes = job.resumed_bytes,
     seconds = job.client.clock.monotonic() - job.started }
 end
 
@@ -230,7 +254,8 @@ local function prepare(client, request)
   local head = client:direct("HeadObject", with(source(request), { ChecksumMode = "ENABLED" }))
   local job = { client = client, request = request, head = head, size = head.ContentLength or 0,
     part_bytes = request.part_bytes or PART_BYTES, part_path = request.path .. ".part",
-    state_path = request.path .. ".state", started = client.clock.monotonic(), marks = {}, done_bytes = 0 }
+    state_path = request.path .. ".state", started = client.clock.monotonic(), marks = {},
+    done_bytes = 0 }
   job.state = load_state(job)
   for index = 1, math.ceil(job.size / job.part_bytes) do
     job.marks[index] = job.state.done:sub(index, index) == "1" and "1" or "0"
@@ -259,8 +284,9 @@ end
 -- `{ path, bytes, etag, verified, metadata, resumed_bytes, seconds }`.
 function download.run(client, request)
   check(request)
-  local e = { kind = "file", read = files.is_temporary(request.path), repeatable = true, input = request,
-    service = "s3", operation = "GetObject", region = client.region or nil, undecided = client.undecided or nil,
+  local e = { kind = "file", read = files.is_temporary(request.path), repeatable = true,
+    input = request, service = "s3", operation = "GetObject", region = client.region or nil,
+    undecided = client.undecided or nil,
     what = ("download %s to %s"):format(name_of(request), request.path) }
   return effect.perform(e, function() return transfer(client, request, e) end)
 end

@@ -10,13 +10,15 @@ local session = require "aws.session"
 local aws = { null = json.null }
 
 -- Parts of this library that scripts may use as fields; no service bears these names.
-local PARTS = { jmespath = true, sigv4 = true, model = true, docs = true, observer = true, tokens = true }
+local PARTS = { jmespath = true, sigv4 = true, model = true, docs = true, observer = true,
+  tokens = true }
 
 -- The names under which users of the AWS CLI and of other SDKs know services.
 local ALIASES = {
   elb2 = "elbv2", loadbalancing = "elbv2", stepfunction = "stepfunctions", sfn = "stepfunctions",
-  states = "stepfunctions", eventbridge = "events", ["cloudwatch-logs"] = "logs", cloudwatchlogs = "logs",
-  ["app-autoscaling"] = "application-autoscaling", secrets = "secretsmanager", dynamodb_streams = "dynamodbstreams",
+  states = "stepfunctions", eventbridge = "events", ["cloudwatch-logs"] = "logs",
+  cloudwatchlogs = "logs", ["app-autoscaling"] = "application-autoscaling",
+  secrets = "secretsmanager", dynamodb_streams = "dynamodbstreams",
   route53domain = "route53domains", r53 = "route53", ses2 = "sesv2",
 }
 
@@ -44,7 +46,8 @@ local function resolve(name)
   if open(name) then return name end
   if open(dashed) then return dashed end
   local known = service_names().known
-  return known[dashed:lower()] or known[ALIASES[name] or ""] or known[(name:gsub("[_-]", "")):lower()]
+  return known[dashed:lower()] or known[ALIASES[name] or ""]
+    or known[(name:gsub("[_-]", "")):lower()]
 end
 
 local function unknown_service(name)
@@ -80,7 +83,9 @@ function aws.client(name, options)
   local service = resolve(name)
   if not service then unknown_service(name) end
   options = options or {}
-  if type(options) == "table" and require("unknown").within(options) then return undecided(service, options) end
+  if type(options) == "table" and require("unknown").within(options) then
+    return undecided(service, options)
+  end
   return client.new(session.parts(service, open(service), options))
 end
 

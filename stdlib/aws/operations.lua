@@ -43,30 +43,38 @@ local function sets_only(input)
   for _, update in pairs(input.AttributeUpdates or {}) do
     if type(update) == "table" and update.Action == "ADD" then return false end
   end
-  return not (text:upper():find("%f[%w]ADD%f[%W]") or text:find("[+-]") or text:find("list_append", 1, true))
+  return not (text:upper():find("%f[%w]ADD%f[%W]") or text:find("[+-]")
+    or text:find("list_append", 1, true))
 end
 
 -- Exceptions, by service and operation: "read", "repeatable", "once"; or a
 -- function of the input returning one of them.
 local EXCEPTIONS = {
-  ["cognito-identity"] = { GetId = "once", GetOpenIdToken = "once", GetOpenIdTokenForDeveloperIdentity = "once" },
+  ["cognito-identity"] = { GetId = "once", GetOpenIdToken = "once",
+    GetOpenIdTokenForDeveloperIdentity = "once" },
   ["cognito-idp"] = { GetUserAttributeVerificationCode = "once" },
   stepfunctions = { GetActivityTask = "once", ValidateStateMachineDefinition = "read" },
   redshift = { GetClusterCredentials = "once", GetClusterCredentialsWithIAM = "once" },
   ["redshift-serverless"] = { GetCredentials = "once" },
   ["license-manager"] = { CheckInLicense = "once" },
   ["endusermessaging"] = { ValidateNotifyCodeVerification = "once" },
-  cloudformation = { DetectStackDrift = "once", DetectStackResourceDrift = "once", DetectStackSetDrift = "once" },
-  sts = { AssumeRole = "read", AssumeRoleWithSAML = "read", AssumeRoleWithWebIdentity = "read", AssumeRoot = "read",
+  cloudformation = { DetectStackDrift = "once", DetectStackResourceDrift = "once",
+    DetectStackSetDrift = "once" },
+  sts = { AssumeRole = "read", AssumeRoleWithSAML = "read", AssumeRoleWithWebIdentity = "read",
+    AssumeRoot = "read",
     DecodeAuthorizationMessage = "read" },
-  kms = { Decrypt = "read", Encrypt = "read", Sign = "read", Verify = "read", VerifyMac = "read", GenerateMac = "read",
-    GenerateRandom = "read", GenerateDataKey = "read", GenerateDataKeyWithoutPlaintext = "read",
-    GenerateDataKeyPair = "read", GenerateDataKeyPairWithoutPlaintext = "read", DeriveSharedSecret = "read",
+  kms = { Decrypt = "read", Encrypt = "read", Sign = "read", Verify = "read", VerifyMac = "read",
+    GenerateMac = "read", GenerateRandom = "read", GenerateDataKey = "read",
+    GenerateDataKeyWithoutPlaintext = "read", GenerateDataKeyPair = "read",
+    GenerateDataKeyPairWithoutPlaintext = "read", DeriveSharedSecret = "read",
     ReEncrypt = "read" },
-  logs = { StartQuery = "read", StopQuery = "read", TestMetricFilter = "read", TestTransformer = "read",
+  logs = { StartQuery = "read", StopQuery = "read", TestMetricFilter = "read",
+    TestTransformer = "read",
     PutLogEvents = "once" },
   route53 = { TestDNSAnswer = "read",
-    ChangeResourceRecordSets = function(input) return upserts_only(input) and "repeatable" or "once" end },
+    ChangeResourceRecordSets = function(input)
+      return upserts_only(input) and "repeatable" or "once"
+    end },
   events = { TestEventPattern = "read", PutEvents = "once" },
   cloudwatch = { PutMetricData = "once" },
   kinesis = { PutRecord = "once", PutRecords = "once" },
@@ -77,7 +85,9 @@ local EXCEPTIONS = {
     BatchWriteItem = "repeatable",
     TransactWriteItems = "repeatable", -- its token makes it so
   },
-  lambda = { Invoke = function(input) return input.InvocationType == "DryRun" and "read" or "once" end,
+  lambda = { Invoke = function(input)
+    return input.InvocationType == "DryRun" and "read" or "once"
+  end,
     UpdateFunctionCode = function(input) return dry_run(input) and "read" or "repeatable" end },
   s3 = { CompleteMultipartUpload = "repeatable", CreateMultipartUpload = "repeatable",
     UploadPart = "repeatable", UploadPartCopy = "repeatable", CopyObject = "repeatable",

@@ -40,7 +40,8 @@ end
 
 local function progress(job, bytes)
   job.done_bytes = job.done_bytes + bytes
-  local event = { event = "transfer", what = "upload " .. name_of(job.request), done_bytes = job.done_bytes,
+  local event = { event = "transfer", what = "upload " .. name_of(job.request),
+    done_bytes = job.done_bytes,
     total_bytes = job.size, elapsed = job.client.clock.monotonic() - job.started }
   observer.tell(event)
   if job.effect.progress then job.effect.progress(observer.share(event)) end
@@ -60,7 +61,8 @@ local function read(job, first, length)
 end
 
 local function send_whole(job)
-  local output = job.client:direct("PutObject", members(job.request, { Body = read(job, 0, job.size),
+  local output = job.client:direct("PutObject",
+    members(job.request, { Body = read(job, 0, job.size),
     ChecksumAlgorithm = "CRC32" }), { timeout = PART_DEADLINE })
   progress(job, job.size)
   return { etag = output.ETag, version_id = output.VersionId, parts = 1 }
@@ -90,20 +92,23 @@ local function send_parts(job)
     work[number] = function() return send_part(job, number) end
   end
   local parts = task.all(work, { limit = job.request.together or TOGETHER })
-  local output = job.client:direct("CompleteMultipartUpload", place(job, { MultipartUpload = { Parts = parts } }))
+  local output = job.client:direct("CompleteMultipartUpload",
+    place(job, { MultipartUpload = { Parts = parts } }))
   return { etag = output.ETag, version_id = output.VersionId, parts = #parts }
 end
 
 local function send_in_parts(job)
   job.part_bytes = math.max(job.request.part_bytes or PART_BYTES, math.ceil(job.size / MOST_PARTS))
-  job.id = job.client:direct("CreateMultipartUpload", members(job.request, { ChecksumAlgorithm = "CRC32" })).UploadId
+  job.id = job.client:direct("CreateMultipartUpload",
+    members(job.request, { ChecksumAlgorithm = "CRC32" })).UploadId
   local ok, result = pcall(send_parts, job)
   if ok then return result end
   local input = { Bucket = job.request.Bucket, Key = job.request.Key, UploadId = job.id }
   local aborted, why = errors.try(job.client.direct, job.client, "AbortMultipartUpload", input)
   local e = errors.from(result)
   if not aborted then
-    e.message = ("%s; its parts are still stored and cost money (upload %s: %s)"):format(e.message, job.id, why.message)
+    e.message = ("%s; its parts are still stored and cost money (upload %s: %s)"):format(e.message,
+      job.id, why.message)
   end
   error(e, 0)
 end
@@ -112,7 +117,8 @@ local function transfer(client, request, e)
   local stat = errors.check("read " .. request.path, fs.stat(request.path))
   local file, message = io.open(request.path, "rb")
   if not file then errors.raise { kind = "missing", message = "cannot read " .. message } end
-  local job = { client = client, request = request, size = stat.size, file = file, done_bytes = 0, effect = e,
+  local job = { client = client, request = request, size = stat.size, file = file, done_bytes = 0,
+    effect = e,
     started = client.clock.monotonic() }
   local whole = stat.size <= (request.part_bytes or PART_BYTES)
   local ok, result = pcall(whole and send_whole or send_in_parts, job)

@@ -40,14 +40,18 @@ end
 local function stems()
   local names = {}
   for _, directory in ipairs(library.directories()) do
-    for _, path in ipairs(library.paths(directory)) do table.insert(names, path:match("([^/]*)%.lua$")) end
+    for _, path in ipairs(library.paths(directory)) do
+      table.insert(names, path:match("([^/]*)%.lua$"))
+    end
   end
   return names
 end
 
 --- The path of the playbook that a person named.
 function library.find(name)
-  if not name then errors.raise { kind = "usage", message = "name a playbook; `drlua list` shows them" } end
+  if not name then
+    errors.raise { kind = "usage", message = "name a playbook; `drlua list` shows them" }
+  end
   if fs.stat(name) then return name end
   if not name:find("/") then
     for _, directory in ipairs(library.directories()) do
@@ -60,7 +64,9 @@ function library.find(name)
 end
 
 local function environment_path(name, playbook_path)
-  if name == "" then errors.raise { kind = "usage", message = "--env needs the name of an environment" } end
+  if name == "" then
+    errors.raise { kind = "usage", message = "--env needs the name of an environment" }
+  end
   if name:find("%.lua$") and fs.stat(name) then return name end
   local beside = playbook_path:match("^(.*)/[^/]*$") or "."
   local places = { beside .. "/env/", "playbooks/env/", library.share() .. "/playbooks/env/" }
@@ -69,7 +75,9 @@ local function environment_path(name, playbook_path)
   end
   local known = {}
   for _, place in ipairs(places) do
-    for _, file in ipairs(fs.list(place) or {}) do table.insert(known, (file:gsub("%.lua$", ""))) end
+    for _, file in ipairs(fs.list(place) or {}) do
+      table.insert(known, (file:gsub("%.lua$", "")))
+    end
   end
   errors.raise { kind = "usage", message = ("there is no environment %s in %s%s"):format(name,
     table.concat(places, ", "), nearest.hint(name, known)) }
@@ -111,7 +119,8 @@ function library.load(path, environment_name)
       ("%s is no playbook: it must `return dr.playbook { ... }`"):format(path) }
   end
   for source, text in pairs(env_sources or {}) do room.sources[source] = text end
-  return { definition = definition, path = path, sources = room.sources, room = room, environment = environment,
+  return { definition = definition, path = path, sources = room.sources, room = room,
+    environment = environment,
     environment_name = environment_name, environment_path = env_path }
 end
 

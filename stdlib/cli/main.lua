@@ -19,7 +19,8 @@ end
 verbs.run, verbs.resume, verbs.rollback = from("cli.start", "run"), from("cli.start", "resume"),
   from("cli.start", "rollback")
 verbs.plan, verbs.check = from("cli.preview", "plan"), from("cli.preview", "check")
-verbs.runs, verbs.show, verbs.report = from("cli.show", "runs"), from("cli.show", "show"), from("cli.show", "report")
+verbs.runs, verbs.show, verbs.report = from("cli.show", "runs"), from("cli.show", "show"),
+  from("cli.show", "report")
 verbs.approve, verbs.pause = from("cli.show", "approve"), from("cli.show", "pause")
 verbs.verify = from("cli.verify", "verify")
 verbs.list, verbs.help, verbs.new = from("cli.catalogue", "list"), from("cli.catalogue", "help"),
@@ -65,7 +66,8 @@ local function complain(e, trace, json)
   if json then
     local value = require "run.value"
     local clock = require "native.clock"
-    local event = { time = clock.format(clock.now(), "rfc3339"), event = "run_failed", run = value.null,
+    local event = { time = clock.format(clock.now(), "rfc3339"), event = "run_failed",
+      run = value.null,
       error = text }
     require("cli.write").json(event)
   end

@@ -17,12 +17,15 @@ options.verbs = {
   run = { on = "playbook", own = {} },
   plan = { on = "playbook", own = { iam = false } },
   check = { on = "playbook", own = {} },
-  rehearse = { on = "playbook", own = { fault = true, seed = true, sweep = false, speed = true, only = true,
+  rehearse = { on = "playbook",
+    own = { fault = true, seed = true, sweep = false, speed = true, only = true,
     limit = true, jobs = true, policy = true, durations = true, rollback = false, pairs = true,
     point = true } },
-  resume = { on = "run", own = { yes = false, ["accept-changes"] = false, from = true, skip = true, because = true,
+  resume = { on = "run",
+    own = { yes = false, ["accept-changes"] = false, from = true, skip = true, because = true,
     settle = true, set = true, takeover = false, optional = false } },
-  rollback = { on = "run", own = { yes = false, ["accept-changes"] = false, settle = true, set = true,
+  rollback = { on = "run",
+    own = { yes = false, ["accept-changes"] = false, settle = true, set = true,
     takeover = false } },
   approve = { on = "run", words = 2, own = { no = false, as = true } },
   pause = { on = "run", own = {} },
@@ -117,7 +120,8 @@ local function check_words(parsed, verb)
     options.usage("%s: one playbook at a time; parameters are given as --NAME VALUE", extra)
   end
   options.usage("drlua %s takes %s: \"%s\" is too much (`drlua help %s`)", parsed.verb,
-    most == 0 and "no words beside options" or most == 1 and "one word" or "two words", extra, parsed.verb)
+    most == 0 and "no words beside options" or most == 1 and "one word" or "two words", extra,
+    parsed.verb)
 end
 
 local function check(parsed, verb)
@@ -138,7 +142,9 @@ local function verb_of(words)
   for _, word in ipairs(words) do
     if word:find("%.lua$") and not word:find("^%-") then return "run", words end
   end
-  if first:find("^%-") then options.usage("name a verb or a playbook; `drlua help` lists the verbs") end
+  if first:find("^%-") then
+    options.usage("name a verb or a playbook; `drlua help` lists the verbs")
+  end
   local names = {}
   for name in pairs(options.verbs) do table.insert(names, name) end
   table.sort(names)

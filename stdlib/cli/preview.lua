@@ -20,8 +20,9 @@ local preview = {}
 
 local function fields(loaded, values, out)
   local user = sys.user()
-  return { id = "plan", playbook = loaded.definition, params = values, secrets = life.secrets(loaded, values),
-    out = out, user = user and user.name or "?", host = sys.hostname(), environment_name = loaded.environment_name,
+  return { id = "plan", playbook = loaded.definition, params = values,
+    secrets = life.secrets(loaded, values), out = out, user = user and user.name or "?",
+    host = sys.hostname(), environment_name = loaded.environment_name,
     environment = loaded.environment, path = loaded.path }
 end
 
@@ -29,11 +30,14 @@ local function head_line(s)
   local tags = {}
   local function tag(text) if text then table.insert(tags, text) end end
   tag(s.risk)
-  tag(s.approval and (s.asks and s.asks.people > 1 and ("approval of %d people"):format(s.asks.people) or "approval"))
+  tag(s.approval
+    and (s.asks and s.asks.people > 1 and ("approval of %d people"):format(s.asks.people)
+      or "approval"))
   tag(s.undo and "can be undone")
   tag(s.optional and "optional")
   tag(s.budget and "budget " .. duration.format(s.budget))
-  return ("%3d. %s%s"):format(s.number, s.path or s.step, #tags > 0 and "  [" .. table.concat(tags, ", ") .. "]" or "")
+  return ("%3d. %s%s"):format(s.number, s.path or s.step,
+    #tags > 0 and "  [" .. table.concat(tags, ", ") .. "]" or "")
 end
 
 -- A call of AWS by its name, resource and place; anything else in its own words.
@@ -41,7 +45,8 @@ local function call_line(row)
   if not row.service then return tostring(row.what or row.kind) end
   local region = row.region ~= "aws-global" and row.region or ""
   local place = (row.account and "account " .. row.account .. ", " or "") .. region
-  return ("%s.%s%s%s"):format(row.service, row.operation, place ~= "" and " (" .. place .. ")" or "",
+  return ("%s.%s%s%s"):format(row.service, row.operation, place ~= "" and " (" .. place .. ")"
+    or "",
     row.resource and "  " .. row.resource or "")
 end
 
@@ -65,13 +70,14 @@ end
 local function plane_lines(plan, out)
   if #plan.planes == 0 then return end
   out("")
-  out(("Control planes needed%s:"):format(plan.failed_region and (" (declared failed: %s)"):format(plan.failed_region)
+  out(("Control planes needed%s:"):format(plan.failed_region
+    and (" (declared failed: %s)"):format(plan.failed_region)
     or ""))
   for _, plane in ipairs(plan.planes) do
     local numbers = {}
     for i, n in ipairs(plane.steps) do numbers[i] = tostring(n) end
-    out(("  %s %s in %s: step%s %s%s"):format(plane.failed and "!" or " ", plane.service, plane.region,
-      #numbers > 1 and "s" or "", table.concat(numbers, ", "),
+    out(("  %s %s in %s: step%s %s%s"):format(plane.failed and "!" or " ", plane.service,
+      plane.region, #numbers > 1 and "s" or "", table.concat(numbers, ", "),
       plane.failed and " — it lives in the region declared failed" or ""))
   end
 end
@@ -92,7 +98,9 @@ end
 -- Whose account: asked in a region that is not declared failed.
 local function identity(plan)
   for _, action in ipairs(plan.actions) do
-    if action.region and action.region ~= plan.failed_region then return account.of(action.region) end
+    if action.region and action.region ~= plan.failed_region then
+      return account.of(action.region)
+    end
   end
 end
 
@@ -106,7 +114,8 @@ end
 -- When the playbook was last checked and rehearsed, as it stands now.
 local function fresh_of(parsed, loaded)
   local kept = store.look(parsed.state)
-  return freshness.check(kept, loaded.path, loaded.environment_name), freshness.rehearsal(kept, loaded.path)
+  return freshness.check(kept, loaded.path, loaded.environment_name),
+    freshness.rehearsal(kept, loaded.path)
 end
 
 local function print_plan(loaded, plan, targets, fresh)
@@ -123,7 +132,8 @@ local function print_plan(loaded, plan, targets, fresh)
   end
   plane_lines(plan, out)
   out("")
-  out(("Expected: %s%s%s"):format(plan.open_ended and "at least " or "", duration.format(plan.expected),
+  out(("Expected: %s%s%s"):format(plan.open_ended and "at least " or "",
+    duration.format(plan.expected),
     targets.rto and (", target RTO %s%s"):format(duration.format(targets.rto),
       plan.expected > targets.rto and " — MISSED" or "") or ""))
   limit_lines(plan, out)
@@ -134,7 +144,8 @@ local function print_plan(loaded, plan, targets, fresh)
     end
   end
   if plan.partial then
-    out("Calls that depend on values known only after the run may be missing here; `drlua rehearse` makes them.")
+    out("Calls that depend on values known only after the run may be missing here; "
+      .. "`drlua rehearse` makes them.")
   end
   if #plan.critical > 1 then out("Critical path: " .. table.concat(plan.critical, " → ")) end
   out(fresh)
@@ -159,10 +170,13 @@ local function print_policy(parsed, loaded, plan)
   if not plan.partial or found and not found.edited then return end
   local from = "this policy comes from the plan alone"
   if seen then
-    from = ("this policy comes from the plan, and from a rehearsal before %s was edited"):format(found.edited)
+    from = ("this policy comes from the plan, and from a rehearsal before %s was edited")
+      :format(found.edited)
   end
-  write.err(("drlua plan: %s; actions of calls that depend on values known only after the run may be missing. "
-    .. "`drlua rehearse %s%s` first, until it passes, and they are in it\n"):format(from, loaded.path,
+  write.err(("drlua plan: %s; actions of calls that depend on values known only "
+    .. "after the run may be missing. "
+    .. "`drlua rehearse %s%s` first, until it passes, and they are in it\n"):format(from,
+    loaded.path,
     parsed.state and " --state " .. parsed.state or ""))
 end
 
@@ -214,7 +228,8 @@ end
 -- Prints what the checks found. fresh: how things stood before.
 local function print_checks(loaded, checks, ready, why, fresh)
   for _, check in ipairs(checks) do
-    write.out(("%s  %s%s\n"):format(mark(check), check.name, check.detail and ": " .. check.detail or ""))
+    write.out(("%s  %s%s\n"):format(mark(check), check.name, check.detail and ": " .. check.detail
+      or ""))
   end
   if why then write.out("FAIL  ", why, "\n") end
   write.out(("%s: %s\n"):format(loaded.definition.title, ready and "ready" or "not ready"))
@@ -225,10 +240,13 @@ end
 function preview.check(parsed)
   lift.install()
   local loaded, values = start.prepare(parsed)
-  if not loaded.definition.ready then options.usage("%s has no `ready`: nothing can be checked", loaded.path) end
+  if not loaded.definition.ready then
+    options.usage("%s has no `ready`: nothing can be checked", loaded.path)
+  end
   local view = screen.new(parsed.output)
   local said = screen.new("json")
-  local s = readiness.new(fields(loaded, values, view.json and function(e) said:event(e) end or function() end))
+  local s = readiness.new(fields(loaded, values, view.json and function(e) said:event(e) end
+    or function() end))
   s.id = "check"
   local ready, checks, e = s:ask()
   local why = e and s.secrets:mask(life.sentence(e)) or nil

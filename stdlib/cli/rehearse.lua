@@ -53,7 +53,8 @@ local function read_policy(path)
   if not text then options.usage("the policy %s cannot be read: %s", path, message) end
   local ok, policy = pcall(value.decode, text)
   if not ok or type(policy) ~= "table" or type(policy.Statement) ~= "table" then
-    options.usage("%s is no IAM policy: JSON with a Statement is expected, as `drlua plan ... --iam` prints it", path)
+    options.usage("%s is no IAM policy: JSON with a Statement is expected, as "
+      .. "`drlua plan ... --iam` prints it", path)
   end
   return { policy }
 end
@@ -62,7 +63,8 @@ end
 function rehearse.read_durations(text)
   if not text or durations.is_choice(text) then return text end
   if not fs.stat(text) then
-    options.usage("--durations is slow, typical, fast, or a file of durations; there is no file %s", text)
+    options.usage("--durations is slow, typical, fast, or a file of durations; there is no file %s",
+      text)
   end
   local given = world.read(text)
   local ok, e = pcall(durations.profile, given)
@@ -105,13 +107,15 @@ local function print_verdict(parsed, run, expectations, report_path, seed, speed
   for _, e in ipairs(expectations) do good = good and e.passed end
   if parsed.output == "json" then
     write.json { time = clock.format(clock.now(), "rfc3339"), run = run.id,
-      event = good and "run_succeeded" or "run_failed", result = { rehearsal = expectations, seed = seed },
+      event = good and "run_succeeded" or "run_failed",
+      result = { rehearsal = expectations, seed = seed },
       report = report_path }
     return good
   end
   write.out("\n")
   for _, e in ipairs(expectations) do
-    write.out(("%s  %s%s\n"):format(e.passed and "ok  " or "FAIL", e.name, e.detail and ": " .. e.detail or ""))
+    write.out(("%s  %s%s\n"):format(e.passed and "ok  " or "FAIL", e.name,
+      e.detail and ": " .. e.detail or ""))
   end
   write.out(("Rehearsal %s. Seed %d.\n"):format(good and "passed" or "failed", seed))
   if speed ~= 1 then
@@ -134,19 +138,23 @@ function rehearse.rehearse(parsed)
     say("the world stands after %.1f s at %s", clock.monotonic() - began, s.url)
     local signals = pass_signals(s)
     local arguments = s:arguments(loaded.path, { env = parsed.env, params = parsed.params })
-    if parsed.output == "json" then table.move({ "--output", "json" }, 1, 2, #arguments + 1, arguments) end
+    if parsed.output == "json" then
+      table.move({ "--output", "json" }, 1, 2, #arguments + 1, arguments)
+    end
     local run = s:play(arguments, { with_disasters = true })
     signals:cancel()
     if not run.id then
       errors.raise { kind = "failed", exit_code = run.code,
-        message = ("drlua ended with code %s before a run began"):format(tostring(run.code or run.signal)) }
+        message = ("drlua ended with code %s before a run began")
+          :format(tostring(run.code or run.signal)) }
     end
     if run.code == 130 then
       code = 130
       return say("the rehearsal was interrupted (seed %d)", settings.seed)
     end
     local expectations = s:judge(run)
-    local good = print_verdict(parsed, run, expectations, s:record(run, expectations), settings.seed,
+    local good = print_verdict(parsed, run, expectations, s:record(run, expectations),
+      settings.seed,
       s.speed)
     code = good and 0 or (run.code ~= 0 and run.code or 1)
   end, function(raised)

@@ -14,7 +14,8 @@ local value = require "run.value"
 local screen = {}
 screen.__index = screen
 
-local colours = { done = "32", fail = "31", skip = "33", wait = "36", ask = "35", call = "2", note = "2", warn = "33",
+local colours = { done = "32", fail = "31", skip = "33", wait = "36", ask = "35", call = "2",
+  note = "2", warn = "33",
   start = "1", check = "32" }
 
 --- Makes a screen. output: "text" or "json".
@@ -82,7 +83,8 @@ function screen:draw()
   for _, path in ipairs(self.order) do
     local entry = self.live[path]
     if entry then
-      table.insert(lines, self:paint("start", clip("         … " .. live_line(entry, now), width - 1)))
+      table.insert(lines,
+        self:paint("start", clip("         … " .. live_line(entry, now), width - 1)))
     end
   end
   self.drawn = #lines
@@ -139,11 +141,16 @@ end
 local show = {}
 
 function show.run_started(self, e)
-  self:say(("%s · run %s%s%s"):format(e.title, e.run, e.environment and " · environment " .. e.environment or "",
+  self:say(("%s · run %s%s%s"):format(e.title, e.run, e.environment and " · environment "
+    .. e.environment or "",
     e.resumed and " · resumed" or e.rolling_back and " · rolling back" or ""))
   local targets = {}
-  if e.targets and e.targets.rto then table.insert(targets, "RTO " .. duration.format(e.targets.rto)) end
-  if e.targets and e.targets.rpo then table.insert(targets, "RPO " .. duration.format(e.targets.rpo)) end
+  if e.targets and e.targets.rto then
+    table.insert(targets, "RTO " .. duration.format(e.targets.rto))
+  end
+  if e.targets and e.targets.rpo then
+    table.insert(targets, "RPO " .. duration.format(e.targets.rpo))
+  end
   if #targets > 0 then self:say("targets: " .. table.concat(targets, ", ")) end
 end
 
@@ -151,7 +158,8 @@ function show.step_started(self, e)
   self.live[e.path] = { name = e.step, began = clock.boottime(), budget = e.budget }
   table.insert(self.order, e.path)
   self:line(e.time, "start", e.step .. (e.continued and " (goes on)" or e.attempt and e.attempt > 1
-    and (" (attempt %d)"):format(e.attempt) or "") .. (e.budget and ", budget " .. duration.format(e.budget) or ""))
+    and (" (attempt %d)"):format(e.attempt) or "") .. (e.budget and ", budget "
+    .. duration.format(e.budget) or ""))
 end
 
 local function forget(self, path)
@@ -161,7 +169,8 @@ end
 
 function show.step_succeeded(self, e)
   forget(self, e.path)
-  local waited = e.waited and e.waited >= 1 and (", %s of it waiting"):format(duration.format(e.waited)) or ""
+  local waited = e.waited and e.waited >= 1
+    and (", %s of it waiting"):format(duration.format(e.waited)) or ""
   self:line(e.time, "done", ("%s  %s%s"):format(e.step, duration.format(e.seconds), waited))
 end
 
@@ -190,9 +199,11 @@ end
 function show.approval_needed(self, e)
   local lines = { ("approval needed for \"%s\""):format(e.step), e.text }
   for _, change in ipairs(e.changes or {}) do table.insert(lines, "- " .. change) end
-  table.insert(lines, e.undo and "it can be taken back with drlua rollback" or "this step has no undo")
+  table.insert(lines, e.undo and "it can be taken back with drlua rollback"
+    or "this step has no undo")
   if e.people > 1 then
-    table.insert(lines, ("%d people must agree, each by an account of their own; %d have%s"):format(e.people,
+    table.insert(lines,
+      ("%d people must agree, each by an account of their own; %d have%s"):format(e.people,
       e.given, e.by and " (" .. table.concat(e.by, ", ") .. ")" or ""))
   end
   self:line(e.time, "ask", table.concat(lines, "\n"))
@@ -201,19 +212,22 @@ end
 function show.call(self, e)
   if not e.mutating then return end
   local failed = e.error and ("failed: %s"):format(e.error.message) or duration.format(e.seconds)
-  self:line(e.time, "call", ("%s  %s"):format(e.what or (e.name .. (e.region and " in " .. e.region or "")), failed))
+  self:line(e.time, "call",
+    ("%s  %s"):format(e.what or (e.name .. (e.region and " in " .. e.region or "")), failed))
 end
 
 function show.note(self, e)
   if e.check then
-    return self:line(e.time, e.outcome == "failed" and "fail" or e.outcome == "skipped" and "skip" or "check",
+    return self:line(e.time, e.outcome == "failed" and "fail" or e.outcome == "skipped" and "skip"
+      or "check",
       e.check .. (e.text and ": " .. e.text or ""))
   end
   if e.measure then
     local parts = {}
     if e.rows then table.insert(parts, e.rows .. " rows") end
     if e.seconds then table.insert(parts, duration.format(e.seconds)) end
-    return self:line(e.time, "note", ("%s: %s%s"):format(e.measure:upper(), table.concat(parts, ", "),
+    return self:line(e.time, "note",
+      ("%s: %s%s"):format(e.measure:upper(), table.concat(parts, ", "),
       e.text and " (" .. e.text .. ")" or ""))
   end
   if e.text then self:line(e.time, e.overrun and "warn" or "note", e.text) end

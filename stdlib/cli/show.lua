@@ -56,9 +56,10 @@ local function one(kept, id)
     local last = j:of_kind("run_ended")
     local ended = last[#last]
     j:close()
-    return { run = id, status = status, title = head.title, playbook = head.path, environment = head.environment,
-      started = at(head.started), ended = ended and at(ended.time), user = head.user, host = head.host,
-      seconds = ended and ended.time - head.started, rehearsal = head.rehearsal and true or nil,
+    return { run = id, status = status, title = head.title, playbook = head.path,
+      environment = head.environment, started = at(head.started), ended = ended and at(ended.time),
+      user = head.user, host = head.host, seconds = ended and ended.time - head.started,
+      rehearsal = head.rehearsal and true or nil,
       path = head.absolute_path }
   end)
   return ok and row or { run = id, status = "unreadable", title = tostring(row), started = "" }
@@ -69,7 +70,8 @@ local function print_freshness(kept, playbooks)
   local rehearsals = freshness.rehearsals(kept)
   table.sort(playbooks, function(a, b) return a.name < b.name end)
   for _, one_of in ipairs(playbooks) do
-    write.out(("%s: %s\n"):format(one_of.name, freshness.line(freshness.check(kept, one_of.path, one_of.environment),
+    write.out(("%s: %s\n"):format(one_of.name,
+      freshness.line(freshness.check(kept, one_of.path, one_of.environment),
       rehearsals[one_of.path], clock.now())))
   end
 end
@@ -93,7 +95,8 @@ end
 function show.runs(parsed)
   local kept, rows = store.look(parsed.state), {}
   for _, id in ipairs(kept:ids()) do table.insert(rows, one(kept, id)) end
-  table.sort(rows, function(a, b) return a.started > b.started or (a.started == b.started and a.run > b.run) end)
+  table.sort(rows,
+    function(a, b) return a.started > b.started or (a.started == b.started and a.run > b.run) end)
   local playbooks = playbooks_of(rows)
   if parsed.output == "json" then
     for _, row in ipairs(rows) do json(row) end
@@ -103,7 +106,8 @@ function show.runs(parsed)
   for _, row in ipairs(rows) do
     write.line(("%-24s %-12s %-20s %-8s %s%s"):format(row.run, row.status, row.started,
       row.seconds and duration.format(row.seconds) or "", row.title,
-      (row.environment and " (" .. row.environment .. ")" or "") .. (row.rehearsal and " · rehearsal" or "")))
+      (row.environment and " (" .. row.environment .. ")" or "")
+      .. (row.rehearsal and " · rehearsal" or "")))
   end
   print_freshness(kept, playbooks)
   return 0
@@ -111,19 +115,21 @@ end
 
 local function step_line(s)
   local took = s.started and s.ended and duration.format(s.ended - s.started) or ""
-  return ("  %-10s %-8s %s%s"):format(s.outcome or "", took, s.path, s.reason and ": " .. s.reason or "")
+  return ("  %-10s %-8s %s%s"):format(s.outcome or "", took, s.path,
+    s.reason and ": " .. s.reason or "")
 end
 
 local function approval_line(asked)
   local names = {}
   for _, given in ipairs(asked.given) do table.insert(names, given.by) end
-  return ("  waits for approval: %s (%d of %d given%s): %s"):format(asked.path, identity.count(asked.given),
+  return ("  waits for approval: %s (%d of %d given%s): %s"):format(asked.path,
+    identity.count(asked.given),
     asked.people or 1, #names > 0 and ", by " .. table.concat(names, ", ") or "", asked.text)
 end
 
 local function plain_step(s)
-  return { path = s.path, name = s.name, outcome = s.outcome, attempts = s.attempts, reason = s.reason,
-    started = s.started and at(s.started), ended = s.ended and at(s.ended),
+  return { path = s.path, name = s.name, outcome = s.outcome, attempts = s.attempts,
+    reason = s.reason, started = s.started and at(s.started), ended = s.ended and at(s.ended),
     seconds = s.started and s.ended and s.ended - s.started, waited = s.waited }
 end
 
@@ -132,7 +138,8 @@ local function waiting_data(facts)
   for _, asked in ipairs(ending.pending(facts)) do
     local names = json_array {}
     for i, given in ipairs(asked.given) do names[i] = given.by end
-    table.insert(list, { step = asked.path, text = asked.text, changes = asked.changes, people = asked.people,
+    table.insert(list,
+      { step = asked.path, text = asked.text, changes = asked.changes, people = asked.people,
       given = identity.count(asked.given), by = names })
   end
   return list
@@ -140,7 +147,9 @@ end
 
 local function next_commands(facts, status, parsed)
   local list = json_array {}
-  for i, help in ipairs(ending.commands(facts, status, summary.where(parsed))) do list[i] = help.command end
+  for i, help in ipairs(ending.commands(facts, status, summary.where(parsed))) do
+    list[i] = help.command
+  end
   return list
 end
 
@@ -150,12 +159,14 @@ local function show_json(facts, status, parsed)
   for _, s in ipairs(facts.steps) do table.insert(steps, plain_step(s)) end
   local calls = json_array {}
   for _, c in ipairs(facts.calls) do
-    table.insert(calls, { step = c.path, what = c.what, name = c.name, region = c.region, outcome = c.outcome,
+    table.insert(calls,
+      { step = c.path, what = c.what, name = c.name, region = c.region, outcome = c.outcome,
       token = c.token, time = at(c.time) })
   end
   json { run = facts.head.id, status = status, title = facts.head.title, playbook = facts.head.path,
-    environment = facts.head.environment, params = facts.head.params, started = at(facts.head.started),
-    ended = facts.ended and at(facts.ended), message = facts.message, rto = facts.rto, measures = facts.measures,
+    environment = facts.head.environment, params = facts.head.params,
+    started = at(facts.head.started), ended = facts.ended and at(facts.ended),
+    message = facts.message, rto = facts.rto, measures = facts.measures,
     targets = facts.head.targets, steps = steps, calls = calls, checks = json_array(facts.checks),
     left = left, waiting = waiting_data(facts), next = next_commands(facts, status, parsed) }
 end
@@ -219,7 +230,8 @@ local function asked_step(j, text)
     seen[p] = true
   end
   options.usage(#list == 0 and "this run has not asked for an approval" or
-    ("the run asks for no approval of \"%s\"; it asks for: %s"):format(text, table.concat(list, ", ")))
+    ("the run asks for no approval of \"%s\"; it asks for: %s"):format(text,
+      table.concat(list, ", ")))
 end
 
 -- Who types, and in whose name: `--as` is a statement of the person who types it.
@@ -244,10 +256,12 @@ local function given_so_far(facts, path)
 end
 
 local function print_answer(answer, parsed, facts, status)
-  write.out(("%s \"%s\" of run %s: %s\n"):format(answer.approved and "approved" or "refused", answer.step,
+  write.out(("%s \"%s\" of run %s: %s\n"):format(answer.approved and "approved" or "refused",
+    answer.step,
     answer.run, answer.text))
   if answer.people > 1 then
-    write.out(("%d of %d people have agreed; each needs an account of their own\n"):format(answer.given,
+    write.out(("%d of %d people have agreed; each needs an account of their own\n")
+      :format(answer.given,
       answer.people))
   end
   if status == "running" then return end
@@ -259,13 +273,16 @@ function show.approve(parsed)
   local person = who(parsed.as)
   local j, id = open(parsed, false)
   local status = life.status(j)
-  if status == "succeeded" or status == "rolled back" then options.usage("run %s has ended: %s", id, status) end
+  if status == "succeeded" or status == "rolled back" then
+    options.usage("run %s has ended: %s", id, status)
+  end
   local path = meant(j, id, parsed.words[2])
   approval.give(j, path, person, parsed.no and "no" or "yes")
   local shown, facts = approval.shown(j, path), report.facts(j)
   j:close()
   local given, people = given_so_far(facts, path)
-  local answer = { run = id, step = path, approved = not parsed.no, by = person.by, account = person.account,
+  local answer = { run = id, step = path, approved = not parsed.no, by = person.by,
+    account = person.account,
     text = shown.text, given = given, people = people }
   if parsed.output == "json" then json(answer) else print_answer(answer, parsed, facts, status) end
   return 0

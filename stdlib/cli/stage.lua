@@ -39,7 +39,8 @@ local value = require "run.value"
 local stage = {}
 stage.__index = stage
 
-local fields = { "before", "disaster", "env", "environment", "expect", "faults", "fingerprint", "outcome", "params",
+local fields = { "before", "disaster", "env", "environment", "expect", "faults", "fingerprint",
+  "outcome", "params",
   "secrets", "speed", "title", "warmup", "world" }
 
 local function wrong(path, text, ...)
@@ -54,7 +55,9 @@ function stage.read(path)
   for key in pairs(plan) do
     local known = false
     for _, name in ipairs(fields) do known = known or key == name end
-    if not known then wrong(path, "unknown field %s%s", tostring(key), nearest.hint(tostring(key), fields)) end
+    if not known then
+      wrong(path, "unknown field %s%s", tostring(key), nearest.hint(tostring(key), fields))
+    end
   end
   if not plan.world then wrong(path, "it needs a world") end
   plan.path = path
@@ -69,7 +72,8 @@ end
 --- Sets the stage: simulator, world, faults. options: speed, seed, faults (on top),
 -- policies and durations (instead of the world's), state (path of the state directory), log.
 function stage.set(plan, options)
-  local self = setmetatable({ plan = plan, seed = options.seed, state = options.state, runs = {} }, stage)
+  local self = setmetatable({ plan = plan, seed = options.seed, state = options.state, runs = {} },
+    stage)
   self.speed = options.speed or plan.speed or 60
   self.sim = sim.start { speed = self.speed, seed = options.seed, log = options.log,
     durations = options.durations }
@@ -110,7 +114,9 @@ local function happen(self, one)
     for k, v in pairs(one) do if k ~= "at" then fault[k] = v end end
     self.sim:fault(fault)
     -- With cut_first the region lives on for a while: the disaster is its death.
-    while fault.kind == "region_down" and not self.sim.dead_regions[fault.region] do task.sleep(0.02) end
+    while fault.kind == "region_down" and not self.sim.dead_regions[fault.region] do
+      task.sleep(0.02)
+    end
   end
   self.struck_at = self.struck_at or clock.now()
 end
@@ -178,9 +184,11 @@ local function find_run(self, run, before)
 end
 
 local function environment_of(self, extra)
-  local env = { AWS_ENDPOINT_URL = self.url, AWS_ACCESS_KEY_ID = "test", AWS_SECRET_ACCESS_KEY = "test",
-    AWS_SESSION_TOKEN = false, AWS_PROFILE = false, AWS_REGION = sys.getenv("AWS_REGION") or "us-east-1",
-    AWS_EC2_METADATA_DISABLED = "true", AWS_CONFIG_FILE = "/dev/null", AWS_SHARED_CREDENTIALS_FILE = "/dev/null",
+  local env = { AWS_ENDPOINT_URL = self.url, AWS_ACCESS_KEY_ID = "test",
+    AWS_SECRET_ACCESS_KEY = "test", AWS_SESSION_TOKEN = false, AWS_PROFILE = false,
+    AWS_REGION = sys.getenv("AWS_REGION") or "us-east-1",
+    AWS_EC2_METADATA_DISABLED = "true", AWS_CONFIG_FILE = "/dev/null",
+    AWS_SHARED_CREDENTIALS_FILE = "/dev/null",
     DRLUA_REHEARSAL = "1", DRLUA_SECRETS = "stdin" }
   for name, v in pairs(value_of(self.plan.environment, self) or {}) do env[name] = v end
   for name, v in pairs(extra or {}) do env[name] = v end
@@ -204,8 +212,10 @@ function stage:play(arguments, options)
   local shown = options.quiet and "pipe" or "inherit"
   local later = options.with_disasters and self:begin_disasters() or {}
   local before = ids(self.state)
-  local proc <close> = errors.check("start drlua", process.start { argv = argv, env = environment_of(self, options.env),
-    stdin = "pipe", stdout = shown, stderr = options.quiet and "stdout" or "inherit", die_with_parent = true })
+  local proc <close> = errors.check("start drlua",
+    process.start { argv = argv, env = environment_of(self, options.env),
+    stdin = "pipe", stdout = shown, stderr = options.quiet and "stdout" or "inherit",
+    die_with_parent = true })
   local run = { pid = proc.pid, id = options.id }
   self.child = proc
   -- One that ends at once does not read it: its end is looked at below.
@@ -248,7 +258,8 @@ function stage:arguments(playbook_path, given)
   for _, name in ipairs(names) do
     local v = values[name]
     table.insert(arguments, "--set")
-    table.insert(arguments, ("%s=%s"):format(name, type(v) == "table" and value.encode(v) or tostring(v)))
+    table.insert(arguments,
+      ("%s=%s"):format(name, type(v) == "table" and value.encode(v) or tostring(v)))
   end
   return arguments
 end
@@ -277,7 +288,8 @@ local function look(self, run)
   function state.calls(match) return self.sim.calls:list(match) end
   function state.count(service, operation, region)
     local n = 0
-    for _, call in ipairs(self.sim.calls:list { service = service, operation = operation, region = region }) do
+    for _, call in ipairs(self.sim.calls:list { service = service, operation = operation,
+      region = region }) do
       if call.done then n = n + 1 end
     end
     return n
@@ -300,7 +312,8 @@ function stage:judge(run)
   if self.plan.expect then
     local ok, e = xpcall(self.plan.expect, control.handler, state)
     if not ok then
-      table.insert(list, { name = "the expectations themselves", passed = false, detail = tostring(e) })
+      table.insert(list,
+        { name = "the expectations themselves", passed = false, detail = tostring(e) })
     end
   end
   return list, state
@@ -311,9 +324,11 @@ function stage:record(run, expectations)
   local directory = ("%s/runs/%s"):format(self.state, run.id)
   local j = open_run(self, run.id)
   j:add("rehearsal", "", { world = self.plan.title or self.plan.path, seed = self.seed,
-    disaster = self.struck_at and clock.format(self.struck_at, "rfc3339") or "none", expectations = expectations,
+    disaster = self.struck_at and clock.format(self.struck_at, "rfc3339") or "none",
+    expectations = expectations,
     actions = self.sim.calls:list() })
-  fs.write(directory .. "/report.md", report.markdown(report.facts(j)), { mode = 384, atomic = true })
+  fs.write(directory .. "/report.md", report.markdown(report.facts(j)),
+    { mode = 384, atomic = true })
   j:close()
   return directory .. "/report.md"
 end

@@ -75,7 +75,9 @@ local function drive(s, view, parsed, body)
   local ok, e = s:execute(body)
   for _, watcher in ipairs(watchers) do watcher:cancel() end
   stop_drawing()
-  if not ok and parsed.trace and e.traceback then write.err((s.secrets:mask(e.traceback):gsub("\n", "\n  ")), "\n") end
+  if not ok and parsed.trace and e.traceback then
+    write.err((s.secrets:mask(e.traceback):gsub("\n", "\n  ")), "\n")
+  end
   local result = life.conclude(s, ok, e)
   if not view.json then summary.print(s, result, parsed) end
   return result.code
@@ -83,11 +85,13 @@ end
 
 local function warn_exposed(exposed, unmasked)
   for _, name in ipairs(exposed) do
-    write.err(("drlua: the secret %s was given on the command line, where every user of this machine can read "
+    write.err(("drlua: the secret %s was given on the command line, where every "
+      .. "user of this machine can read "
       .. "it; give it by its environment variable\n"):format(name))
   end
   for _, name in ipairs(unmasked) do
-    write.err(("drlua: the secret %s is too short to be masked; take one of 4 characters or more\n"):format(name))
+    write.err(("drlua: the secret %s is too short to be masked; take one of 4 characters or more\n")
+      :format(name))
   end
 end
 
@@ -106,7 +110,9 @@ end
 function start.run(parsed)
   local loaded, values = start.prepare(parsed)
   local definition = loaded.definition
-  if not definition.run then options.usage("%s has no `run`, only `ready`: use drlua check", loaded.path) end
+  if not definition.run then
+    options.usage("%s has no `run`, only `ready`: use drlua check", loaded.path)
+  end
   local view = screen.new(parsed.output)
   local s = life.begin(store.open(parsed.state), loaded, values,
     { out = function(e) view:event(e) end, operator = operator.find(view), assume_yes = parsed.yes,
@@ -184,18 +190,23 @@ end
 -- --from STEP: it and all that follow are done again; --skip STEP --because TEXT.
 local function operators_wishes(s, parsed)
   if parsed.skip then
-    if not parsed.because then options.usage("--skip needs --because \"reason\": it goes into the record") end
-    local wish = { skip = true, reason = "skipped by the operator: " .. parsed.because, by = s.user }
+    if not parsed.because then
+      options.usage("--skip needs --because \"reason\": it goes into the record")
+    end
+    local wish = { skip = true, reason = "skipped by the operator: " .. parsed.because,
+      by = s.user }
     s:record("operator", parsed.skip, wish)
   end
   if parsed.from then
     local paths = s.history:from(parsed.from)
     if not paths then
-      options.usage("the run has no step %s; it has: %s", parsed.from, table.concat(s.history:paths(), ", "))
+      options.usage("the run has no step %s; it has: %s", parsed.from,
+        table.concat(s.history:paths(), ", "))
     end
     local first = s.history.steps[paths[1]]
     for i, path in ipairs(paths) do
-      s:record("operator", path, { again = true, by = s.user, since = i == 1 and first.began or nil })
+      s:record("operator", path,
+        { again = true, by = s.user, since = i == 1 and first.began or nil })
     end
     enter_around(s, paths[1], {})
   end
@@ -213,7 +224,8 @@ function start.resume(parsed)
   local s, view, definition = reopen(parsed, { settle = parsed.lists.settle })
   local ok, e = pcall(function()
     if s.rolling_back and (parsed.skip or parsed.from or parsed.optional) then
-      options.usage("run %s is being rolled back: --skip, --from and --optional are for runs that go forward", s.id)
+      options.usage("run %s is being rolled back: --skip, --from and --optional "
+        .. "are for runs that go forward", s.id)
     end
     operators_wishes(s, parsed)
   end)

@@ -51,7 +51,9 @@ end
 local function failures(expectations)
   local names = {}
   for _, e in ipairs(expectations) do
-    if not e.passed then table.insert(names, e.name .. (e.detail and " (" .. e.detail .. ")" or "")) end
+    if not e.passed then
+      table.insert(names, e.name .. (e.detail and " (" .. e.detail .. ")" or ""))
+    end
   end
   return names
 end
@@ -74,7 +76,9 @@ end
 local function measure_rollback(self, s, run)
   local writes, calls = entries(s, run), #s.sim.calls:list()
   local back = follow_up(s, run, "rollback")
-  if back.code ~= 0 and back.code ~= 1 then error("the undisturbed rollback fails: " .. tostring(back.out), 0) end
+  if back.code ~= 0 and back.code ~= 1 then
+    error("the undisturbed rollback fails: " .. tostring(back.out), 0)
+  end
   self.back = points.disturbances("rollback:", entries(s, back) - writes, s.sim.calls:list(),
     self.parsed.only, calls + 1)
 end
@@ -146,7 +150,8 @@ local function play(self, s, point)
 end
 
 local function ended_badly(run, last)
-  if last:find("internal error", 1, true) or last:find("stack traceback", 1, true) or run.signal then
+  if last:find("internal error", 1, true) or last:find("stack traceback", 1, true)
+    or run.signal then
     return "ended badly: " .. last:sub(-300)
   end
 end
@@ -196,11 +201,15 @@ local function judge_rolled_back(self, s, run, last)
   if twice then return "wrong", twice end
   local _, state = s:judge(run)
   local outcome = state.facts.outcome
-  if outcome ~= "rolled back" and outcome ~= "partly rolled back" then return stopped(s, run, last) end
+  if outcome ~= "rolled back" and outcome ~= "partly rolled back" then
+    return stopped(s, run, last)
+  end
   local left = left_places(self, state.facts)
   for place in pairs(world.touched(s, self.before)) do
     local difference = not left[place] and self.before[place] and settles(self, s, place)
-    if difference then return "wrong", ("after the rollback %s differs: %s"):format(place, difference) end
+    if difference then
+      return "wrong", ("after the rollback %s differs: %s"):format(place, difference)
+    end
   end
   return "recovered"
 end
@@ -224,7 +233,11 @@ local function try(self, point)
   end)
   if not ok then outcome, why = "wrong", tostring(outcome) end
   s:strike()
-  if outcome == "wrong" or self.parsed.point then point.kept = s.state else fs.remove_tree(s.state) end
+  if outcome == "wrong" or self.parsed.point then
+    point.kept = s.state
+  else
+    fs.remove_tree(s.state)
+  end
   return outcome, why
 end
 
@@ -244,7 +257,8 @@ local function chosen(self, all)
   local one = all[math.tointeger(tonumber(self.parsed.point)) or 0]
   if one then return { one } end
   errors.raise { kind = "usage",
-    message = ("--point %s: the sweep has points 1 to %d"):format(tostring(self.parsed.point), #all) }
+    message = ("--point %s: the sweep has points 1 to %d"):format(tostring(self.parsed.point),
+      #all) }
 end
 
 --- Runs the sweep; 0 when nothing was wrong.
@@ -256,7 +270,8 @@ function sweep.run(parsed, loaded, plan, settings)
   local all = points_of(self)
   local list = chosen(self, all)
   write.err(("sweep of %s%s: %d journal writes, %d AWS calls; %d points, seed %d\n"):format(
-    loaded.definition.title, parsed.rollback and ", rolled back" or "", self.writes, #self.calls, #list,
+    loaded.definition.title, parsed.rollback and ", rolled back" or "", self.writes, #self.calls,
+    #list,
     settings.seed))
   local counts, jobs = { recovered = 0, stopped = 0, wrong = 0 }, {}
   for i, point in ipairs(list) do
@@ -268,7 +283,8 @@ function sweep.run(parsed, loaded, plan, settings)
   end
   task.all(jobs, { limit = tonumber(parsed.jobs) or sys.cpus() })
   write.out(("points tried    %d\n%-15s %d\nstopped safely  %d\nwrong           %d\n"):format(#list,
-    parsed.rollback and "rolled back" or "recovered", counts.recovered, counts.stopped, counts.wrong))
+    parsed.rollback and "rolled back" or "recovered", counts.recovered, counts.stopped,
+    counts.wrong))
   write.out(("seed %d, %s\n"):format(settings.seed, duration.format(clock.monotonic() - began)))
   return counts.wrong == 0 and 0 or 1
 end

@@ -49,7 +49,9 @@ function branch.parallel(s, here, functions)
   s:halt(here)
   local name, jobs = here:unique("parallel"), {}
   for i, fn in ipairs(functions) do
-    if type(fn) ~= "function" then control.misuse("dr.parallel takes functions; number %d is a %s", i, type(fn)) end
+    if type(fn) ~= "function" then
+      control.misuse("dr.parallel takes functions; number %d is a %s", i, type(fn))
+    end
     jobs[i] = function(group)
       return run_branch(s, here, group, here:join(("%s.%d"):format(name, i)), fn)
     end
@@ -73,7 +75,9 @@ end
 function branch.halt(here)
   local s = here
   while s do
-    if s.group and s.group.failure then control.raise("stop", "stopped because a parallel step failed") end
+    if s.group and s.group.failure then
+      control.raise("stop", "stopped because a parallel step failed")
+    end
     s = s.parent
   end
 end

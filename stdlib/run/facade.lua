@@ -24,7 +24,8 @@ end
 
 -- Plain facts of a client, and its methods that are no operations.
 local facts = { service = true, region = true, account = true }
-local withheld = { direct = true, try_direct = true, execute = true, serialize = true, operation = true, check = true,
+local withheld = { direct = true, try_direct = true, execute = true, serialize = true,
+  operation = true, check = true,
   credentials_for = true, renew_credentials = true }
 
 -- An operation and its like are found by name; what a client keeps for itself is not

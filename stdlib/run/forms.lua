@@ -8,12 +8,14 @@ local crypto = require "native.crypto"
 local forms = {}
 
 local function percent(s, kept)
-  return (s:gsub("[^%w%-_.~" .. (kept or "") .. "]", function(c) return ("%%%02X"):format(c:byte()) end))
+  return (s:gsub("[^%w%-_.~" .. (kept or "") .. "]",
+    function(c) return ("%%%02X"):format(c:byte()) end))
 end
 
 local function lower(s) return (s:gsub("%%%x%x", string.lower)) end
 
-local short = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\b"] = "\\b",
+local short = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t",
+  ["\b"] = "\\b",
   ["\f"] = "\\f" }
 
 -- As it stands inside a JSON string.
@@ -41,7 +43,8 @@ local function numbered(s, class, digits)
   return (s:gsub(class, function(c) return utf16(c:byte(), digits) end))
 end
 
-local entities = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&apos;" }
+local entities = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;",
+  ["'"] = "&apos;" }
 
 -- What the value comes to inside a base64 text, after `before` other bytes (modulo 3):
 -- without the letters that share bits with its neighbours.
@@ -55,10 +58,11 @@ end
 local function first(s)
   local uri = percent(s, "!'()*")
   return {
-    lower(percent(s)), percent(s, "/"), lower(percent(s, "/")), uri, lower(uri), (uri:gsub("%%20", "+")),
-    (json(s):gsub("/", "\\/")), ascii(json(s)), (ascii(json(s)):gsub("/", "\\/")),
-    (s:gsub("[&<>\"']", entities)), (s:gsub("[&<>]", entities)), (s:gsub('[&<>"]', entities)),
-    (s:gsub("'", "''")), (s:gsub("[\\']", "%0%0")), (s:gsub("'", "'\\''")), (s:gsub("'", "'\"'\"'")),
+    lower(percent(s)), percent(s, "/"), lower(percent(s, "/")), uri, lower(uri),
+    (uri:gsub("%%20", "+")), (json(s):gsub("/", "\\/")), ascii(json(s)),
+    (ascii(json(s)):gsub("/", "\\/")), (s:gsub("[&<>\"']", entities)), (s:gsub("[&<>]", entities)),
+    (s:gsub('[&<>"]', entities)), (s:gsub("'", "''")), (s:gsub("[\\']", "%0%0")),
+    (s:gsub("'", "'\\''")), (s:gsub("'", "'\"'\"'")),
     ("%q"):format(s):sub(2, -2), crypto.hex(s), crypto.hex(s):upper(),
   }
 end
@@ -84,7 +88,8 @@ end
 local function markup(s, list)
   for _, quote in ipairs { '"', "&quot;", "&#34;", "&#x22;" } do
     for _, apostrophe in ipairs { "'", "&apos;", "&#39;", "&#039;", "&#x27;" } do
-      table.insert(list, (s:gsub("[&<>\"']", { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = quote,
+      table.insert(list,
+        (s:gsub("[&<>\"']", { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = quote,
         ["'"] = apostrophe })))
     end
   end
@@ -100,7 +105,8 @@ local function markup(s, list)
   end
 end
 
-local c_short = { ["\a"] = "\\a", ["\b"] = "\\b", ["\t"] = "\\t", ["\n"] = "\\n", ["\v"] = "\\v", ["\f"] = "\\f",
+local c_short = { ["\a"] = "\\a", ["\b"] = "\\b", ["\t"] = "\\t", ["\n"] = "\\n", ["\v"] = "\\v",
+  ["\f"] = "\\f",
   ["\r"] = "\\r" }
 
 -- Source text: the backslash, these quotes and control characters escaped, and the bytes
@@ -114,7 +120,9 @@ end
 
 local function source_texts(s, list)
   for _, quotes in ipairs { "", "'", '"', "\"'" } do
-    for _, byte in ipairs { false, "\\x%02x", "\\x%02X", "\\%03o" } do table.insert(list, source(s, quotes, byte)) end
+    for _, byte in ipairs { false, "\\x%02x", "\\x%02X", "\\%03o" } do
+      table.insert(list, source(s, quotes, byte))
+    end
   end
   table.insert(list, (s:gsub("[^%w_%-./:=+@,%%\x80-\xFF]", "\\%0"))) -- bash's printf %q
 end
@@ -146,7 +154,8 @@ function forms.of(s)
     table.insert(list, { "/19", crypto.hex(s):upper() })
     return list
   end
-  for _, form in ipairs { { "%", percent(s) }, { "+", (percent(s):gsub("%%20", "+")) }, { '"', json(s) },
+  for _, form in ipairs { { "%", percent(s) }, { "+", (percent(s):gsub("%%20", "+")) },
+    { '"', json(s) },
     { '""', json(json(s)) } } do table.insert(list, form) end
   local more = first(s)
   careful_json(s, more)

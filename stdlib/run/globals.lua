@@ -121,7 +121,9 @@ function globals.undefined(chunk, known)
   read_function(reader, found)
   for i, access in ipairs(found) do
     access.position = i
-    if access.name and (access.written or not known[access.name]) then table.insert(undefined, access) end
+    if access.name and (access.written or not known[access.name]) then
+      table.insert(undefined, access)
+    end
   end
   table.sort(undefined, function(x, y)
     if x.line == y.line then return x.position < y.position end

@@ -11,9 +11,10 @@ local iam = {}
 -- The prefix of a service where it is not the service's own name.
 local prefixes = {
   cloudwatch = "cloudwatch", ["application-autoscaling"] = "application-autoscaling",
-  application_autoscaling = "application-autoscaling", elbv2 = "elasticloadbalancing", elb = "elasticloadbalancing",
-  efs = "elasticfilesystem", emr = "elasticmapreduce", ses = "ses", sesv2 = "ses", stepfunctions = "states",
-  opensearch = "es", events = "events", ["cognito-idp"] = "cognito-idp", ["resource-groups-tagging-api"] = "tag",
+  application_autoscaling = "application-autoscaling", elbv2 = "elasticloadbalancing",
+  elb = "elasticloadbalancing", efs = "elasticfilesystem", emr = "elasticmapreduce", ses = "ses",
+  sesv2 = "ses", stepfunctions = "states", opensearch = "es", events = "events",
+  ["cognito-idp"] = "cognito-idp", ["resource-groups-tagging-api"] = "tag",
   resourcegroupstaggingapi = "tag", logs = "logs", ["autoscaling-plans"] = "autoscaling-plans",
   ["route53-recovery-cluster"] = "route53-recovery-cluster", docdb = "rds", neptune = "rds",
 }
@@ -33,11 +34,13 @@ local actions = {
   ["lambda.Invoke"] = { "lambda:InvokeFunction" },
   ["backup.StartRestoreJob"] = { "backup:StartRestoreJob", "iam:PassRole" },
   ["backup.StartBackupJob"] = { "backup:StartBackupJob", "iam:PassRole" },
-  ["dynamodb.RestoreTableFromBackup"] = { "dynamodb:RestoreTableFromBackup", "dynamodb:BatchWriteItem",
-    "dynamodb:UpdateItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:Query",
+  ["dynamodb.RestoreTableFromBackup"] = { "dynamodb:RestoreTableFromBackup",
+    "dynamodb:BatchWriteItem", "dynamodb:UpdateItem", "dynamodb:PutItem", "dynamodb:DeleteItem",
+    "dynamodb:GetItem", "dynamodb:Query",
     "dynamodb:Scan" },
-  ["dynamodb.RestoreTableToPointInTime"] = { "dynamodb:RestoreTableToPointInTime", "dynamodb:BatchWriteItem",
-    "dynamodb:UpdateItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:Query",
+  ["dynamodb.RestoreTableToPointInTime"] = { "dynamodb:RestoreTableToPointInTime",
+    "dynamodb:BatchWriteItem", "dynamodb:UpdateItem", "dynamodb:PutItem", "dynamodb:DeleteItem",
+    "dynamodb:GetItem", "dynamodb:Query",
     "dynamodb:Scan" },
   ["sts.GetCallerIdentity"] = {}, -- needs no permission
 }
@@ -62,14 +65,16 @@ local resources = {
   ["dynamodb.UpdateTable"] = "arn:aws:dynamodb:{region}:*:table/{TableName}",
   ["dynamodb.UpdateContinuousBackups"] = "arn:aws:dynamodb:{region}:*:table/{TableName}",
   ["lambda.UpdateFunctionConfiguration"] = "arn:aws:lambda:{region}:*:function:{FunctionName}",
-  ["backup.ListRecoveryPointsByBackupVault"] = "arn:aws:backup:{region}:*:backup-vault:{BackupVaultName}",
+  ["backup.ListRecoveryPointsByBackupVault"] =
+    "arn:aws:backup:{region}:*:backup-vault:{BackupVaultName}",
   ["s3.GetObject"] = "arn:aws:s3:::{Bucket}/{Key}",
   ["s3.PutObject"] = "arn:aws:s3:::{Bucket}/{Key}",
   ["s3.ListObjectsV2"] = "arn:aws:s3:::{Bucket}",
 }
 
 -- Operations whose only ARN in the input is the resource they work on.
-local by_arn = { ["sns.Publish"] = true, ["secretsmanager.GetSecretValue"] = true, ["states.StartExecution"] = true,
+local by_arn = { ["sns.Publish"] = true, ["secretsmanager.GetSecretValue"] = true,
+  ["states.StartExecution"] = true,
   ["elbv2.DescribeTargetHealth"] = false }
 
 local function sorted_keys(set)
@@ -93,7 +98,8 @@ end
 local function filled(template, action)
   local complete = true
   local arn = template:gsub("{(%w+)}", function(field)
-    local v = field == "region" and action.region or (type(action.input) == "table" and action.input[field])
+    local v = field == "region" and action.region
+      or (type(action.input) == "table" and action.input[field])
     if not known(v) then complete = false end
     return known(v) and (v:match("^arn:.*[/:]([^/:]+)$") or v) or "*"
   end)
@@ -139,7 +145,9 @@ function iam.together(planned, rehearsed)
     table.insert(list, action)
   end
   for _, action in ipairs(rehearsed or {}) do
-    if action.operation and not seen[action.service .. "." .. action.operation] then table.insert(list, action) end
+    if action.operation and not seen[action.service .. "." .. action.operation] then
+      table.insert(list, action)
+    end
   end
   return list
 end

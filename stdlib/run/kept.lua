@@ -48,7 +48,9 @@ end
 -- its secrets when it was made.
 function kept.is_same(s, e, fingerprint)
   local text = text_of(s, e)
-  if fingerprint and fingerprint:sub(1, 1) == "=" then return fingerprint == "=" .. (s.secrets:digest(text) or "") end
+  if fingerprint and fingerprint:sub(1, 1) == "=" then
+    return fingerprint == "=" .. (s.secrets:digest(text) or "")
+  end
   if fingerprint == plain(text) then return true end
   -- Of a journal from before keyed ones.
   local ok, masked = pcall(value.encode, s.secrets:mask(e.input))

@@ -55,10 +55,10 @@ end
 local function fields_of(loaded, values, options)
   return {
     playbook = loaded.definition, params = values, secrets = options.secrets, out = options.out,
-    operator = options.operator, assume_yes = options.assume_yes, accept_changes = options.accept_changes,
-    user = identity.account(), host = sys.hostname(), environment_name = loaded.environment_name,
-    environment = loaded.environment, path = loaded.path,
-    previewer = options.previewer,
+    operator = options.operator, assume_yes = options.assume_yes,
+    accept_changes = options.accept_changes, user = identity.account(), host = sys.hostname(),
+    environment_name = loaded.environment_name, environment = loaded.environment,
+    path = loaded.path, previewer = options.previewer,
   }
 end
 
@@ -79,9 +79,11 @@ end
 -- The paths stay as they are: the run is found again by them.
 local function head_of(s, loaded, values)
   local head = s.secrets:conceal {
-    id = s.id, nonce = s.nonce, title = loaded.definition.title, environment = loaded.environment_name,
-    params = params.without_secrets(loaded.definition.params, values), started = s.started, user = s.user,
-    host = s.host, version = version, targets = playbook.targets(loaded.definition, loaded.environment),
+    id = s.id, nonce = s.nonce, title = loaded.definition.title,
+    environment = loaded.environment_name, params = params.without_secrets(loaded.definition.params,
+      values), started = s.started, user = s.user,
+    host = s.host, version = version,
+    targets = playbook.targets(loaded.definition, loaded.environment),
     rehearsal = sys.getenv("DRLUA_REHEARSAL"), escaped_names = true, marks = MARKS,
   }
   head.path, head.absolute_path = loaded.path, absolute(loaded.path)
@@ -130,7 +132,8 @@ function life.begin(store, loaded, values, options)
   local locks, j = make_run(store, id, names)
   fields.journal = j
   local s = session.new(fields)
-  s.locks, s.directory, s.targets = locks, store:run(id), playbook.targets(loaded.definition, loaded.environment)
+  s.locks, s.directory, s.targets = locks, store:run(id),
+    playbook.targets(loaded.definition, loaded.environment)
   keep_observed(s)
   s.journal:together(function()
     own(s.journal, locks)
@@ -141,10 +144,13 @@ function life.begin(store, loaded, values, options)
     keep_sources(s.journal, loaded)
   end)
   s:record("run_started", "", { user = s.user, host = s.host })
-  s:emit("run_started", { title = loaded.definition.title, playbook = loaded.path, targets = s.targets,
-    environment = loaded.environment_name, params = params.without_secrets(loaded.definition.params, values) })
+  s:emit("run_started",
+    { title = loaded.definition.title, playbook = loaded.path, targets = s.targets,
+    environment = loaded.environment_name,
+    params = params.without_secrets(loaded.definition.params, values) })
   for _, abandoned in ipairs(locks.abandoned) do
-    if abandoned then s:note(("run %s was left unfinished by a process that died; `drlua resume %s` would continue it")
+    if abandoned then s:note(
+      ("run %s was left unfinished by a process that died; `drlua resume %s` would continue it")
       :format(abandoned, abandoned)) end
   end
   return s
@@ -178,7 +184,8 @@ local function refuse_edited(j, loaded, id)
     local text = now[path] or fs.read(path)
     if text and text ~= before then
       local line, step = life.first_difference(before, text)
-      errors.raise { kind = "usage", message = ("%s was edited since run %s began: it first differs at line %d%s. "
+      errors.raise { kind = "usage",
+        message = ("%s was edited since run %s began: it first differs at line %d%s. "
         .. "Resume with --accept-changes to go on with the edited one"):format(path, id, line,
         step and (", in step \"%s\""):format(step) or ", before the first step") }
     end
@@ -196,7 +203,8 @@ local function left_by_hand(s)
 end
 
 local function note_takeover(s, former)
-  s:note(("taken over by %s on %s from process %s on %s, whose life cannot be seen from here: should "
+  s:note(("taken over by %s on %s from process %s on %s, whose life cannot "
+    .. "be seen from here: should "
     .. "it still live, it stops before its next call"):format(s.user, s.host,
     tostring(former.pid or "?"), tostring(former.host or "?")))
 end
@@ -236,8 +244,10 @@ function life.reopen(store, id, loaded, values, options)
     s:record("changes_accepted", "", { by = s.user })
   end
   if locks.taken_from then note_takeover(s, locks.taken_from) end
-  s:record(options.rolling_back and "rollback_started" or "run_resumed", "", { user = s.user, host = s.host })
-  s:emit("run_started", { title = loaded.definition.title, playbook = loaded.path, targets = s.targets,
+  s:record(options.rolling_back and "rollback_started" or "run_resumed", "",
+    { user = s.user, host = s.host })
+  s:emit("run_started",
+    { title = loaded.definition.title, playbook = loaded.path, targets = s.targets,
     environment = loaded.environment_name, resumed = not options.rolling_back or nil,
     rolling_back = options.rolling_back })
   return s
@@ -253,11 +263,15 @@ life.sentence = sentence
 
 -- How a session ended: outcome, exit code, event.
 local function verdict(s, ok, e)
-  if ok and s.rolled_back and #s.left_by_hand > 0 then return "partly rolled back", 1, "run_failed" end
+  if ok and s.rolled_back and #s.left_by_hand > 0 then
+    return "partly rolled back", 1, "run_failed"
+  end
   if ok then return s.rolled_back and "rolled back" or "succeeded", 0, "run_succeeded" end
   local word = control.of(e)
   if e.fenced then return e.fenced, 1, "run_failed" end
-  if s.stopping == "interrupt" and (word or e.kind == "cancelled") then return "interrupted", 130, "run_paused" end
+  if s.stopping == "interrupt" and (word or e.kind == "cancelled") then
+    return "interrupted", 130, "run_paused"
+  end
   if word == "pause" or (s.stopping == "pause" and (word or e.kind == "cancelled")) then
     return "paused", 4, "run_paused"
   end
@@ -277,7 +291,8 @@ local CLOCK_SET = 60 -- seconds; less is what a clock is corrected by every day
 local function tell_of_clock(s)
   local by = s:set_forward()
   if math.abs(by) < CLOCK_SET then return end
-  s:note(("this machine's clock was set %s by %s meanwhile: the run's times go on from where it stood before"):format(
+  s:note(("this machine's clock was set %s by %s meanwhile: the run's times go on "
+    .. "from where it stood before"):format(
     by > 0 and "forward" or "back", duration.format(math.floor(math.abs(by)))))
 end
 
@@ -291,11 +306,13 @@ end
 local function record_end(s, result, e)
   return (pcall(function()
     tell_of_clock(s)
-    s:record("run_ended", "", { outcome = result.outcome, message = result.message, rto = result.rto,
+    s:record("run_ended", "",
+      { outcome = result.outcome, message = result.message, rto = result.rto,
       reason = e and e.reason, call = e and e.call, control = e and control.of(e),
       step = e and (e.path or e.step_path) })
     -- A rollback that stopped half-way stays one: a resume continues it, never the run.
-    s.journal:meta("status", s.rolling_back and not s.rolled_back and "rolling back" or result.outcome)
+    s.journal:meta("status", s.rolling_back and not s.rolled_back and "rolling back"
+      or result.outcome)
   end))
 end
 
@@ -319,22 +336,28 @@ function life.conclude(s, ok, e)
   if ok then e = nil end -- what `run` returns is its own
   local lost = s.journal:lost_to()
   if lost then
-    ok, e = false, errors.new { kind = "control", control = "journal", message = lost.text, fenced = lost.how }
+    ok, e = false,
+      errors.new { kind = "control", control = "journal", message = lost.text, fenced = lost.how }
   end
   local outcome, code, event = verdict(s, ok, e)
-  local result = { outcome = outcome, code = code, message = e and s.secrets:mask(sentence(e)) or nil, error = e,
+  local result = { outcome = outcome, code = code, message = e and s.secrets:mask(sentence(e))
+    or nil, error = e,
     rto = recovery_time(s, outcome), elapsed = math.max(0, s:now() - (s.incident or s.started)),
     under_way = s.secrets:mask(s:under_way()) }
   if outcome == "interrupted" then result.message = "interrupted" end
   if outcome == "partly rolled back" then result.message = s.secrets:mask(left_by_hand(s)) end
   local kept = lost or record_end(s, result, e)
   if kept and not lost then make_report(s, result) end
-  if not kept and not result.message then result.message = "the journal could not be written at the end" end
+  if not kept and not result.message then
+    result.message = "the journal could not be written at the end"
+  end
   local rpo = result.facts and result.facts.measures.rpo
   s:emit(event, { outcome = outcome, error = result.message, rto = result.rto,
-    elapsed = not result.rto and result.elapsed or nil, rpo = rpo and rpo.seconds, rpo_rows = rpo and rpo.rows,
-    targets = s.targets, report = result.report, left = result.left and next(result.left) and result.left or nil,
-    reason = e and (e.reason or (outcome == "interrupted" and "interrupt")) or nil, step = e and e.step })
+    elapsed = not result.rto and result.elapsed or nil, rpo = rpo and rpo.seconds,
+    rpo_rows = rpo and rpo.rows, targets = s.targets, report = result.report,
+    left = result.left and next(result.left) and result.left or nil,
+    reason = e and (e.reason or (outcome == "interrupted" and "interrupt")) or nil,
+    step = e and e.step })
   s.locks:release()
   s.journal:close()
   return result

@@ -67,7 +67,8 @@ function outline.step(planned)
   local o = planned.options
   return { number = planned.number, step = planned.name, path = planned.path ~= planned.name
     and planned.path or nil,
-    risk = o.risk, budget = o.budget, approval = o.approve and true or nil, asks = planned.asks, undo = o.undo and true
+    risk = o.risk, budget = o.budget, approval = o.approve and true or nil, asks = planned.asks,
+    undo = o.undo and true
       or nil,
     optional = o.optional, skipped = planned.skipped, already = planned.already,
       stop = planned.stop,

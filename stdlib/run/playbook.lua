@@ -11,8 +11,8 @@ local meta = { __name = "drlua.playbook" }
 
 local types = {
   title = "string", summary = "string", description = "string", targets = "table", params = "table",
-  lock = "function", ready = "function", run = "function", rehearsal = "string", escalate = "function",
-  control_planes = "function", tags = "table", after_rollback = "function",
+  lock = "function", ready = "function", run = "function", rehearsal = "string",
+  escalate = "function", control_planes = "function", tags = "table", after_rollback = "function",
 }
 
 -- limits is a table or a function: limits.lua looks at it.
@@ -27,13 +27,16 @@ local function check_fields(t, faults)
   for key, value in pairs(t) do
     local wanted = types[key]
     if not wanted and not other[key] then
-      table.insert(faults, ("unknown field %s%s"):format(tostring(key), nearest.hint(tostring(key), names)))
+      table.insert(faults,
+        ("unknown field %s%s"):format(tostring(key), nearest.hint(tostring(key), names)))
     elseif wanted and type(value) ~= wanted then
       table.insert(faults, ("%s is a %s, not a %s"):format(key, wanted, type(value)))
     end
   end
   if t.title == nil then table.insert(faults, "it needs a title") end
-  if t.run == nil and t.ready == nil then table.insert(faults, "it needs a function run (or ready)") end
+  if t.run == nil and t.ready == nil then
+    table.insert(faults, "it needs a function run (or ready)")
+  end
 end
 
 local whole_run = { rto = true, rpo = true }
@@ -59,7 +62,9 @@ function playbook.define(t)
   if type(t.targets) == "table" then check_targets(t.targets, faults, "targets.") end
   table.move(limits.faults(t.limits), 1, #limits.faults(t.limits), #faults + 1, faults)
   local declared = {}
-  if t.params == nil or type(t.params) == "table" then declared = params.declare(t.params or {}, faults) end
+  if t.params == nil or type(t.params) == "table" then
+    declared = params.declare(t.params or {}, faults)
+  end
   if #faults > 0 then
     table.sort(faults)
     control.misuse("this playbook cannot be used: %s", table.concat(faults, "; "))
@@ -113,10 +118,14 @@ function playbook.locks(t, values, path, environment_name)
   end
   local names_given = {}
   for _, name in ipairs(type(given) == "table" and given or {}) do
-    if type(name) ~= "string" or name == "" then control.misuse("lock(p) returns a text or a list of texts") end
+    if type(name) ~= "string" or name == "" then
+      control.misuse("lock(p) returns a text or a list of texts")
+    end
     table.insert(names_given, name)
   end
-  if type(given) ~= "table" then control.misuse("lock(p) returns a text or a list of texts, not a %s", type(given)) end
+  if type(given) ~= "table" then
+    control.misuse("lock(p) returns a text or a list of texts, not a %s", type(given))
+  end
   return names_given
 end
 

@@ -17,7 +17,9 @@ local kept = setmetatable({}, { __mode = "k" })
 local function of(co, word)
   local own = kept[co]
   if own then return own end
-  if type(co) == "thread" then control.misuse("coroutine.%s: this coroutine is not the playbook's own", word) end
+  if type(co) == "thread" then
+    control.misuse("coroutine.%s: this coroutine is not the playbook's own", word)
+  end
   control.misuse("coroutine.%s: a coroutine expected, got %s", word, type(co))
 end
 
@@ -71,7 +73,8 @@ end
 function routines.yield(...)
   local own = kept[coroutine.running()]
   if not own then
-    control.misuse("coroutine.yield() outside of a coroutine: to wait use dr.sleep or dr.wait_until")
+    control.misuse(
+      "coroutine.yield() outside of a coroutine: to wait use dr.sleep or dr.wait_until")
   end
   local here = task.current().context
   if here ~= own.scope then

@@ -300,7 +300,8 @@ function sandbox:require(name)
   end
   local path, text = beside(self, name)
   if not path then
-    control.misuse("require \"%s\": there is no such module, neither beside the playbook nor in drlua", name)
+    control.misuse(
+      "require \"%s\": there is no such module, neither beside the playbook nor in drlua", name)
   end
   local module = run_file(self, path, text, self.refuse)
   if module == nil then module = true end

@@ -22,10 +22,13 @@ local function make_key(directory)
   local key = crypto.random(KEY_SIZE)
   -- A file that is there already is another process's, or damaged: it is never replaced.
   if fs.stat(path_of(directory)) then
-    errors.raise { kind = "state", message = ("%s is no key of a run: it is damaged; bring the right one back")
+    errors.raise { kind = "state",
+      message = ("%s is no key of a run: it is damaged; bring the right one back")
       :format(path_of(directory)) }
   end
-  errors.check("write " .. path_of(directory), fs.write(path_of(directory), key, { mode = 384, atomic = true })) -- 0600
+  -- 0600
+  errors.check("write " .. path_of(directory),
+    fs.write(path_of(directory), key, { mode = 384, atomic = true }))
   return key
 end
 
@@ -48,7 +51,8 @@ end
 --- A keyed digest of a value by which two of them are compared, and which says nothing of
 -- them without the run's key.
 function seal.fingerprint(directory, value)
-  return crypto.hex(crypto.hmac_sha256(read_key(directory) or make_key(directory), value)):sub(1, 32)
+  return crypto.hex(crypto.hmac_sha256(read_key(directory) or make_key(directory), value)):sub(1,
+    32)
 end
 
 --- From here on a session's observed secrets are kept in its journal, sealed, as soon as
@@ -66,7 +70,9 @@ end
 --- Takes in the observed secrets of the processes before this one; rows: the journal's
 -- entries of kind "secret", decoded.
 function seal.restore(registry, directory, id, rows)
-  for _, row in ipairs(rows) do registry:restore(row.name, seal.open(directory, id, row.name, row.sealed)) end
+  for _, row in ipairs(rows) do
+    registry:restore(row.name, seal.open(directory, id, row.name, row.sealed))
+  end
 end
 
 return seal

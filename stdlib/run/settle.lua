@@ -369,7 +369,9 @@ function settle.decide(s, step, e, intent)
   if verdict == "absent" then
     return "again", nil, "a look shows that it took no effect; sent again"
   end
-  if e.token_member then return "again", nil, "sent again under the same idempotency token", true end
+  if e.token_member then
+    return "again", nil, "sent again under the same idempotency token", true
+  end
   if settle.is_repeatable(step, e) then return "again", nil, "sent again, which is safe", true end
   if step.ask_goal then
     if step.ask_goal() then return "stands", {}, "the step's goal is reached" end

@@ -95,7 +95,9 @@ end
 local function undoable(met)
   local record, options = met.record, met.options
   if not options.undo then return nil end
-  if record.status == "succeeded" or record.status == "skipped" and not record.unfinished then return true end
+  if record.status == "succeeded" or record.status == "skipped" and not record.unfinished then
+    return true
+  end
   if options.partial then return true end
   return nil, "the step did not finish, and its undo is for finished steps"
 end

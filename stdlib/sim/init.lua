@@ -94,10 +94,11 @@ function sim.start(options)
   options = options or {}
   check_options(options)
   local self = setmetatable({
-    clock = clock.new(options.speed or 60), calls = calls.new(), state = state.new(), keys = auth.new(),
-    default_account = auth.default_account, services = {}, dead_regions = {}, requests = {}, instances = {},
-    status_lag = 0, scheduled = {}, tasks = {}, writers = {}, sinks = {}, policies = {}, health = {},
-    seed = options.seed or os.time(), write_log = options.log, token = options.token
+    clock = clock.new(options.speed or 60), calls = calls.new(), state = state.new(),
+    keys = auth.new(), default_account = auth.default_account, services = {}, dead_regions = {},
+    requests = {}, instances = {}, status_lag = 0, scheduled = {}, tasks = {}, writers = {},
+    sinks = {}, policies = {}, health = {}, seed = options.seed or os.time(),
+    write_log = options.log, token = options.token
     or guard.token(),
     open_to_network = options.open_to_network or false,
     durations = durations.profile(options.durations), durations_given = options.durations ~= nil,
@@ -119,7 +120,8 @@ function sim.start(options)
   end
   self.host = made
   self.port = self.server.port
-  self.url = ("http://%s:%d"):format(address:find(":", 1, true) and "[" .. address .. "]" or address, self.port)
+  self.url = ("http://%s:%d"):format(address:find(":", 1, true) and "[" .. address .. "]"
+    or address, self.port)
   self.front = task.spawn(front.run, self)
   self:background("sweep", function() self.host:sweep() end)
   if options.world then

@@ -43,7 +43,9 @@ local function cut_links(sim, region, cut)
   regions.instances(sim, nil, function(instance)
     local source = instance.source
     if not instance.link or not source then return end
-    if (instance.region == region) ~= (source.region == region) then instance:cut_replication(cut) end
+    if (instance.region == region) ~= (source.region == region) then
+      instance:cut_replication(cut)
+    end
   end)
 end
 

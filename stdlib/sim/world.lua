@@ -19,7 +19,8 @@ local DEFAULT_REGION = "us-east-1"
 
 -- Which sections are a service's own, handed to its load().
 local of_service = {
-  { "route53", { "health_checks", "zones" } }, { "ecs", { "ecs" } }, { "application-autoscaling", { "scaling" } },
+  { "route53", { "health_checks", "zones" } }, { "ecs", { "ecs" } },
+  { "application-autoscaling", { "scaling" } },
   { "cloudwatch", { "metrics", "alarms" } },
 }
 
@@ -55,14 +56,17 @@ local function place(sim, name, one)
   local region = one.region or DEFAULT_REGION
   return context.new {
     sim = sim, account = account, region = region, service = name, operation = "Load", identity = {
-      account = account, arn = ("arn:aws:iam::%s:user/world"):format(account), user_id = "AIDAWORLD" },
+      account = account, arn = ("arn:aws:iam::%s:user/world"):format(account),
+      user_id = "AIDAWORLD" },
     store = sim.state:store(account, service.global and "global" or region, name),
   }, service
 end
 
 local function tag_list(tags)
   local list = {}
-  for key, value in pairs(tags or {}) do table.insert(list, { Key = key, Value = tostring(value) }) end
+  for key, value in pairs(tags or {}) do
+    table.insert(list, { Key = key, Value = tostring(value) })
+  end
   table.sort(list, function(a, b) return a.Key < b.Key end)
   return list
 end
@@ -77,9 +81,11 @@ end
 local function rds_members(one)
   return {
     DBInstanceIdentifier = one.id, DBInstanceClass = one.class or "db.t3.medium", Port = one.port,
-    MultiAZ = one.multi_az, BackupRetentionPeriod = one.retention, DBParameterGroupName = one.parameter_group,
-    VpcSecurityGroupIds = one.security_groups, DBSubnetGroupName = one.subnet_group, StorageEncrypted = one.encrypted,
-    DeletionProtection = one.deletion_protection, AllocatedStorage = one.storage, Tags = tag_list(one.tags),
+    MultiAZ = one.multi_az, BackupRetentionPeriod = one.retention,
+    DBParameterGroupName = one.parameter_group,
+    VpcSecurityGroupIds = one.security_groups, DBSubnetGroupName = one.subnet_group,
+    StorageEncrypted = one.encrypted, DeletionProtection = one.deletion_protection,
+    AllocatedStorage = one.storage, Tags = tag_list(one.tags),
     CopyTagsToSnapshot = one.copy_tags,
   }
 end
@@ -87,8 +93,10 @@ end
 local function add_instance(sim, one)
   local ctx, service = place(sim, "rds", one)
   local input = rds_members(one)
-  input.Engine, input.EngineVersion, input.DBName = one.engine or "postgres", one.engine_version, one.db
-  input.MasterUsername, input.MasterUserPassword = one.user or "postgres", one.password or "password1"
+  input.Engine, input.EngineVersion, input.DBName = one.engine or "postgres", one.engine_version,
+    one.db
+  input.MasterUsername, input.MasterUserPassword = one.user or "postgres", one.password
+    or "password1"
   input.BackupRetentionPeriod = one.retention or 7
   service.implementation.create_db_instance(ctx, input)
   local instance = ctx.store.instances[one.id:lower()]
@@ -109,9 +117,11 @@ end
 local function add_cluster(sim, one)
   local ctx, service = place(sim, "rds", one)
   local operations = service.implementation
-  operations.create_db_cluster(ctx, { DBClusterIdentifier = one.id, Engine = "aurora-postgresql", Port = one.port,
-    MasterUsername = one.user or "postgres", MasterUserPassword = one.password or "password1", DatabaseName = one.db,
-    BackupRetentionPeriod = one.retention or 7, Tags = tag_list(one.tags), EngineVersion = one.engine_version,
+  operations.create_db_cluster(ctx,
+    { DBClusterIdentifier = one.id, Engine = "aurora-postgresql", Port = one.port,
+    MasterUsername = one.user or "postgres", MasterUserPassword = one.password or "password1",
+    DatabaseName = one.db, BackupRetentionPeriod = one.retention or 7, Tags = tag_list(one.tags),
+    EngineVersion = one.engine_version,
     VpcSecurityGroupIds = one.security_groups, DeletionProtection = one.deletion_protection })
   local cluster = ctx.store.clusters[one.id:lower()]
   cluster.work:wait()
@@ -134,9 +144,11 @@ local function age(sim, one) return sim.clock:now() - world.seconds(one.age or 0
 local function snapshot_of(sim, one, id, kind)
   local instance = sim:instance(one.instance, { region = one.region, account = one.account })
   local ctx, service = place(sim, "rds", { region = instance.region, account = instance.account })
-  local snapshot, work = service.implementation.begin_snapshot(ctx, instance, id, kind, tag_list(one.tags))
+  local snapshot, work = service.implementation.begin_snapshot(ctx, instance, id, kind,
+    tag_list(one.tags))
   work:wait()
-  for _, member in ipairs { "SnapshotCreateTime", "OriginalSnapshotCreateTime", "SnapshotDatabaseTime" } do
+  for _, member in ipairs { "SnapshotCreateTime", "OriginalSnapshotCreateTime",
+    "SnapshotDatabaseTime" } do
     snapshot.shape[member] = age(sim, one)
   end
   return snapshot, instance
@@ -156,7 +168,8 @@ end
 function steps.backup(sim, one)
   local id = crypto.uuid()
   local snapshot, instance = snapshot_of(sim, one, "awsbackup:job-" .. id, "awsbackup")
-  local ctx, service = place(sim, "backup", { region = instance.region, account = instance.account })
+  local ctx, service = place(sim, "backup",
+    { region = instance.region, account = instance.account })
   local vault = ctx.store.vaults[one.backup] or service.implementation.add_vault(ctx, one.backup)
   service.implementation.add_point(ctx, vault, instance.shape.DBInstanceArn, snapshot, {
     InitiationDate = age(sim, one) - 60, CreationDate = age(sim, one), CompletionDate = age(sim,
@@ -168,7 +181,8 @@ function steps.wait(_, one) task.sleep(world.seconds(one.wait)) end
 
 local function timeline(sim, list)
   for i, one in ipairs(list) do
-    local step = one.snapshot and steps.snapshot or one.backup and steps.backup or one.sql and steps.sql
+    local step = one.snapshot and steps.snapshot or one.backup and steps.backup or one.sql
+      and steps.sql
       or one.wait and steps.wait
     if not step then refuse("timeline step %d is none of sql, snapshot, backup, wait", i) end
     step(sim, one)
@@ -198,29 +212,38 @@ end
 local function groups(sim, given)
   for _, one in ipairs(given.parameter_groups or {}) do
     local ctx, service = place(sim, "rds", one)
-    service.implementation.add_parameter_group(ctx, one.name, one.family or "postgres15", one.description or one.name,
+    service.implementation.add_parameter_group(ctx, one.name, one.family or "postgres15",
+      one.description or one.name,
       one.values)
   end
   for _, one in ipairs(given.subnet_groups or {}) do
     local ctx, service = place(sim, "rds", one)
-    ctx.store.subnet_groups[one.name:lower()] = service.implementation.subnet_group(ctx, one.name:lower(),
-      one.description or one.name, one.vpc or "vpc-0a1b2c3d", one.subnets or { "subnet-0a", "subnet-0b" })
+    ctx.store.subnet_groups[one.name:lower()] = service.implementation.subnet_group(ctx,
+      one.name:lower(),
+      one.description or one.name, one.vpc or "vpc-0a1b2c3d",
+      one.subnets or { "subnet-0a", "subnet-0b" })
   end
 end
 
 -- A probe of a health endpoint: all that it names must be well.
 local function probe(spec)
   return function(sim)
-    if spec.region and sim.dead_regions[spec.region] then return false, spec.region .. " is down" end
+    if spec.region and sim.dead_regions[spec.region] then
+      return false, spec.region .. " is down"
+    end
     if spec.instance then
       local ok, e = pcall(sim.sql, sim, spec.instance, "SELECT 1", { region = spec.region })
       if not ok then return false, tostring(e) end
     end
     if spec.service then
       local cluster, name = spec.service:match("^([^/]+)/(.+)$")
-      local store = sim.state:store(spec.account or sim.default_account, spec.region or DEFAULT_REGION, "ecs")
-      local found = store.clusters and store.clusters[cluster] and store.clusters[cluster].services[name]
-      if not found or found.shape.runningCount == 0 then return false, spec.service .. " has no running task" end
+      local store = sim.state:store(spec.account or sim.default_account,
+        spec.region or DEFAULT_REGION, "ecs")
+      local found = store.clusters and store.clusters[cluster]
+        and store.clusters[cluster].services[name]
+      if not found or found.shape.runningCount == 0 then
+        return false, spec.service .. " has no running task"
+      end
     end
     return true
   end

@@ -25,7 +25,8 @@ function backups.newest_before(backup, vault, resource_arn, before)
     end
   end
   if best then return best end
-  return nil, ("vault %s has no restorable recovery point of %s from before %s (%d are later, %d not completed)")
+  return nil, ("vault %s has no restorable recovery point of %s from before %s (%d "
+    .. "are later, %d not completed)")
     :format(vault, resource_arn, dr.format_time(before), later, unfinished)
 end
 
@@ -43,11 +44,13 @@ end
 
 --- Watches a restore job until it ends, in whatever way; fails unless COMPLETED.
 function backups.wait_restore(backup, job, timeout)
-  return dr.wait_until("restore job " .. tostring(job), { every = "30s", timeout = timeout or "6h" }, function()
+  return dr.wait_until("restore job " .. tostring(job),
+    { every = "30s", timeout = timeout or "6h" }, function()
     local state = backup:describe_restore_job { RestoreJobId = job }
     if state.Status == "COMPLETED" then return state end
     if state.Status ~= "PENDING" and state.Status ~= "RUNNING" then
-      dr.fail(("restore job %s ended %s: %s. Choose another recovery point, or mend what it names, and resume")
+      dr.fail(("restore job %s ended %s: %s. Choose another recovery point, or "
+        .. "mend what it names, and resume")
         :format(job, state.Status, state.StatusMessage or "AWS gave no reason"))
     end
     return false, ("%s %s"):format(state.Status, state.PercentDone or "")
@@ -57,11 +60,13 @@ end
 --- Watches a backup job until it ends; fails unless COMPLETED.
 function backups.wait_backup(backup, job, timeout)
   local pending = { CREATED = true, PENDING = true, RUNNING = true, ABORTING = true }
-  return dr.wait_until("backup job " .. tostring(job), { every = "30s", timeout = timeout or "6h" }, function()
+  return dr.wait_until("backup job " .. tostring(job),
+    { every = "30s", timeout = timeout or "6h" }, function()
     local state = backup:describe_backup_job { BackupJobId = job }
     if state.State == "COMPLETED" then return state end
     if not pending[state.State] then
-      dr.fail(("backup job %s ended %s: %s"):format(job, state.State, state.StatusMessage or "AWS gave no reason"))
+      dr.fail(("backup job %s ended %s: %s"):format(job, state.State,
+        state.StatusMessage or "AWS gave no reason"))
     end
     return false, ("%s %s"):format(state.State, state.PercentDone or "")
   end)

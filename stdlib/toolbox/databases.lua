@@ -20,7 +20,8 @@ end
 --- The same, failing with a sentence where there is none.
 function databases.get(rds, id)
   return databases.find(rds, id)
-    or dr.fail(("there is no RDS instance %s in %s: check the identifier and the region"):format(id, rds.region))
+    or dr.fail(("there is no RDS instance %s in %s: check the identifier and the region"):format(id,
+      rds.region))
 end
 
 --- The source of a read replica: an identifier, or an ARN when it lives in another
@@ -35,7 +36,9 @@ end
 function databases.replication(instance)
   for _, info in ipairs(instance.StatusInfos or {}) do
     if info.StatusType == "read replication" then
-      if info.Normal == false then return "error: " .. (info.Message or info.Status or "unknown") end
+      if info.Normal == false then
+        return "error: " .. (info.Message or info.Status or "unknown")
+      end
       return info.Status
     end
   end
@@ -75,7 +78,8 @@ end
 -- Waits until the instance takes changes. One that is not there is left to the call itself:
 -- in a resumed step it may have got its new name, or be deleted, by that very call.
 local function wait_idle(rds, id, what, timeout)
-  dr.wait_until(("%s can begin on %s"):format(what, id), { every = "10s", timeout = timeout }, function()
+  dr.wait_until(("%s can begin on %s"):format(what, id),
+    { every = "10s", timeout = timeout }, function()
     local instance = databases.find(rds, id)
     if not instance then return true end
     local status = instance.DBInstanceStatus
@@ -128,7 +132,8 @@ end
 -- is still a replica after `grace` of standing available fails the step.
 function databases.wait_promoted(rds, id, options)
   local since
-  return dr.wait_until("promotion of " .. id, { every = "10s", timeout = options.timeout or "45m" }, function()
+  return dr.wait_until("promotion of " .. id,
+    { every = "10s", timeout = options.timeout or "45m" }, function()
     local instance = databases.get(rds, id)
     local source, status = databases.source(instance), instance.DBInstanceStatus
     check_alive(rds, id, status)
@@ -139,8 +144,10 @@ function databases.wait_promoted(rds, id, options)
     end
     since = since or dr.now()
     if dr.now() - since >= dr.seconds(options.grace or "5m") then
-      dr.fail(("AWS accepted the promotion of %s, but in %s it still stands as a read replica of %s: "
-        .. "it was not promoted and does not take writes. Do not send traffic to it; look at its events in RDS and "
+      dr.fail(("AWS accepted the promotion of %s, but in %s it still "
+        .. "stands as a read replica of %s: "
+        .. "it was not promoted and does not take writes. Do not send traffic to it; "
+        .. "look at its events in RDS and "
         .. "run the promotion again"):format(id, rds.region, source))
     end
     return false, "available, still a replica of " .. source
@@ -281,7 +288,8 @@ end
 -- read back, and dropped. Fails with what PostgreSQL said.
 function databases.prove_writable(db)
   if db:value("select pg_is_in_recovery()") == true then
-    dr.fail("PostgreSQL is still in recovery: the instance replays a primary's log and takes no writes")
+    dr.fail("PostgreSQL is still in recovery: the instance replays a "
+      .. "primary's log and takes no writes")
   end
   db:transaction(function()
     db:exec("create table if not exists drlua_write_proof (at timestamptz not null)")

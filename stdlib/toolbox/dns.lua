@@ -67,14 +67,16 @@ end
 function dns.upsert(route53, zone, record, comment)
   return route53:change_resource_record_sets {
     HostedZoneId = zone,
-    ChangeBatch = { Comment = comment, Changes = { { Action = "UPSERT", ResourceRecordSet = record } } },
+    ChangeBatch = { Comment = comment,
+      Changes = { { Action = "UPSERT", ResourceRecordSet = record } } },
   }.ChangeInfo.Id
 end
 
 --- Waits until all of Route 53's servers answer the change (INSYNC). Resolvers
 -- feel it after the old record's TTL.
 function dns.wait_insync(route53, change, timeout)
-  return dr.wait_until("Route 53 change " .. tostring(change), { every = "5s", timeout = timeout or "10m" }, function()
+  return dr.wait_until("Route 53 change " .. tostring(change),
+    { every = "5s", timeout = timeout or "10m" }, function()
     local status = route53:get_change { Id = change }.ChangeInfo.Status
     return status == "INSYNC", status
   end)
@@ -84,7 +86,8 @@ end
 function dns.point(route53, zone, record, comment)
   local change = dns.upsert(route53, zone, record, comment)
   dns.wait_insync(route53, change)
-  dr.note(("%s answers %s; resolvers follow within the old TTL"):format(text.trim(record.Name), dns.target(record)))
+  dr.note(("%s answers %s; resolvers follow within the old TTL"):format(text.trim(record.Name),
+    dns.target(record)))
   return change
 end
 

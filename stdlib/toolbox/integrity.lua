@@ -18,7 +18,8 @@ function integrity.amcheck(db)
       and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg_toast%'
     order by c.relpages desc]]
   for _, index in ipairs(indexes) do
-    local _, fault = dr.try(db.query, db, "select bt_index_check($1::oid::regclass, true)", index.oid)
+    local _, fault = dr.try(db.query, db, "select bt_index_check($1::oid::regclass, true)",
+      index.oid)
     if fault then table.insert(faults, ("index %s: %s"):format(index.name, tostring(fault))) end
   end
   local tables = db:query [[
@@ -29,10 +30,12 @@ function integrity.amcheck(db)
     order by c.relpages desc]]
   for _, relation in ipairs(tables) do
     local rows, fault = dr.try(db.query, db,
-      "select blkno, offnum, attnum, msg from verify_heapam($1::oid::regclass) limit 10", relation.oid)
+      "select blkno, offnum, attnum, msg from verify_heapam($1::oid::regclass) limit 10",
+      relation.oid)
     if fault then table.insert(faults, ("table %s: %s"):format(relation.name, tostring(fault))) end
     for _, row in ipairs(rows or {}) do
-      table.insert(faults, ("table %s, block %s: %s"):format(relation.name, tostring(row.blkno), row.msg))
+      table.insert(faults,
+        ("table %s, block %s: %s"):format(relation.name, tostring(row.blkno), row.msg))
     end
   end
   return faults
@@ -56,7 +59,8 @@ local FOREIGN_KEYS = [[
 function integrity.orphans(db)
   local faults = {}
   for _, key in ipairs(db:query(FOREIGN_KEYS)) do
-    local count = db:value(([[select count(*) from %s c left join %s p on %s where %s and %s is null]])
+    local count = db:value(
+      ([[select count(*) from %s c left join %s p on %s where %s and %s is null]])
       :format(key.child, key.parent, key.matches, key.present, key.probe))
     if count > 0 then
       table.insert(faults, ("%d rows of %s point at rows missing from %s (%s)")

@@ -41,10 +41,12 @@ local function run(program, cluster, arguments, options)
 end
 
 -- What kubectl only reads with; of some verbs only these second words.
-local reading = { get = true, describe = true, logs = true, top = true, events = true, explain = true, wait = true,
-  diff = true, version = true, ["api-resources"] = true, ["api-versions"] = true, ["cluster-info"] = true,
+local reading = { get = true, describe = true, logs = true, top = true, events = true,
+  explain = true, wait = true, diff = true, version = true, ["api-resources"] = true,
+  ["api-versions"] = true, ["cluster-info"] = true,
   rollout = { status = true, history = true }, auth = { ["can-i"] = true, whoami = true },
-  config = { view = true, ["current-context"] = true, ["get-contexts"] = true, ["get-clusters"] = true } }
+  config = { view = true, ["current-context"] = true, ["get-contexts"] = true,
+    ["get-clusters"] = true } }
 
 -- Options before the verb whose value is the next word.
 local takes_value = {}
@@ -57,7 +59,8 @@ local function verb_of(arguments)
   local words, i = {}, 1
   while i <= #arguments and #words < 2 do
     local word = tostring(arguments[i])
-    if takes_value[word] then i = i + 1 elseif word:sub(1, 1) ~= "-" then table.insert(words, word) end
+    if takes_value[word] then i = i + 1 elseif word:sub(1, 1) ~= "-" then table.insert(words,
+      word) end
     i = i + 1
   end
   return words[1], words[2]
@@ -68,7 +71,8 @@ local function refuse_change(arguments)
   local fine = reading[verb]
   if fine == true or (type(fine) == "table" and fine[second]) then return end
   local text = type(fine) == "table" and ("%s %s"):format(verb, tostring(second)) or tostring(verb)
-  dr.fail(("kubernetes.read: kubectl %s is not known to only read: use kubernetes.change"):format(text))
+  dr.fail(("kubernetes.read: kubectl %s is not known to only read: use kubernetes.change")
+    :format(text))
 end
 
 --- Runs kubectl for reading only and returns its output. Raises when its verb is not one
@@ -90,13 +94,15 @@ end
 
 --- Sets a deployment's replica count.
 function kubernetes.scale(cluster, deployment, replicas)
-  return kubernetes.change(cluster, { "scale", "deployment/" .. deployment, "--replicas=" .. replicas })
+  return kubernetes.change(cluster,
+    { "scale", "deployment/" .. deployment, "--replicas=" .. replicas })
 end
 
 --- Waits until a deployment's rollout has ended; kubectl watches it.
 function kubernetes.wait_rollout(cluster, deployment, timeout)
   return kubernetes.read(cluster,
-    { "rollout", "status", "deployment/" .. deployment, "--timeout=" .. dr.seconds(timeout or "10m") .. "s" },
+    { "rollout", "status", "deployment/" .. deployment, "--timeout=" .. dr.seconds(timeout or "10m")
+      .. "s" },
     timeout or "10m")
 end
 

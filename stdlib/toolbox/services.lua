@@ -8,7 +8,8 @@ local services = {}
 function services.describe(ecs, cluster, names)
   local answer = ecs:describe_services { cluster = cluster, services = names }
   for _, failure in ipairs(not unknown.is(answer) and answer.failures or {}) do
-    dr.fail(("ECS cluster %s in %s has no service %s (%s)"):format(cluster, ecs.region, failure.arn, failure.reason))
+    dr.fail(("ECS cluster %s in %s has no service %s (%s)"):format(cluster, ecs.region, failure.arn,
+      failure.reason))
   end
   return answer.services
 end

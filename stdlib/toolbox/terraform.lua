@@ -28,7 +28,8 @@ end
 
 --- True when the plan has changes (terraform's own exit code 2).
 function terraform.has_changes(directory, variables, timeout)
-  local result = run(directory, with_variables({ "plan", "-no-color", "-detailed-exitcode", "-lock=false" }, variables),
+  local result = run(directory,
+    with_variables({ "plan", "-no-color", "-detailed-exitcode", "-lock=false" }, variables),
     { read = true, timeout = timeout or "15m", codes = { 0, 2 } })
   return result.code == 2
 end

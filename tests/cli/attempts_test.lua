@@ -92,7 +92,8 @@ end)
 
 t.test("an answered request is not sent again when its step fails later", function()
   for _, way in ipairs { "resume", "retry" } do
-    local w, seen = place(PAY:format(way == "retry" and 'retries = { times = 1, every = "10ms" }' or "", ""), well)
+    local w, seen = place(PAY:format(way == "retry" and 'retries = { times = 1, every = "10ms" }'
+      or "", ""), well)
     local r = w.run { "a.lua" }
     t.equal(r.code, 1, r.out)
     fs.write(w.directory .. "/ok", "")
@@ -166,7 +167,8 @@ t.test("a goal is asked before and after, and its value is the step's", function
   t.equal(plan.code, 0, plan.err)
 end)
 
-t.test("a failure without a response that the playbook catches is settled before its next change", function()
+t.test("a failure without a response that the playbook catches is "
+  .. "settled before its next change", function()
   local body = [[dr.step("Pay", function()
     local _, e = dr.try(http.post, URL .. "/pay", { timeout = "300ms" %s })
     dr.note("caught " .. tostring(e))
@@ -186,10 +188,12 @@ t.test("a failure without a response that the playbook catches is settled before
   t.equal(#seen, 1)
 end)
 
-t.test("a program that is stopped by its timeout, and one that a signal ended, are in doubt", function()
+t.test("a program that is stopped by its timeout, and one that a "
+  .. "signal ended, are in doubt", function()
   for _, command in ipairs { '{ "sh", "-c", "echo x >> effect; sleep 5", timeout = "300ms" }',
     '{ "sh", "-c", "echo x >> effect; kill -9 $$" }' } do
-    local w = place(('dr.step("S", { retries = { times = 1, every = "10ms" } }, function() process.run %s end)')
+    local w = place(
+      ('dr.step("S", { retries = { times = 1, every = "10ms" } }, function() process.run %s end)')
       :format(command))
     local r = w.run { "a.lua" }
     t.equal(r.code, 4, r.out .. r.err)
@@ -197,9 +201,12 @@ t.test("a program that is stopped by its timeout, and one that a signal ended, a
   end
 end)
 
-t.test("a call that AWS refused is sent again, under its token; one that failed later is made as another", function()
-  local s = sim.start { speed = 500, log = function() end, world = { vaults = { { name = "nightly" } },
-    instances = { { id = "shop", user = "shop", password = "secret-word", db = "shop", retention = 7 } } } }
+t.test("a call that AWS refused is sent again, under its token; one that "
+  .. "failed later is made as another", function()
+  local s = sim.start { speed = 500, log = function() end,
+    world = { vaults = { { name = "nightly" } },
+    instances = { { id = "shop", user = "shop", password = "secret-word", db = "shop",
+      retention = 7 } } } }
   t.cleanup(function() s:stop() end)
   s:fault { kind = "outcome", operation = "StartBackupJob", status = "FAILED", count = 1 }
   local w = place [[
@@ -214,8 +221,10 @@ t.test("a call that AWS refused is sent again, under its token; one that failed 
       end)
       if job.State == "FAILED" then dr.fail "the job failed" end
     end)]]
-  for name, value in pairs { AWS_ENDPOINT_URL = s.url, AWS_ACCESS_KEY_ID = "test", AWS_SECRET_ACCESS_KEY = "test",
-    AWS_REGION = "us-east-1", AWS_CONFIG_FILE = "/dev/null", AWS_SHARED_CREDENTIALS_FILE = "/dev/null" } do
+  for name, value in pairs { AWS_ENDPOINT_URL = s.url, AWS_ACCESS_KEY_ID = "test",
+    AWS_SECRET_ACCESS_KEY = "test",
+    AWS_REGION = "us-east-1", AWS_CONFIG_FILE = "/dev/null",
+    AWS_SHARED_CREDENTIALS_FILE = "/dev/null" } do
     w.env[name] = value
   end
   local r = w.run { "a.lua" }
@@ -224,7 +233,8 @@ t.test("a call that AWS refused is sent again, under its token; one that failed 
 end)
 
 t.test("a failover in doubt waits for the cluster's decision", function()
-  local s = sim.start { speed = 5, log = function() end, world = { clusters = { { id = "c", region = "us-west-2",
+  local s = sim.start { speed = 5, log = function() end,
+    world = { clusters = { { id = "c", region = "us-west-2",
     user = "u", password = "secret-word", db = "d", members = { "a", "b", "d" } } } } }
   t.cleanup(function() s:stop() end)
   s:fault { kind = "lost", operation = "FailoverDBCluster", count = 1 }
@@ -232,15 +242,19 @@ t.test("a failover in doubt waits for the cluster's decision", function()
     aws.rds { region = "us-west-2" }:failover_db_cluster { DBClusterIdentifier = "c",
       TargetDBInstanceIdentifier = "b" }
   end)]]
-  for name, value in pairs { AWS_ENDPOINT_URL = s.url, AWS_ACCESS_KEY_ID = "test", AWS_SECRET_ACCESS_KEY = "test",
-    AWS_REGION = "us-west-2", AWS_CONFIG_FILE = "/dev/null", AWS_SHARED_CREDENTIALS_FILE = "/dev/null" } do
+  for name, value in pairs { AWS_ENDPOINT_URL = s.url, AWS_ACCESS_KEY_ID = "test",
+    AWS_SECRET_ACCESS_KEY = "test",
+    AWS_REGION = "us-west-2", AWS_CONFIG_FILE = "/dev/null",
+    AWS_SHARED_CREDENTIALS_FILE = "/dev/null" } do
     w.env[name] = value
   end
   local r = w.run { "a.lua" }
   if r.code ~= 0 then r = w.run { "resume", "last" } end
   t.equal(r.code, 0, r.out .. r.err)
   local n = 0
-  for _, call in ipairs(s.calls:list()) do if call.operation == "FailoverDBCluster" then n = n + 1 end end
+  for _, call in ipairs(s.calls:list()) do
+    if call.operation == "FailoverDBCluster" then n = n + 1 end
+  end
   t.equal(n, 1)
 end)
 

@@ -20,7 +20,8 @@ t.test("a new playbook can be listed, shown, and rehearsed as it is", function()
 end)
 
 t.test("help has a text for every verb", function()
-  for _, verb in ipairs { "run", "plan", "check", "rehearse", "resume", "rollback", "approve", "pause", "runs", "show",
+  for _, verb in ipairs { "run", "plan", "check", "rehearse", "resume", "rollback", "approve",
+    "pause", "runs", "show",
     "report", "list", "help", "new", "doc", "sim", "script" } do
     local r = program.run { "help", verb }
     t.equal(r.code, 0, verb .. ": " .. r.err)

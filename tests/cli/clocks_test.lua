@@ -33,8 +33,9 @@ local function place(body)
   local w = program.workspace { ["a.lua"] = HEAD .. body .. "\nend }\n" }
   local env, set = clocks.of(w.directory)
   for name, value in pairs(env) do w.env[name] = value end
-  for name, value in pairs { DRLUA_STDLIB = "", AWS_ENDPOINT_URL = s.url, AWS_ACCESS_KEY_ID = "test",
-    AWS_SECRET_ACCESS_KEY = "test", AWS_REGION = "us-west-2", AWS_CONFIG_FILE = "/dev/null",
+  for name, value in pairs { DRLUA_STDLIB = "", AWS_ENDPOINT_URL = s.url,
+    AWS_ACCESS_KEY_ID = "test", AWS_SECRET_ACCESS_KEY = "test", AWS_REGION = "us-west-2",
+    AWS_CONFIG_FILE = "/dev/null",
     AWS_SHARED_CREDENTIALS_FILE = "/dev/null" } do w.env[name] = value end
   return w, s, set
 end
@@ -70,11 +71,14 @@ end
 
 local function done(s, operation)
   local n = 0
-  for _, call in ipairs(s.calls:list { operation = operation }) do if call.done then n = n + 1 end end
+  for _, call in ipairs(s.calls:list { operation = operation }) do
+    if call.done then n = n + 1 end
+  end
   return n
 end
 
-t.test("a real clock that jumps: calls are made once, budgets and timeouts hold, times are right", function()
+t.test("a real clock that jumps: calls are made once, budgets and "
+  .. "timeouts hold, times are right", function()
   local w, s = place [[
     dr.step("Calls", { budget = "5m", timeout = "10m" }, function()
       upsert "a"
@@ -124,7 +128,8 @@ end)
 
 local ROLE = 'local role = aws.sts { role_arn = "arn:aws:iam::123456789012:role/dr" }\n'
 
-t.test("a role's credentials serve through a jump, and are renewed when they have run out", function()
+t.test("a role's credentials serve through a jump, and are "
+  .. "renewed when they have run out", function()
   local w, s = place(ROLE .. [[
     dr.step("Role", function()
       for _, hours in ipairs { 0, 6, -6, 6 } do
@@ -166,7 +171,8 @@ t.test("a role is assumed by a clock that is wrong from the start", function()
   end
 end)
 
-t.test("a clock set back between two sessions of a run: no time is negative, no sleep begins again", function()
+t.test("a clock set back between two sessions of a run: no time is "
+  .. "negative, no sleep begins again", function()
   local w, _, set = place [[
     dr.step("One", function() end)
     dr.step("Sleep", function() dr.sleep("3s") dr.fail "later" end)
@@ -235,7 +241,8 @@ t.test("a connection that died while the machine slept is not used again", funct
         table.insert(held, request)
       else
         seen[request.remote] = true
-        request:respond { status = 200, body = "<GetCallerIdentityResponse><GetCallerIdentityResult/>"
+        request:respond { status = 200,
+          body = "<GetCallerIdentityResponse><GetCallerIdentityResult/>"
           .. "</GetCallerIdentityResponse>" }
       end
     end

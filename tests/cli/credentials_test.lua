@@ -24,7 +24,8 @@ local ASSUMED = [[<%sResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
 -- does it, with the request in the message.
 local function cloud()
   local self = { codes = {} }
-  local keys = json.encode { Code = "Success", AccessKeyId = "ASIA1", SecretAccessKey = SECRET, Token = TOKEN,
+  local keys = json.encode { Code = "Success", AccessKeyId = "ASIA1", SecretAccessKey = SECRET,
+    Token = TOKEN,
     Expiration = "2037-01-01T00:00:00Z" }
   self.server = fake.start(function(request)
     local action = request.body:match("Action=(Assume%w*)")
@@ -39,11 +40,15 @@ local function cloud()
     elseif request.target == "/keys" or request.target:find("/security%-credentials/recovery$") then
       return { body = keys }
     elseif request.target:find("/federation/credentials", 1, true) then
-      return { body = json.encode { roleCredentials = { accessKeyId = "ASIASSO", secretAccessKey = SECRET,
-        sessionToken = TOKEN, expiration = 2114380800000 } }, headers = { { "Content-Type", "application/json" } } }
+      return { body = json.encode { roleCredentials = { accessKeyId = "ASIASSO",
+        secretAccessKey = SECRET,
+        sessionToken = TOKEN, expiration = 2114380800000 } }, headers = { { "Content-Type",
+        "application/json" } } }
     end
-    return { status = 403, body = ("<ErrorResponse><Error><Code>SignatureDoesNotMatch</Code><Message>The canonical "
-      .. "request was x-amz-security-token:%s; key %s; %s</Message></Error></ErrorResponse>"):format(
+    return { status = 403,
+      body = ("<ErrorResponse><Error><Code>SignatureDoesNotMatch</Code><Message>The canonical "
+      .. "request was x-amz-security-token:%s; key %s; %s</Message></Error></ErrorResponse>")
+      :format(
       header(request, "x-amz-security-token") or "none", SECRET, TOKEN) }
   end)
   t.cleanup(function() self.server:close() end)
@@ -57,14 +62,19 @@ local WORK = [[
     dr.step("Change", function() rds:promote_read_replica { DBInstanceIdentifier = "x" } end)]]
 
 local function workspace(c, config, env)
-  local w = program.workspace { ["a.lua"] = program.playbook('local aws = require "aws"\n' .. WORK) }
+  local w = program.workspace { ["a.lua"] = program.playbook('local aws = require "aws"\n'
+    .. WORK) }
   w.write("config", (config or ""):gsub("URL", c.server.url))
-  for name, value in pairs { AWS_ENDPOINT_URL = c.server.url, AWS_CONFIG_FILE = w.directory .. "/config",
-    AWS_SHARED_CREDENTIALS_FILE = w.directory .. "/none", AWS_EC2_METADATA_DISABLED = "true", HOME = w.directory,
-    AWS_MAX_ATTEMPTS = "1", AWS_ACCESS_KEY_ID = "", AWS_SECRET_ACCESS_KEY = "", AWS_SESSION_TOKEN = "" } do
+  for name, value in pairs { AWS_ENDPOINT_URL = c.server.url,
+    AWS_CONFIG_FILE = w.directory .. "/config", AWS_SHARED_CREDENTIALS_FILE = w.directory
+    .. "/none", AWS_EC2_METADATA_DISABLED = "true", HOME = w.directory,
+    AWS_MAX_ATTEMPTS = "1", AWS_ACCESS_KEY_ID = "", AWS_SECRET_ACCESS_KEY = "",
+    AWS_SESSION_TOKEN = "" } do
     w.env[name] = value
   end
-  for name, value in pairs(env or {}) do w.env[name] = value:gsub("URL", c.server.url):gsub("HERE", w.directory) end
+  for name, value in pairs(env or {}) do
+    w.env[name] = value:gsub("URL", c.server.url):gsub("HERE", w.directory)
+  end
   return w
 end
 
@@ -74,9 +84,11 @@ local function hidden(w, ...)
     if fs.stat(path).type == "file" then table.insert(texts, (assert(fs.read(path)))) end
   end
   local all = table.concat(texts, "\n")
-  for _, secret in ipairs { SECRET, TOKEN, "metadata-token-4711", "sso-token-4711", "web-token-4711",
+  for _, secret in ipairs { SECRET, TOKEN, "metadata-token-4711", "sso-token-4711",
+    "web-token-4711",
     "agent-token-4711" } do
-    for _, form in ipairs { secret, (secret:gsub("[/+=]", function(c) return ("%%%02X"):format(c:byte()) end)),
+    for _, form in ipairs { secret,
+      (secret:gsub("[/+=]", function(c) return ("%%%02X"):format(c:byte()) end)),
       (secret:gsub("/", "\\/")), secret:sub(1, 16) } do
       local at = all:find(form, 1, true)
       t.ok(not at, "shown: " .. all:sub(math.max((at or 1) - 200, 1), (at or 1) + 40))
@@ -92,11 +104,14 @@ local sources = {
   ["a role assumed with a profile"] = { config = "[default]\nrole_arn = " .. ROLE
     .. "\nsource_profile = base\n[profile base]\n" .. STATIC },
   ["a program"] = { config = "[default]\ncredential_process = cat HERE/keys.json\n" },
-  ["a web identity"] = { env = { AWS_WEB_IDENTITY_TOKEN_FILE = "HERE/token", AWS_ROLE_ARN = ROLE } },
+  ["a web identity"] = { env = { AWS_WEB_IDENTITY_TOKEN_FILE = "HERE/token",
+    AWS_ROLE_ARN = ROLE } },
   ["a container"] = { env = { AWS_CONTAINER_CREDENTIALS_FULL_URI = "URL/keys",
     AWS_CONTAINER_AUTHORIZATION_TOKEN = "agent-token-4711" } },
-  ["an instance"] = { env = { AWS_EC2_METADATA_DISABLED = "false", AWS_EC2_METADATA_SERVICE_ENDPOINT = "URL" } },
-  ["SSO"] = { config = "[default]\nsso_session = s\nsso_account_id = 123456789012\nsso_role_name = r\n"
+  ["an instance"] = { env = { AWS_EC2_METADATA_DISABLED = "false",
+    AWS_EC2_METADATA_SERVICE_ENDPOINT = "URL" } },
+  ["SSO"] = { config = "[default]\nsso_session = s\nsso_account_id = "
+    .. "123456789012\nsso_role_name = r\n"
     .. "[sso-session s]\nsso_start_url = https://x.awsapps.com/start\nsso_region = us-east-1\n" },
 }
 
@@ -109,14 +124,16 @@ for source, case in pairs(sources) do
     w.write("keys.json", json.encode { Version = 1, AccessKeyId = "ASIA1", SecretAccessKey = SECRET,
       SessionToken = TOKEN, Expiration = "2037-01-01T00:00:00Z" })
     os.execute("mkdir -p " .. w.directory .. "/.aws/sso/cache")
-    w.write(".aws/sso/cache/" .. crypto.hex(crypto.sha1 "s") .. ".json", json.encode { accessToken = "sso-token-4711",
+    w.write(".aws/sso/cache/" .. crypto.hex(crypto.sha1 "s") .. ".json",
+      json.encode { accessToken = "sso-token-4711",
       expiresAt = "2037-01-01T00:00:00Z" })
     for _, output in ipairs { "text", "json" } do
       local r = w.run { "a.lua", "--trace", "--output", output }
       t.equal(r.code, 1, r.out .. r.err)
       t.contains(r.out .. r.err, "x-amz-security-token:***")
       local again = w.run { "resume", "last", "--trace", "--output", output }
-      hidden(w, r.out, r.err, again.out, again.err, w.run({ "show", "last", "--output", output }).out,
+      hidden(w, r.out, r.err, again.out, again.err,
+        w.run({ "show", "last", "--output", output }).out,
         w.run({ "report", "last" }).out)
       local plan = w.run { "plan", "a.lua", "--output", output }
       hidden(w, plan.out, plan.err)
@@ -124,7 +141,8 @@ for source, case in pairs(sources) do
   end)
 end
 
-local MFA = "[default]\nrole_arn = " .. ROLE .. "\nsource_profile = base\nmfa_serial = arn:aws:iam::1:mfa/me\n"
+local MFA = "[default]\nrole_arn = " .. ROLE
+  .. "\nsource_profile = base\nmfa_serial = arn:aws:iam::1:mfa/me\n"
   .. "[profile base]\n" .. STATIC
 
 local function with_mfa(body)

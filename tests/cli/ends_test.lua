@@ -19,15 +19,17 @@ local function ended(text, arguments, options)
   table.insert(words, "--output")
   table.insert(words, "json")
   local r = data.run(words, options)
-  return { code = screen.code, out = screen.out, err = screen.err, last = last_event(r), json = r, workspace = plain,
-    report = plain.run({ "report", "last" }).out, show = plain.run({ "show", "last" }).out,
+  return { code = screen.code, out = screen.out, err = screen.err, last = last_event(r), json = r,
+    workspace = plain, report = plain.run({ "report", "last" }).out,
+    show = plain.run({ "show", "last" }).out,
     shown = program.events(plain.run({ "show", "last", "--output", "json" }).out)[1] }
 end
 
 t.test("whatever `run` returns, a run that came to its end has succeeded", function()
   for _, what in ipairs { "true", "false", "5", '"text"', "function() end", "{ kind = 'control' }",
     "nil, 'second'", "{ message = 'x' }", "coroutine.create(print)" } do
-    local r = ended(playbook('dr.step("One", function() probe.opaque("one") end) do return ' .. what .. " end"))
+    local r = ended(playbook('dr.step("One", function() probe.opaque("one") end) do return ' .. what
+      .. " end"))
     t.equal(r.code, 0, what .. ": " .. r.out .. r.err)
     t.equal(r.last.event, "run_succeeded", what)
     t.contains(r.report, "# Test: succeeded")
@@ -37,7 +39,8 @@ end)
 
 t.test("a measurement takes numbers as text, and refuses nonsense with file and line", function()
   local function measured(fields)
-    return ended(playbook('dr.step("One", function() probe.opaque("one") end)\ndr.measure("rpo", ' .. fields .. ")"))
+    return ended(playbook('dr.step("One", function() probe.opaque("one") end)\ndr.measure("rpo", '
+      .. fields .. ")"))
   end
   for fields, wanted in pairs { ['{ seconds = "300.000000" }'] = 300.0, ["{ seconds = 0.5 }"] = 0.5,
     ['{ seconds = "1e2", rows = "3" }'] = 100.0 } do
@@ -54,7 +57,8 @@ t.test("a measurement takes numbers as text, and refuses nonsense with file and 
     ["{ rows = true }"] = "dr.measure: rows is a number of rows from 0 on, not a boolean",
     ["{ rows = math.huge }"] = "dr.measure: rows is a number of rows from 0 on, not inf",
     ["{ detail = {} }"] = "dr.measure: detail is a text, a number or a boolean, not a table",
-    ["{ value = print }"] = "dr.measure: value is a text, a number or a boolean, not a function" } do
+    ["{ value = print }"] =
+      "dr.measure: value is a text, a number or a boolean, not a function" } do
     local r = measured(fields)
     t.equal(r.code, 1, fields)
     t.contains(r.out, "a.lua:6: " .. sentence)
@@ -73,9 +77,11 @@ end)
 
 t.test("targets of an environment that are none are refused before anything starts", function()
   for targets, sentence in pairs { ["{ rto = {} }"] = "targets.rto: a table is no duration",
-    ['"1h"'] = "targets is a string, not a table", ["{ rto = 'soon' }"] = 'targets.rto: "soon" is no duration',
+    ['"1h"'] = "targets is a string, not a table",
+    ["{ rto = 'soon' }"] = 'targets.rto: "soon" is no duration',
     ["{ api = { rto = 'x' } }"] = 'targets.api.rto: "x" is no duration' } do
-    local w = program.workspace { ["a.lua"] = playbook('dr.step("One", function() probe.opaque("one") end)'),
+    local w = program.workspace {
+      ["a.lua"] = playbook('dr.step("One", function() probe.opaque("one") end)'),
       ["env/x.lua"] = "return { targets = " .. targets .. " }" }
     for _, verb in ipairs { "run", "plan" } do
       local r = w.run { verb, "a.lua", "--env", "x" }
@@ -115,8 +121,9 @@ t.test("the end of a good run names what failed on the way, what was skipped and
     dr.step("Later", function() dr.skip("no zone is given") end)
     dr.step("Check", function() dr.check("Sound", function() dr.skip("no ears") end) end)]])
   t.equal(r.code, 0, r.err)
-  for _, text in ipairs { "2 optional steps failed", "Tell user 1: refused 1", "Tell user 3: refused 3",
-    "Skipped (its condition does not hold): Off, Off too", "Skipped (no zone is given): Later",
+  for _, text in ipairs { "2 optional steps failed", "Tell user 1: refused 1",
+    "Tell user 3: refused 3", "Skipped (its condition does not hold): Off, Off too",
+    "Skipped (no zone is given): Later",
     "Check skipped: Sound: no ears" } do
     t.contains(r.out, text)
     t.contains(r.report, text)
@@ -136,7 +143,8 @@ t.test("the last line of a stopped run is the command that helps", function()
   local asks = playbook [[dr.step("Burn it's", { approve = "the bridge burns" }, function() end)]]
   r = ended(asks)
   t.equal(r.code, 4)
-  t.matches(r.out, "\nTo approve: drlua approve %S+ 'Burn it'\\''s'\nTo continue: drlua resume %S+\n$")
+  t.matches(r.out,
+    "\nTo approve: drlua approve %S+ 'Burn it'\\''s'\nTo continue: drlua resume %S+\n$")
   t.contains(r.show, "waits for approval: Burn it's (0 of 1 given): the bridge burns")
   local w = program.workspace { ["a.lua"] = playbook(failing) }
   local named = w.directory .. "/other state"
@@ -146,7 +154,8 @@ end)
 
 t.test("the commands of the last lines do what they say", function()
   local w = program.workspace { ["a.lua"] = playbook
-    [[dr.step("Burn it's", { approve = "the bridge burns" }, function() probe.opaque("burn") end)]] }
+    [[dr.step("Burn it's", { approve = "the bridge burns" },
+      function() probe.opaque("burn") end)]] }
   local r = w.run { "a.lua" }
   for command in r.out:gmatch(": drlua ([^\n]+)") do
     local words = {}
@@ -161,21 +170,25 @@ t.test("the commands of the last lines do what they say", function()
 end)
 
 t.test("times on the screen and in the report are UTC, and say so", function()
-  local w = program.workspace { ["a.lua"] = playbook 'dr.step("One", function() dr.note("hello") end)' }
+  local w = program.workspace {
+    ["a.lua"] = playbook 'dr.step("One", function() dr.note("hello") end)' }
   local r = w.run({ "a.lua" }, { env = { TZ = "Asia/Tokyo" } })
   local hour = os.date("!%H")
   for line in r.err:gmatch("[^\n]+") do
     if line:find("^%d") then t.matches(line, "^%d%d:%d%d:%d%dZ ") end
   end
   local seen = r.err:match("(%d%d):%d%d:%d%dZ note")
-  t.ok(seen == hour or tonumber(seen) == (tonumber(hour) + 1) % 24 or (tonumber(seen) + 1) % 24 == tonumber(hour), seen)
+  t.ok(seen == hour or tonumber(seen) == (tonumber(hour) + 1) % 24
+    or (tonumber(seen) + 1) % 24 == tonumber(hour), seen)
   t.matches(w.run({ "report", "last" }).out, "| %d%d:%d%d:%d%dZ | One | done |")
 end)
 
 t.test("end of file at any question pauses the run: nothing is answered by it", function()
   local asked = {
-    approval = { 'dr.step("S", { approve = "sure?" }, function() probe.opaque("s") end)', "Type yes" },
-    operator = { 'dr.step("S", function() probe.opaque("s") dr.fail("half") end)', "retry, skip, or stop" },
+    approval = { 'dr.step("S", { approve = "sure?" }, function() probe.opaque("s") end)',
+      "Type yes" },
+    operator = { 'dr.step("S", function() probe.opaque("s") dr.fail("half") end)',
+      "retry, skip, or stop" },
   }
   for reason, case in pairs(asked) do
     local w = program.workspace { ["a.lua"] = playbook(case[1]) }
@@ -187,12 +200,14 @@ t.test("end of file at any question pauses the run: nothing is answered by it", 
   end
   -- The reason for a skip is a question, too.
   local w = program.workspace { ["a.lua"] = playbook(asked.operator[1]) }
-  local text, code = typed(w, { "a.lua" }, { { "retry, skip, or stop", "skip" }, { "Why may", "raw:\4" } })
+  local text, code = typed(w, { "a.lua" },
+    { { "retry, skip, or stop", "skip" }, { "Why may", "raw:\4" } })
   t.equal(code, 4, text)
 end)
 
 t.test("end of file at the question about a call in doubt sends nothing", function()
-  local w = program.workspace { ["a.lua"] = playbook 'dr.step("S", function() probe.opaque("x") end)' }
+  local w = program.workspace {
+    ["a.lua"] = playbook 'dr.step("S", function() probe.opaque("x") end)' }
   fs.write(w.world .. ".hang", "")
   w.run({ "a.lua" }, { on_error_line = function(_, proc)
     while #w.effects() == 0 do require("task").sleep(0.02) end
@@ -247,7 +262,8 @@ t.test("secrets of the environment file are found again on resume and rollback",
     dr.step("Two", function() if not require("files").exists(os.getenv("PROBE_WORLD") .. ".ok") then dr.fail("no") end
       probe.opaque("two " .. #p.db_password) end)]],
     'params = { { "db_password", secret = true }, { "zone", required = false } },'),
-    ["env/x.lua"] = 'return { params = { db_password = os.getenv("PW"), zone = os.getenv("ZONE") } }' }
+    ["env/x.lua"] =
+      'return { params = { db_password = os.getenv("PW"), zone = os.getenv("ZONE") } }' }
   local env = { PW = "abcdefgh" }
   t.equal(w.run({ "a.lua", "--env", "x" }, { env = env }).code, 1)
   t.contains(w.run({ "resume", "last" }).err, "db_password is missing")
@@ -290,7 +306,8 @@ t.test("resume --optional runs the failed optional steps again, and nothing else
   t.equal(r.code, 0, r.err)
   t.contains(r.out, "4 optional steps failed")
   local before = w.effects()
-  t.equal(before, { "opaque before", "opaque tell 1", "opaque tell 2", "opaque tell 3", "opaque outer",
+  t.equal(before,
+    { "opaque before", "opaque tell 1", "opaque tell 2", "opaque tell 3", "opaque outer",
     "opaque after" })
   local rto = program.events(w.run({ "show", "last", "--output", "json" }).out)[1].rto
   -- They may fail once more.
@@ -349,7 +366,8 @@ t.test("a rollback says what was undone and what is left, and its hint continues
   t.contains(r.out, "partly rolled back")
   t.contains(r.out, 'Undone: "Make 2", "Make 1"')
   t.contains(r.out, 'To do by hand: "Bare": run bare (no undo is defined for this step)')
-  t.equal(w.effects(), { "opaque bare", "opaque make 1", "opaque make 2", "opaque undo 2", "opaque undo 1" })
+  t.equal(w.effects(),
+    { "opaque bare", "opaque make 1", "opaque make 2", "opaque undo 2", "opaque undo 1" })
   local report = w.run({ "report", "last" }).out
   t.contains(report, "## Rollback")
   t.contains(report, '"Make 1": undone')

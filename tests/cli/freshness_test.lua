@@ -38,12 +38,15 @@ t.test("a check is kept, for its environment, and said by plan, check and runs",
   t.equal(r.code, 3)
   t.contains(r.out, "Before this: never checked here; never rehearsed here.")
   age(w, 43 * 86400 + 3600)
-  t.contains(w.run({ "plan", "a.lua" }).out, "Last checked 43 days ago: not ready (Enough); never rehearsed here.")
-  t.contains(w.run({ "plan", "a.lua", "--env", "x" }).out, "Never checked here; never rehearsed here.")
+  t.contains(w.run({ "plan", "a.lua" }).out,
+    "Last checked 43 days ago: not ready (Enough); never rehearsed here.")
+  t.contains(w.run({ "plan", "a.lua", "--env", "x" }).out,
+    "Never checked here; never rehearsed here.")
   fs.write(w.world, "one\n")
   r = w.run { "check", "a.lua" }
   t.equal(r.code, 0)
-  t.contains(r.out, "Before this: last checked 43 days ago: not ready (Enough); never rehearsed here.")
+  t.contains(r.out,
+    "Before this: last checked 43 days ago: not ready (Enough); never rehearsed here.")
   t.contains(w.run({ "plan", "a.lua" }).out, "Last checked just now: ready; never rehearsed here.")
   t.equal(w.run({ "a.lua" }).code, 0)
   t.equal(w.run({ "a.lua", "--env", "x" }).code, 0)
@@ -52,15 +55,18 @@ t.test("a check is kept, for its environment, and said by plan, check and runs",
   t.contains(r.out, "a.lua (x): Never checked here; never rehearsed here.")
   age(w, 3 * 3600)
   w.write("a.lua", READY .. "-- edited\n")
-  t.contains(w.run({ "plan", "a.lua" }).out, "Last checked 3 hours ago: ready, edited since (a.lua); never rehearsed")
-  t.contains(w.run({ "runs" }).out, "a.lua: Last checked 3 hours ago: ready, edited since (a.lua); never rehearsed")
+  t.contains(w.run({ "plan", "a.lua" }).out,
+    "Last checked 3 hours ago: ready, edited since (a.lua); never rehearsed")
+  t.contains(w.run({ "runs" }).out,
+    "a.lua: Last checked 3 hours ago: ready, edited since (a.lua); never rehearsed")
 end)
 
 t.test("an environment that was edited counts as edited", function()
   local w = workspace()
   w.run { "check", "a.lua", "--env", "x" }
   w.write("env/x.lua", "return { targets = { rto = '1h' } }")
-  t.contains(w.run({ "plan", "a.lua", "--env", "x" }).out, "not ready (Enough), edited since (x.lua)")
+  t.contains(w.run({ "plan", "a.lua", "--env", "x" }).out,
+    "not ready (Enough), edited since (x.lua)")
 end)
 
 t.test("as data", function()
@@ -93,7 +99,8 @@ t.test("a rehearsal is found by its verdict, and its own check is not kept", fun
   rehearse(false)
   t.contains(w.run({ "plan", "a.lua" }).out, "last rehearsed just now: failed.")
   w.write("a.lua", READY .. "-- edited\n")
-  t.contains(w.run({ "plan", "a.lua" }).out, "last rehearsed just now: failed, edited since (a.lua).")
+  t.contains(w.run({ "plan", "a.lua" }).out,
+    "last rehearsed just now: failed, edited since (a.lua).")
 end)
 
 t.test("a check whose result cannot be kept is a check all the same", function()

@@ -15,33 +15,41 @@ local DELETING = [[
   dr.step("Make", function() probe.create("db") end)]]
 
 t.test("a plan shows what it would delete, and says which limits it would exceed", function()
-  local w = program.workspace { ["a.lua"] = playbook(DELETING, "limits = { deletes = 5, regions = 'us-west-2' },"),
+  local w = program.workspace { ["a.lua"] = playbook(DELETING,
+    "limits = { deletes = 5, regions = 'us-west-2' },"),
     ["env/strict.lua"] = "return { limits = function(p) return { deletes = 2 } end }",
-    ["none.lua"] = playbook(DELETING), ["far.lua"] = playbook(DELETING, "limits = { regions = { 'eu-west-1' } },"),
+    ["none.lua"] = playbook(DELETING),
+    ["far.lua"] = playbook(DELETING, "limits = { regions = { 'eu-west-1' } },"),
     ["clean.lua"] = playbook('dr.step("One", function() end)') }
   local r = w.run { "plan", "a.lua" }
   t.equal(r.code, 0, r.err)
   t.contains(r.out, "Deletes: 3  (limits: 5 at most; in us-west-2)")
   t.ok(not r.out:find("LIMIT"))
   r = w.run { "plan", "a.lua", "--env", "strict" }
-  t.contains(r.out, "LIMIT EXCEEDED, it would be refused: it would delete 3 things, and this run may delete "
+  t.contains(r.out,
+    "LIMIT EXCEEDED, it would be refused: it would delete 3 things, and this run may delete "
     .. "2 things at most")
   r = w.run { "plan", "far.lua" }
-  t.contains(r.out, "LIMIT  create db: this run may change things in eu-west-1 only, and this call goes to us-west-2")
+  t.contains(r.out, "LIMIT  create db: this run may change things in eu-west-1 only, and "
+    .. "this call goes to us-west-2")
   t.contains(r.out, "LIMIT EXCEEDED, it would be refused: create db")
   t.contains(w.run({ "plan", "none.lua" }).out, "Deletes: 3\n")
   t.ok(not w.run({ "plan", "clean.lua" }).out:find("Deletes"))
-  local events = program.events(w.run({ "plan", "a.lua", "--env", "strict", "--output", "json" }).out)
+  local events = program.events(
+    w.run({ "plan", "a.lua", "--env", "strict", "--output", "json" }).out)
   local found = events[#events].result.limits
   t.equal({ found.deletes, found.limit, #found.faults }, { 3, 2, 1 })
 end)
 
 t.test("limits that are none, or leave nothing, are refused before anything starts", function()
-  for limits, sentence in pairs { ["{ delets = 1 }"] = "limits: unknown field delets; did you mean deletes?",
-    ["5"] = "limits is a table or a function", ["function() return { deletes = -1 } end"] = "limits.deletes is a whole",
+  for limits, sentence in pairs {
+    ["{ delets = 1 }"] = "limits: unknown field delets; did you mean deletes?",
+    ["5"] = "limits is a table or a function",
+    ["function() return { deletes = -1 } end"] = "limits.deletes is a whole",
     ["{ regions = { 'us-east-1' } }"] = "so nothing could be changed" } do
     local w = program.workspace {
-      ["a.lua"] = playbook('dr.step("One", function() probe.opaque("one") end)', "limits = " .. limits .. ","),
+      ["a.lua"] = playbook('dr.step("One", function() probe.opaque("one") end)',
+        "limits = " .. limits .. ","),
       ["env/x.lua"] = "return { limits = { regions = { 'us-west-2' } } }" }
     for _, verb in ipairs { "run", "plan" } do
       local r = w.run { verb, "a.lua", "--env", "x" }
@@ -68,10 +76,12 @@ t.test("a run refuses the deletion beyond its limit, with --yes and on every res
     end]], "limits = { deletes = 2 },") }
   local r = w.run { "a.lua", "--yes" }
   t.equal(r.code, 1)
-  t.contains(r.out, "this run may delete 2 things at most (limits.deletes), and with delete x3 it would be 3 "
+  t.contains(r.out,
+    "this run may delete 2 things at most (limits.deletes), and with delete x3 it would be 3 "
     .. "(deleted so far: delete x1; delete x2). It was not sent")
   t.contains(r.out, "a.lua:")
-  for _, words in ipairs { { "resume", "last", "--yes" }, { "resume", "last", "--from", "Delete 3", "--yes" } } do
+  for _, words in ipairs { { "resume", "last", "--yes" },
+    { "resume", "last", "--from", "Delete 3", "--yes" } } do
     t.equal(w.run(words).code, 1)
   end
   t.equal(w.effects(), { "opaque x1", "opaque x2" })
@@ -82,7 +92,8 @@ t.test("a run refuses the deletion beyond its limit, with --yes and on every res
   t.equal(w.effects(), { "opaque x1", "opaque x2" })
 end)
 
-t.test("a deletion sent again counts once: a retry, a resume after a kill, after a failure", function()
+t.test("a deletion sent again counts once: a retry, a resume "
+  .. "after a kill, after a failure", function()
   local w = program.workspace { ["a.lua"] = playbook(DELETE .. [[
     local files = require "files"
     dr.step("One", function()
@@ -121,8 +132,10 @@ t.test("a limit of the environment holds for the playbook, and for its rollback"
 end)
 
 t.test("accounts and regions: AWS is asked whose credentials they are, under plan, too", function()
-  local s = sim.start { world = { instances = { { id = "shop", user = "shop", password = "secret-word", db = "shop" } },
-    zones = { { id = "Z1", name = "shop.example", records = {} } } }, speed = 200, log = function() end }
+  local s = sim.start {
+    world = { instances = { { id = "shop", user = "shop", password = "secret-word", db = "shop" } },
+    zones = { { id = "Z1", name = "shop.example", records = {} } } }, speed = 200,
+    log = function() end }
   t.cleanup(function() s:stop() end)
   local body = [[
     local aws = require "aws"
@@ -139,9 +152,11 @@ t.test("accounts and regions: AWS is asked whose credentials they are, under pla
     end)
     tag(p.region)]]
   local function verdict(limits, region)
-    local w = program.workspace { ["a.lua"] = playbook(body, 'params = { { "region" } }, limits = ' .. limits .. ",") }
-    for name, value in pairs { DRLUA_STDLIB = "", AWS_ENDPOINT_URL = s.url, AWS_ACCESS_KEY_ID = "test",
-      AWS_SECRET_ACCESS_KEY = "test", AWS_REGION = "us-east-1", AWS_CONFIG_FILE = "/dev/null",
+    local w = program.workspace { ["a.lua"] = playbook(body, 'params = { { "region" } }, limits = '
+      .. limits .. ",") }
+    for name, value in pairs { DRLUA_STDLIB = "", AWS_ENDPOINT_URL = s.url,
+      AWS_ACCESS_KEY_ID = "test", AWS_SECRET_ACCESS_KEY = "test", AWS_REGION = "us-east-1",
+      AWS_CONFIG_FILE = "/dev/null",
       AWS_SHARED_CREDENTIALS_FILE = "/dev/null" } do
       w.env[name] = value
     end
@@ -151,23 +166,28 @@ t.test("accounts and regions: AWS is asked whose credentials they are, under pla
     local ran = w.run { "a.lua", "--yes", "--region", region }
     return ran, planned
   end
-  local ran, planned = verdict('{ accounts = { "123456789012" }, regions = { "us-east-1" } }', "us-east-1")
+  local ran, planned = verdict('{ accounts = { "123456789012" }, regions = { "us-east-1" } }',
+    "us-east-1")
   t.equal(ran.code, 0, ran.out .. ran.err)
   t.ok(not planned.out:find("LIMIT"), planned.out)
   ran, planned = verdict('{ accounts = { "999999999999" } }', "us-east-1")
   t.equal(ran.code, 1)
-  t.contains(ran.out, "this run may change things in account 999999999999 only, and this call goes to account "
+  t.contains(ran.out,
+    "this run may change things in account 999999999999 only, and this call goes to account "
     .. "123456789012. It was not sent")
   t.contains(planned.out, "this call goes to account 123456789012")
   local function tags()
     local n = 0
-    for _, call in ipairs(s.calls:list()) do if call.operation == "AddTagsToResource" then n = n + 1 end end
+    for _, call in ipairs(s.calls:list()) do
+      if call.operation == "AddTagsToResource" then n = n + 1 end
+    end
     return n
   end
   t.equal(tags(), 1)
   ran, planned = verdict('{ regions = { "us-east-1" } }', "us-west-2")
   t.equal(ran.code, 1)
-  t.contains(ran.out, "this run may change things in us-east-1 only, and this call goes to us-west-2")
+  t.contains(ran.out,
+    "this run may change things in us-east-1 only, and this call goes to us-west-2")
   t.contains(planned.out, "this call goes to us-west-2")
   t.equal(tags(), 1)
 end)

@@ -58,13 +58,16 @@ end
 
 t.test("two people must agree where the step says so, by two accounts", function()
   local w = program.workspace { ["a.lua"] = playbook
-    'dr.step("Burn", { approve = { text = "both keys", people = 2 } }, function() probe.opaque("burn") end)' }
+    [[dr.step("Burn", { approve = { text = "both keys", people = 2 } },
+      function() probe.opaque("burn") end)]] }
   local id = program.events(w.run({ "a.lua", "--output", "json", "--yes" }).out)[1].run
   local r = w.run { "approve", id, "Burn", "--as", "ann" }
   t.contains(r.out, 'approved "Burn" of run ' .. id .. ": both keys")
   t.contains(r.out, "1 of 2 people have agreed; each needs an account of their own")
   local account = identity.account()
-  for _, name in ipairs { "bob", account .. " ", " " .. account } do w.run { "approve", id, "Burn", "--as", name } end
+  for _, name in ipairs { "bob", account .. " ", " " .. account } do
+    w.run { "approve", id, "Burn", "--as", name }
+  end
   w.run { "approve", id, "Burn" }
   for _, words in ipairs { { "resume", id }, { "resume", id, "--yes" } } do
     r = w.run(words)
@@ -99,12 +102,14 @@ t.test("at a terminal: yes is typed in full, no stops", function()
 end)
 
 t.test("at a terminal a failed step is tried again, skipped with a reason, or stopped", function()
-  local w = program.workspace { ["a.lua"] = playbook 'dr.step("Try", function() return probe.flaky("x") end)' }
+  local w = program.workspace {
+    ["a.lua"] = playbook 'dr.step("Try", function() return probe.flaky("x") end)' }
   fs.write(w.world .. ".fail", "1")
   local text, code = typed(w, { "a.lua" }, { { "retry, skip, or stop?", "retry" } })
   t.equal(code, 0, text)
   fs.write(w.world .. ".fail", "1")
-  text, code = typed(w, { "a.lua" }, { { "retry, skip, or stop?", "skip" }, { "Why", "done by hand" } })
+  text, code = typed(w, { "a.lua" },
+    { { "retry, skip, or stop?", "skip" }, { "Why", "done by hand" } })
   t.equal(code, 0, text)
   t.contains(w.run({ "report", "last" }).out, "done by hand")
 end)
@@ -122,7 +127,8 @@ t.test("a second run is refused beside a living one: exit 5, who holds it", func
   end })
   t.equal(r.signal, "KILL")
   t.equal(refused.code, 5)
-  t.contains(refused.err, "the-database is locked: run " .. program.events(r.out)[1].run .. " holds it")
+  t.contains(refused.err, "the-database is locked: run " .. program.events(r.out)[1].run
+    .. " holds it")
   t.contains(refused.err, "to take over, end that process")
   -- The owner is dead: its lock is there to take, and its run is named.
   local next_run = w.run({ "a.lua", "--output", "json" }, { on_line = function(line, proc)
@@ -166,7 +172,9 @@ t.test("each: bounded, results in order, nested, resumed in the middle", functio
   local r = w.run({ "resume", "last", "--output", "json" }, { env = { GO = "1" } })
   t.equal(r.code, 0, r.out .. r.err)
   local results = {}
-  for _, e in ipairs(program.events(r.out)) do if e.step == "Sum" and e.result then results = e.result end end
+  for _, e in ipairs(program.events(r.out)) do
+    if e.step == "Sum" and e.result then results = e.result end
+  end
   t.equal(results, { 31, 12, 23 })
   local effects = w.effects()
   table.sort(effects)
@@ -242,7 +250,8 @@ t.test("plan changes nothing, flows on, and shows the steps in order", function(
 end)
 
 t.test("plan fails on a mistake in the playbook, with its line", function()
-  local w = program.workspace { ["a.lua"] = playbook 'dr.step("x", function() local a = nil; return a.b end)' }
+  local w = program.workspace {
+    ["a.lua"] = playbook 'dr.step("x", function() local a = nil; return a.b end)' }
   local r = w.run { "plan", "a.lua" }
   t.equal(r.code, 1)
   t.contains(r.err, "a.lua:5:")
@@ -306,7 +315,8 @@ t.test("Ctrl-C during a change waits for its answer; twice stops at once", funct
   t.contains(w.run({ "report", "last" }).out, "run x | done")
   fs.write(w.world .. ".hang", "")
   local signals = 0
-  r = w.run({ "a.lua", "--output", "json" }, { on_error_line = function() end, on_line = function(line, proc)
+  r = w.run({ "a.lua", "--output", "json" },
+    { on_error_line = function() end, on_line = function(line, proc)
     if line:find('"tick"', 1, true) and signals < 1 then
       signals = 1
       proc:kill("INT")
@@ -346,7 +356,8 @@ end)
 
 t.test("at a terminal long lines are broken between words", function()
   local words = ("confirmed "):rep(30)
-  local w = program.workspace { ["a.lua"] = playbook('dr.note("' .. words .. '") dr.step("s", function() end)') }
+  local w = program.workspace { ["a.lua"] = playbook('dr.note("' .. words
+    .. '") dr.step("s", function() end)') }
   local text, code = typed(w, { "a.lua" }, {})
   t.equal(code, 0, text)
   for line in text:gsub("\27%[[%d;]*%a", ""):gmatch("[^\r\n]+") do
@@ -357,8 +368,10 @@ t.test("at a terminal long lines are broken between words", function()
   t.contains(w.run({ "a.lua" }).err, words)
 end)
 
-t.test("an approval is for what was shown: done again, or changed, it is asked for again", function()
-  local text = irreversible:gsub('probe.opaque%("burn"%)', '%0 if not os.getenv("GO") then dr.fail("wet wood") end')
+t.test("an approval is for what was shown: done again, or "
+  .. "changed, it is asked for again", function()
+  local text = irreversible:gsub('probe.opaque%("burn"%)',
+    '%0 if not os.getenv("GO") then dr.fail("wet wood") end')
   local w = program.workspace { ["a.lua"] = text }
   local id = program.events(w.run({ "a.lua", "--output", "json" }).out)[1].run
   w.run { "approve", id, "Burn" }

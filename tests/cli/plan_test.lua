@@ -55,7 +55,8 @@ for _, name in ipairs(playbooks()) do
       local run = s:play(arguments, { quiet = true, id = "none" })
       t.ok(run.code == 0 or (verb == "check" and run.code == 3), verb .. ": " .. run.out)
       for _, call in ipairs(s.sim.calls:list()) do
-        t.ok(not call.mutating, ("%s sent %s.%s"):format(verb, call.service, tostring(call.operation)))
+        t.ok(not call.mutating,
+          ("%s sent %s.%s"):format(verb, call.service, tostring(call.operation)))
       end
       if verb == "plan" then
         t.contains(run.out, "Nothing was changed.")

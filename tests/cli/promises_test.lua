@@ -17,7 +17,8 @@ return dr.playbook { title = "t", run = function(p)
 
 local function playbook(body) return HEAD .. body .. "\nend }\n" end
 
-local WORLD = { instances = { { id = "shop", user = "shop", password = "secret-word", db = "shop", retention = 7 } },
+local WORLD = { instances = { { id = "shop", user = "shop", password = "secret-word", db = "shop",
+  retention = 7 } },
   vaults = { { name = "nightly" } },
   ecs = { { cluster = "shop", services = { { name = "web", desired = 3, image = "web:1" } } } } }
 
@@ -26,8 +27,9 @@ local function place(body, faults)
   t.cleanup(function() s:stop() end)
   for _, fault in ipairs(faults or {}) do s:fault(fault) end
   local w = program.workspace { ["a.lua"] = playbook(body) }
-  for name, value in pairs { DRLUA_STDLIB = "", AWS_ENDPOINT_URL = s.url, AWS_ACCESS_KEY_ID = "test",
-    AWS_SECRET_ACCESS_KEY = "test", AWS_REGION = "us-east-1", AWS_CONFIG_FILE = "/dev/null",
+  for name, value in pairs { DRLUA_STDLIB = "", AWS_ENDPOINT_URL = s.url,
+    AWS_ACCESS_KEY_ID = "test", AWS_SECRET_ACCESS_KEY = "test", AWS_REGION = "us-east-1",
+    AWS_CONFIG_FILE = "/dev/null",
     AWS_SHARED_CREDENTIALS_FILE = "/dev/null" } do w.env[name] = value end
   return w, s
 end
@@ -70,7 +72,8 @@ t.test("a retry in the same process does not make an answered call again", funct
   t.equal(count(s, "StartBackupJob"), 1)
 end)
 
-t.test("a retry finds the snapshot that the first attempt made, and so does every resume", function()
+t.test("a retry finds the snapshot that the first attempt "
+  .. "made, and so does every resume", function()
   local w, s = place [[
     dr.step("Snapshot", { retries = { times = 1, every = "10ms" } }, function()
       snapshot "pre-dr"
@@ -81,7 +84,8 @@ t.test("a retry finds the snapshot that the first attempt made, and so does ever
   t.equal(count(s, "CreateDBSnapshot"), 1)
 end)
 
-t.test("a call without a response keeps its token through step timeout, retry and resume", function()
+t.test("a call without a response keeps its token through "
+  .. "step timeout, retry and resume", function()
   local retry = ', retries = { times = 1, every = "10ms" }'
   for _, case in ipairs { { retries = retry }, { retries = "", resume = true } } do
     local w = place(([[
@@ -156,11 +160,14 @@ t.test("names with slashes and numbers are different steps", function()
   t.equal(r.code, 0, r.out .. r.err)
   t.contains(r.err, "got outer")
   t.contains(r.err, "got 3")
-  for _, name in ipairs { "inner", "outer", "py", "oy" } do t.ok(fs.stat(w.directory .. "/" .. name), name) end
+  for _, name in ipairs { "inner", "outer", "py", "oy" } do
+    t.ok(fs.stat(w.directory .. "/" .. name), name)
+  end
 end)
 
 -- Rollback from wherever a run ended.
-local undo = ', { undo = function() process.run { "touch", "undo_%s" } end }, function() process.run { "true" } end)'
+local undo = ', { undo = function() process.run { "touch", "undo_%s" } end }, function() '
+  .. 'process.run { "true" } end)'
 local function step(name) return ('dr.step("%s"' .. undo):format(name, name) end
 
 local rollbacks = {
@@ -169,15 +176,18 @@ local rollbacks = {
       function() ]] .. step "p2" .. [[ end }]],
     undone = { "p2" } },
   { "dr.fail outside of steps", step "A" .. ' dr.fail "no traffic"', undone = { "A" } },
-  { "a failed check", step "A" .. ' dr.check("c", function() return false, "bad" end)', undone = { "A" } },
+  { "a failed check", step "A" .. ' dr.check("c", function() return false, "bad" end)',
+    undone = { "A" } },
   { "a Lua error", step "A" .. ' local x = nil; x.y = 1', undone = { "A" } },
   { "a read that fails", step "A" .. ' files.read("not there")', undone = { "A" } },
-  { "a wait that ends", step "A" .. ' dr.wait_until("x", { every = "10ms", timeout = "50ms" }, function() end)',
+  { "a wait that ends",
+    step "A" .. ' dr.wait_until("x", { every = "10ms", timeout = "50ms" }, function() end)',
     undone = { "A" } },
   { "a nested step", [[dr.step("Outer", function() ]] .. step "Inner" .. [[ end)
       dr.step("F", function() dr.fail "x" end)]],
     undone = { "Inner" } },
-  { "a nested step in a failed one", [[dr.step("Outer", function() ]] .. step "Inner" .. [[ dr.fail "x" end)]],
+  { "a nested step in a failed one", [[dr.step("Outer", function() ]] .. step "Inner"
+    .. [[ dr.fail "x" end)]],
     undone = { "Inner" } },
   { "reads, waits and sleeps between", [[files.list(".") dr.sleep "10ms" ]] .. step "A" ..
     [[ dr.wait_until("x", function() return true end)
@@ -197,7 +207,8 @@ local rollbacks = {
   { "a failed step without", [[dr.step("Stop", { undo = function() process.run { "touch", "undo_Stop" } end },
       function() process.run { "true" } dr.fail "half way" end)]], undone = {}, code = 1,
     says = 'run true (step "Stop")' },
-  { "undo = false", step "A" .. [[ dr.step("B", { undo = false }, function() process.run { "true" } end) dr.fail "x"]],
+  { "undo = false", step "A"
+    .. [[ dr.step("B", { undo = false }, function() process.run { "true" } end) dr.fail "x"]],
     undone = { "A" } },
   { "a step that changed nothing", [[dr.step("A", { undo = function() process.run { "touch", "undo_A" } end },
       function() end) dr.fail "x"]], undone = {}, not_undone = "undo_A" },
@@ -225,7 +236,8 @@ end
 
 t.test("a playbook looks after a rollback whether the old state is back", function()
   local text = playbook(step "A" .. ' dr.fail "x"'):gsub('title = "t",',
-    'title = "t", after_rollback = function() dr.check("As before", function() return files.exists("undo_A") end) end,')
+    'title = "t", after_rollback = function() dr.check("As before", function() return '
+      .. 'files.exists("undo_A") end) end,')
   local w = program.workspace { ["a.lua"] = text }
   t.equal(w.run({ "a.lua" }).code, 1)
   local r = w.run { "rollback", "last" }
@@ -299,9 +311,13 @@ t.test("undo restores what was there before, also after a crash between change a
   r = w.run { "rollback", "last" }
   t.equal(r.code, 0, r.out .. r.err)
   local last
-  for _, call in ipairs(s.calls:list()) do if call.operation == "UpdateService" then last = call end end
+  for _, call in ipairs(s.calls:list()) do
+    if call.operation == "UpdateService" then last = call end
+  end
   t.ok(last)
   local found
-  for line in require("run.value").encode(s:inspect()):gmatch('"desiredCount":(%d+)') do found = tonumber(line) end
+  for line in require("run.value").encode(s:inspect()):gmatch('"desiredCount":(%d+)') do
+    found = tonumber(line)
+  end
   t.equal(found, 3)
 end)

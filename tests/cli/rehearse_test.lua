@@ -75,13 +75,15 @@ t.test("an expectation that does not hold fails it, with the seed", function()
 end)
 
 t.test("an answer that is lost does not do anything twice", function()
-  local w = workspace(nil, 'state.count("ecs", "UpdateService") == 1 or state.count("ecs", "UpdateService") == 2')
+  local w = workspace(nil,
+    'state.count("ecs", "UpdateService") == 1 or state.count("ecs", "UpdateService") == 2')
   local r = w.run { "rehearse", "move.lua", "--fault", "lost:operation=UpdateService,count=1" }
   t.equal(r.code, 0, r.out .. r.err)
 end)
 
 t.test("a disaster at a step's moment; the outcome a rehearsal expects", function()
-  local w = workspace('outcome = "failed", disaster = { kind = "error", status = 400, code = "AccessDenied", '
+  local w = workspace(
+    'outcome = "failed", disaster = { kind = "error", status = 400, code = "AccessDenied", '
     .. 'operation = "ChangeResourceRecordSets", at = { step = "Scale", moment = "started" } },')
   local r = w.run { "rehearse", "move.lua" }
   t.equal(r.code, 0, r.out .. r.err)
@@ -124,21 +126,27 @@ t.test("the policy of plan --iam is enough, and each of its actions is needed", 
     for _, action in ipairs(statement.Action) do table.insert(actions, action) end
   end
   table.sort(actions)
-  t.equal(actions, { "ecs:DescribeServices", "ecs:UpdateService", "route53:ChangeResourceRecordSets",
+  t.equal(actions,
+    { "ecs:DescribeServices", "ecs:UpdateService", "route53:ChangeResourceRecordSets",
     "route53:GetChange" })
   t.equal(on_stage({ { Statement = policy.Statement } }, "run").code, 0)
   for _, left_out in ipairs(actions) do
     local kept = {}
-    for _, action in ipairs(actions) do if action ~= left_out then table.insert(kept, action) end end
-    local run = on_stage({ { Statement = { { Effect = "Allow", Action = kept, Resource = { "*" } } } } }, "run")
+    for _, action in ipairs(actions) do
+      if action ~= left_out then table.insert(kept, action) end
+    end
+    local run = on_stage(
+      { { Statement = { { Effect = "Allow", Action = kept, Resource = { "*" } } } } }, "run")
     t.equal(run.code, 1, left_out .. ": " .. run.out)
     t.contains(run.out, "is not authorized to perform: " .. left_out)
   end
 end)
 
-t.test("plan --iam says when the policy comes from the plan alone, or from an older playbook", function()
+t.test("plan --iam says when the policy comes from the plan "
+  .. "alone, or from an older playbook", function()
   local w = workspace()
-  local env = { AWS_ENDPOINT_URL = "http://127.0.0.1:1", AWS_ACCESS_KEY_ID = "test", AWS_SECRET_ACCESS_KEY = "test",
+  local env = { AWS_ENDPOINT_URL = "http://127.0.0.1:1", AWS_ACCESS_KEY_ID = "test",
+    AWS_SECRET_ACCESS_KEY = "test",
     DRLUA_PARAM_PW = "x-word" }
   local function said()
     local r = w.run({ "plan", "move.lua", "--cluster", "c", "--iam" }, { env = env })
@@ -146,14 +154,16 @@ t.test("plan --iam says when the policy comes from the plan alone, or from an ol
     t.equal(value.decode(r.out).Version, "2012-10-17")
     return r.err, r.out
   end
-  t.contains(said(), "comes from the plan alone; actions of calls that depend on values known only after the run may be "
+  t.contains(said(), "comes from the plan alone; actions of calls that depend on values known "
+    .. "only after the run may be "
     .. "missing. `drlua rehearse move.lua` first, until it passes")
   t.equal(w.run({ "rehearse", "move.lua" }).code, 0)
   local err, policy = said()
   t.equal(err, "")
   t.contains(policy, "route53:GetChange")
   w.write("move.lua", PLAYBOOK .. "\n-- edited\n")
-  t.matches(said(), "and from a rehearsal before %S+/move.lua was edited; .* `drlua rehearse move.lua` first")
+  t.matches(said(),
+    "and from a rehearsal before %S+/move.lua was edited; .* `drlua rehearse move.lua` first")
 end)
 
 t.test("what is no policy is told before anything starts", function()

@@ -65,7 +65,8 @@ t.test("a message in doubt is sent again under one key, which its receiver knows
     dr.step("Tell", function() return notify.send(channels, "it has begun") end)
     dr.step("Tell of the end", function() return notify.send(channels,
       "it is over") end)]]):format(s:sink_url("chat"))) }
-  t.equal(w.run({ "a.lua" }, { env = { DRLUA_REHEARSAL = s.url, DRLUA_KILL_WRITE = "before:5" } }).signal, "KILL")
+  t.equal(w.run({ "a.lua" },
+    { env = { DRLUA_REHEARSAL = s.url, DRLUA_KILL_WRITE = "before:5" } }).signal, "KILL")
   t.equal(#s.sinks.chat, 1)
   t.contains(w.run({ "show", "last" }).out, "in doubt: POST to 127.0.0.1")
   local r = w.run { "resume", "last" }
@@ -109,7 +110,8 @@ t.test("kill -9 before the effect: a look shows its absence, it is sent once", f
 end)
 
 t.test("a call with an idempotency token is the same call again", function()
-  local w = program.workspace { ["a.lua"] = hanging 'dr.step("Start", function() return probe.start("job").JobId end)' }
+  local w = program.workspace {
+    ["a.lua"] = hanging 'dr.step("Start", function() return probe.start("job").JobId end)' }
   killed_after(w, 1)
   local before = w.effects()
   t.matches(before[1], "^start job %x+%-%x+%-%x+%-%x+%-%x+$")
@@ -120,7 +122,8 @@ end)
 
 t.test("what cannot be settled is put to the operator: exit 4, then --settle", function()
   for answer, expected in pairs { done = 1, again = 2 } do
-    local w = program.workspace { ["a.lua"] = hanging 'dr.step("Odd", function() return probe.opaque("x") end)' }
+    local w = program.workspace {
+      ["a.lua"] = hanging 'dr.step("Odd", function() return probe.opaque("x") end)' }
     killed_after(w, 1)
     local r = resume(w)
     t.equal(r.code, 4, r.out .. r.err)

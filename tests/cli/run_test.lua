@@ -15,7 +15,8 @@ t.test("a run: steps, events, result, report, exit 0", function()
   ]], 'targets = { rto = "1h", rpo = "1m" }, params = { { "n", type = "int", default = 1 } },') }
   local r = w.run { "a.lua", "--n", "7", "--output", "json" }
   t.equal(r.code, 0, r.err)
-  t.equal(program.names(r.out), { "run_started", "step_started", "step_succeeded", "step_skipped", "note", "note",
+  t.equal(program.names(r.out),
+    { "run_started", "step_started", "step_succeeded", "step_skipped", "note", "note",
     "run_succeeded" })
   local events = program.events(r.out)
   t.equal(events[3].result, { n = 7, text = "x" })
@@ -102,9 +103,11 @@ refused("an unknown environment", playbook "",
 
 t.test("the ways around the gate are closed", function()
   for _, attempt in ipairs {
-    'os.execute("touch " .. p.mark)', 'io.popen("touch " .. p.mark)', 'io.open(p.mark, "w")', 'os.rename(p.mark, "x")',
-    'package.loadlib("x", "y")', 'load(string.dump(print), "x", "b")()', 'setmetatable({}, { __gc = function() end })',
-    'require("run.gate")', 'debug.getregistry()', 'coroutine.wrap(function() probe.opaque("x") end)()',
+    'os.execute("touch " .. p.mark)', 'io.popen("touch " .. p.mark)', 'io.open(p.mark, "w")',
+    'os.rename(p.mark, "x")', 'package.loadlib("x", "y")', 'load(string.dump(print), "x", "b")()',
+    'setmetatable({}, { __gc = function() end })',
+    'require("run.gate")', 'debug.getregistry()',
+    'coroutine.wrap(function() probe.opaque("x") end)()',
   } do
     local w = program.workspace { ["a.lua"] = playbook(attempt, 'params = { { "mark" } },') }
     local mark = w.directory .. "/mark"
@@ -126,7 +129,8 @@ end)
 
 t.test("the environment file gives values; the command line comes first", function()
   local w = program.workspace {
-    ["a.lua"] = playbook('dr.step("x", function() return { p.a, p.b, p.c, require("env").contacts.dba } end)',
+    ["a.lua"] = playbook(
+      'dr.step("x", function() return { p.a, p.b, p.c, require("env").contacts.dba } end)',
       'params = { { "a" }, { "b" }, { "c", default = "c" } },'),
     ["env/prod.lua"] = 'return { params = { a = "env", b = "env" }, contacts = { dba = "Ann" } }',
   }
@@ -136,7 +140,8 @@ t.test("the environment file gives values; the command line comes first", functi
 end)
 
 t.test("a failing step: exit 1, file and line, how to resume", function()
-  local w = program.workspace { ["a.lua"] = playbook 'dr.step("x", function() dr.fail("the disk is on fire") end)' }
+  local w = program.workspace {
+    ["a.lua"] = playbook 'dr.step("x", function() dr.fail("the disk is on fire") end)' }
   local r = w.run { "a.lua" }
   t.equal(r.code, 1)
   t.contains(r.out, 'a.lua:5: step "x" failed: the disk is on fire')
@@ -158,11 +163,13 @@ t.test("a secret is nowhere: outputs, journal, report; and comes back on resume"
     end)
   ]], 'params = { { "pw", secret = true, env = "TEST_PW" } },') }
   local seen = {}
-  for _, arguments in ipairs { { "a.lua" }, { "a.lua", "--output", "json" }, { "plan", "a.lua" } } do
+  for _, arguments in ipairs { { "a.lua" }, { "a.lua", "--output", "json" },
+    { "plan", "a.lua" } } do
     local r = w.run(arguments, { env = { TEST_PW = secret } })
     table.insert(seen, r.out .. r.err)
   end
-  local r = w.run({ "resume", "last", "--settle", "done" }, { env = { TEST_PW = secret, GO = "1" } })
+  local r = w.run({ "resume", "last", "--settle", "done" },
+    { env = { TEST_PW = secret, GO = "1" } })
   t.equal(r.code, 0, r.out .. r.err)
   local pipe = io.popen("grep -rl 'canary-7f3a' " .. w.directory .. "/state; true")
   t.equal(pipe:read("a"), "")
@@ -173,7 +180,8 @@ t.test("a secret is nowhere: outputs, journal, report; and comes back on resume"
 end)
 
 t.test("a result that is no plain data is refused with the step's name", function()
-  local w = program.workspace { ["a.lua"] = playbook 'dr.step("Bad", function() return { fn = print } end)' }
+  local w = program.workspace {
+    ["a.lua"] = playbook 'dr.step("Bad", function() return { fn = print } end)' }
   local r = w.run { "a.lua" }
   t.equal(r.code, 1)
   t.contains(r.out, 'the result of step "Bad"')
@@ -186,7 +194,8 @@ t.test("checks: a failing one fails the run, a skipped one does not", function()
       dr.check("skipped", function() dr.skip("no database") end)
       dr.check("nothing returned passes", function() end)
       dr.step("s", function() dr.check("does not hold", function() return false, "3 rows are missing" end) end)]],
-    ["b.lua"] = playbook 'dr.step("s", { optional = true }, function() dr.check("c", function() error("no") end) end)',
+    ["b.lua"] = playbook [[dr.step("s", { optional = true },
+      function() dr.check("c", function() error("no") end) end)]],
   }
   local r = w.run { "a.lua" }
   t.equal(r.code, 1)
@@ -213,7 +222,8 @@ t.test("timeout, retries, and a budget that is over", function()
   t.equal(r.code, 1)
   -- A bug in the playbook is not retried.
   t.contains(r.out, 'a.lua:8: step "Twice" failed: not yet')
-  w.write("a.lua", (fs.read(w.directory .. "/a.lua"):gsub('error%("not yet"%)', 'dr.fail("not yet")')))
+  w.write("a.lua",
+    (fs.read(w.directory .. "/a.lua"):gsub('error%("not yet"%)', 'dr.fail("not yet")')))
   r = w.run { "a.lua" }
   t.contains(r.err, "Again (attempt 2)")
   t.contains(r.err, 'step "Slow" is over its budget of 0.1s')
@@ -222,10 +232,12 @@ end)
 
 t.test("a name, an option, an argument that is wrong", function()
   for text, message in pairs {
-    ['dr.step("x", { budgt = "1m" }, function() end)'] = 'step "x": unknown option budgt; did you mean budget?',
+    ['dr.step("x", { budgt = "1m" }, function() end)'] =
+      'step "x": unknown option budgt; did you mean budget?',
     ['dr.step("x", { budget = "soon" }, function() end)'] = 'option budget: "soon" is no duration',
     ['dr.step("x", { risk = "high" }, function() end)'] = "risk is \"read\"",
-    ['dr.each({}, { limits = 2 }, function() end)'] = "dr.each: unknown option limits; did you mean limit?",
+    ['dr.each({}, { limits = 2 }, function() end)'] =
+      "dr.each: unknown option limits; did you mean limit?",
     ['probe.opaque("x")'] = "run x changes something outside of a step",
     ['dr.step("x", { done = function() probe.opaque("y") end }, function() end)'] = "a probe",
   } do
@@ -271,6 +283,7 @@ t.test("the RTO ends when the service serves again, not with the run", function(
     if event.event == "run_started" then first = clock.parse(event.time) end
     if event.event == "run_succeeded" then rto, last = event.rto, clock.parse(event.time) end
   end
-  t.ok(rto >= 100 and rto <= 100 + last - first - 0.9, ("RTO %s of a run of %s s"):format(rto, last - first))
+  t.ok(rto >= 100 and rto <= 100 + last - first - 0.9,
+    ("RTO %s of a run of %s s"):format(rto, last - first))
   t.contains(w.run({ "report", "last" }).out, "| Recovered |")
 end)

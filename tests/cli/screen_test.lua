@@ -6,12 +6,14 @@ local program = require "program"
 
 -- Clears the screen and writes a line of its own; turns the direction; a C1 control; marks
 -- that cannot be seen; Markdown and HTML.
-local EVIL = "\27[2J\27[1;1HFAKE\r\n12:00:00 done  FAKE\7\8 \u{202e}gnp.exe \u{9b}31m \u{200b}\u{2066} "
+local EVIL = "\27[2J\27[1;1HFAKE\r\n12:00:00 done  FAKE\7\8 \u{202e}gnp.exe "
+  .. "\u{9b}31m \u{200b}\u{2066} "
   .. "<script>x</script> [a](http://evil) `c` |"
 
 local function plain(text, where)
   local at = text:find("[%z\1-\8\11-\31\127]")
-  t.ok(not at, ("a control character in %s: %q"):format(where, text:sub(math.max((at or 1) - 40, 1), (at or 1) + 20)))
+  t.ok(not at, ("a control character in %s: %q"):format(where,
+    text:sub(math.max((at or 1) - 40, 1), (at or 1) + 20)))
   for _, code in ipairs { 0x9b, 0x200b, 0x202e, 0x2066 } do
     t.ok(not text:find(utf8.char(code), 1, true), ("U+%04X in %s"):format(code, where))
   end
@@ -65,7 +67,8 @@ for way, body in pairs(ways) do
       t.ok(r.code == 1 or r.code == 4, r.out .. r.err)
       plain(r.out, output .. " on stdout")
       plain(r.err, output .. " on stderr")
-      t.ok(not r.out:find("\n12:00:00 done", 1, true) and not r.err:find("\n12:00:00 done", 1, true), "a forged line")
+      t.ok(not r.out:find("\n12:00:00 done", 1, true)
+        and not r.err:find("\n12:00:00 done", 1, true), "a forged line")
       for verb, run in pairs { show = "last", report = "last", runs = "--trace" } do
         local seen = w.run { verb, run, "--output", output }
         t.equal(seen.code, 0, seen.err)

@@ -16,7 +16,8 @@ local CANARY = 'cAn4ry-7f3"q\\o/t+e é&x'
 local function encoded(text)
   local percent = text:gsub("[^%w%-_.~]", function(c) return ("%%%02X"):format(c:byte()) end)
   return { text, (text:gsub('["\\]', "\\%0")), percent,
-    crypto.base64(text):sub(1, -5), crypto.base64("x" .. text):sub(3, -5), crypto.base64("xy" .. text):sub(5, -5) }
+    crypto.base64(text):sub(1, -5), crypto.base64("x" .. text):sub(3, -5),
+    crypto.base64("xy" .. text):sub(5, -5) }
 end
 
 local function everything(w, texts)
@@ -97,7 +98,8 @@ local function descendants()
     while up and up ~= tostring(sys.pid()) do up = parents[up] end
     if up and pid ~= up then
       local path = "/proc/" .. pid
-      found[pid] = (fs.read(path .. "/cmdline") or "") .. "\0" .. (fs.read(path .. "/environ") or "")
+      found[pid] = (fs.read(path .. "/cmdline") or "") .. "\0"
+        .. (fs.read(path .. "/environ") or "")
     end
   end
   return found
@@ -110,7 +112,9 @@ local function shown_by_processes(w, arguments, options)
     if not line:find("hold still", 1, true) then return end
     for _, text in pairs(descendants()) do
       count = count + 1
-      if text:find(CANARY, 1, true) then table.insert(seen, (text:match("^(.-)%z%z"):gsub("%z", " "))) end
+      if text:find(CANARY, 1, true) then
+        table.insert(seen, (text:match("^(.-)%z%z"):gsub("%z", " ")))
+      end
     end
     w.write("go", "on")
   end
@@ -141,7 +145,8 @@ local HOLD = [[
       }
     end)]]
 
-t.test("no process shows a secret but the one that was handed it on purpose, however it came", function()
+t.test("no process shows a secret but the one that was handed it "
+  .. "on purpose, however it came", function()
   local ways = { { CANARY = CANARY }, { DRLUA_PARAM_PW = CANARY }, { PROD_PASSWORD = CANARY } }
   for i, env in ipairs(ways) do
     local w = program.workspace { ["a.lua"] = program.playbook(HOLD, PARAMS) }
@@ -156,39 +161,46 @@ end)
 
 t.test("a rehearsal hands its secrets over by a pipe, and leaves none behind", function()
   local w = program.workspace { ["a.lua"] = program.playbook(HOLD, PARAMS) }
-  w.write("rehearsals/a.lua", ("return { speed = 240, secrets = { pw = %q }, world = {} }"):format(CANARY))
+  w.write("rehearsals/a.lua",
+    ("return { speed = 240, secrets = { pw = %q }, world = {} }"):format(CANARY))
   w.write("tmp/keep", "")
   local seen, r = shown_by_processes(w, { "rehearse", "a.lua", "--output", "json" },
     { env = { TMPDIR = w.directory .. "/tmp" } })
   t.equal(#seen, 1, table.concat(seen, "; "))
   t.contains(seen[1], "on purpose")
   hidden(w, r)
-  local pipe = assert(io.popen(("grep -rlF cAn4ry %s/state %s/tmp; true"):format(w.directory, w.directory)))
+  local pipe = assert(
+    io.popen(("grep -rlF cAn4ry %s/state %s/tmp; true"):format(w.directory, w.directory)))
   t.equal(pipe:read("a"), "")
   pipe:close()
 end)
 
 t.test("secrets on the standard input must be a JSON object", function()
-  local w = program.workspace { ["a.lua"] = program.playbook("dr.step('x', function() end)", PARAMS) }
+  local w = program.workspace { ["a.lua"] = program.playbook("dr.step('x', function() end)",
+    PARAMS) }
   local r = w.run({ "a.lua" }, { env = { DRLUA_SECRETS = "stdin" } })
   t.equal(r.code, 2)
   t.contains(r.err, "there is no JSON object on the standard input")
 end)
 
 t.test("a secret that cannot be masked is told of", function()
-  local w = program.workspace { ["a.lua"] = program.playbook("dr.step('x', function() end)", PARAMS) }
+  local w = program.workspace { ["a.lua"] = program.playbook("dr.step('x', function() end)",
+    PARAMS) }
   local r = w.run({ "a.lua" }, { env = { CANARY = "abc" } })
   t.equal(r.code, 0, r.err)
   t.contains(r.err, "the secret pw is too short to be masked")
 end)
 
-t.test("the simulator shows no password: not in its state, calls, log, files or its servers' logs", function()
+t.test("the simulator shows no password: not in its state, calls, log, "
+  .. "files or its servers' logs", function()
   local said = {}
   local s = sim.start { speed = 2000, log = function(text) table.insert(said, text) end }
   t.cleanup(function() s:stop() end)
   local first, second = "cAn4ry'one%d\\x", "cAn4ry'two%d\\x"
-  client.ok(s, "rds", "CreateDBInstance", { DBInstanceIdentifier = "a", DBInstanceClass = "db.t3.micro",
-    Engine = "postgres", MasterUsername = "shop", MasterUserPassword = first, AllocatedStorage = 20 })
+  client.ok(s, "rds", "CreateDBInstance",
+    { DBInstanceIdentifier = "a", DBInstanceClass = "db.t3.micro",
+    Engine = "postgres", MasterUsername = "shop", MasterUserPassword = first,
+    AllocatedStorage = 20 })
   client.instance(s, "a")
   client.ok(s, "rds", "ModifyDBInstance", { DBInstanceIdentifier = "a", MasterUserPassword = second,
     ApplyImmediately = true })
@@ -197,12 +209,14 @@ t.test("the simulator shows no password: not in its state, calls, log, files or 
   client.fails(s, "InvalidParameterValue", "rds", "ModifyDBInstance", { DBInstanceIdentifier = "a",
     MasterUserPassword = "cAn4ry/@", ApplyImmediately = true })
   -- By a playbook, as the master user; one statement fails.
-  local db = sql.connect { host = shape.Endpoint.Address, port = shape.Endpoint.Port, user = "shop", password = second,
+  local db = sql.connect { host = shape.Endpoint.Address, port = shape.Endpoint.Port, user = "shop",
+    password = second,
     dbname = "postgres" }
   db:exec("CREATE ROLE reader LOGIN PASSWORD 'cAn4ry-reader'")
   t.raises("does not exist", db.exec, db, "ALTER ROLE nobody PASSWORD 'cAn4ry-nobody'")
   db:close()
-  t.raises(nil, sql.connect, { host = shape.Endpoint.Address, port = shape.Endpoint.Port, user = "shop",
+  t.raises(nil, sql.connect,
+    { host = shape.Endpoint.Address, port = shape.Endpoint.Port, user = "shop",
     password = "cAn4ry-wrong", dbname = "postgres" })
   for _, path in ipairs { "state", "calls" } do
     t.ok(not json.encode((client.admin(s, "GET", path))):find("cAn4ry", 1, true), path)
@@ -226,7 +240,9 @@ t.test("killed by a fault, with cores allowed, it leaves none", function()
       'ulimit -c unlimited 2>/dev/null; "$@"; exit 7', "sh", sys.exe(), "a.lua", "--yes" },
       env = env, cwd = w.directory, stdin = "null", stdout = "null", stderr = "pipe" })
     local said = {}
-    for data in function() return (task.await(proc:read("stderr"))) end do table.insert(said, data) end
+    for data in function() return (task.await(proc:read("stderr"))) end do
+      table.insert(said, data)
+    end
     t.equal(task.await(proc:wait()).code, 7)
     t.ok(not table.concat(said):find("core dumped", 1, true), table.concat(said))
     for _, file in ipairs(fs.list(w.directory)) do t.ok(not file:find("core", 1, true), file) end
@@ -235,19 +251,26 @@ t.test("killed by a fault, with cores allowed, it leaves none", function()
 end)
 
 t.test("other processes of the same account cannot look into it", function()
-  if sys.exe():find("/asan/", 1, true) then t.skip("the sanitizer's leak checker must look into its own process") end
+  if sys.exe():find("/asan/", 1, true) then
+    t.skip("the sanitizer's leak checker must look into its own process")
+  end
   local directory = program.directory()
   assert(fs.chmod(directory, tonumber("755", 8)))
-  assert(fs.write(directory .. "/a.lua", 'os.execute("stat -c %u /proc/$PPID/environ; cat /proc/$PPID/environ")',
+  assert(fs.write(directory .. "/a.lua",
+    'os.execute("stat -c %u /proc/$PPID/environ; cat /proc/$PPID/environ")',
     { mode = tonumber("644", 8) }))
   -- A copy: the tree may stand in a directory that is closed to others.
   local copy = directory .. "/drlua"
   assert(os.execute(("cp '%s' '%s' && chmod 755 '%s'"):format(sys.exe(), copy, copy)))
   local nobody = sys.uid() == 0 and { uid = 65534, gid = 65534 } or nil
-  local proc <close> = assert(process.start { argv = { copy, "script", directory .. "/a.lua" }, user = nobody,
-    env = { CANARY = CANARY, HOME = directory }, stdin = "null", stdout = "pipe", stderr = "stdout" })
+  local proc <close
+    > = assert(process.start { argv = { copy, "script", directory .. "/a.lua" }, user = nobody,
+    env = { CANARY = CANARY, HOME = directory }, stdin = "null", stdout = "pipe",
+    stderr = "stdout" })
   local said = {}
-  for data in function() return (task.await(proc:read("stdout"))) end do table.insert(said, data) end
+  for data in function() return (task.await(proc:read("stdout"))) end do
+    table.insert(said, data)
+  end
   task.await(proc:wait())
   t.matches(table.concat(said), "^0\n.*Permission denied")
 end)

@@ -12,7 +12,9 @@ local task = require "task"
 local function shell(w, text, arguments)
   local env = { DRLUA_TESTS = "1" }
   for k, v in pairs(w.env) do env[k] = v end
-  local proc <close> = assert(process.start { argv = { "bash", "-c", text, "bash", sys.exe(), table.unpack(arguments) },
+  local proc <close
+    > = assert(process.start { argv = { "bash", "-c", text, "bash", sys.exe(),
+      table.unpack(arguments) },
     env = env, cwd = w.directory, stdin = "null", stdout = "pipe", stderr = "stdout" })
   local out = ""
   while true do
@@ -34,7 +36,9 @@ end
 t.test("`last` is the newest run that is no rehearsal; of rehearsals only, the newest", function()
   local w = program.workspace { ["a.lua"] = NOTE }
   local rehearsal = { DRLUA_REHEARSAL = "1", AWS_ENDPOINT_URL = "http://127.0.0.1:1" }
-  local function last() return program.events(w.run({ "show", "last", "--output", "json" }).out)[1].run end
+  local function last()
+    return program.events(w.run({ "show", "last", "--output", "json" }).out)[1].run
+  end
   ran(w, rehearsal)
   local second = ran(w, rehearsal)
   t.equal(last(), second)
@@ -48,8 +52,9 @@ end)
 t.test("words too many are refused", function()
   local w = program.workspace { ["a.lua"] = NOTE }
   local id = ran(w)
-  for _, words in ipairs { { "runs", id }, { "list", "a" }, { "show", id, "x" }, { "report", id, "x" },
-    { "resume", id, "x" }, { "rollback", id, "x" }, { "pause", id, "x" }, { "approve", id, "One", "x" },
+  for _, words in ipairs { { "runs", id }, { "list", "a" }, { "show", id, "x" },
+    { "report", id, "x" }, { "resume", id, "x" }, { "rollback", id, "x" }, { "pause", id, "x" },
+    { "approve", id, "One", "x" },
     { "version", "x" }, { "help", "run", "x" }, { "sim", "x" }, { "doc", "rds", "x", "y" } } do
     local r = w.run(words)
     t.equal(r.code, 2, words[1])
@@ -65,9 +70,11 @@ t.test("output that cannot be written is no success of a verb that only tells", 
   local w = program.workspace { ["a.lua"] = NOTE }
   w.write("playbooks/a.lua", NOTE)
   local id = ran(w)
-  for _, words in ipairs { { "runs" }, { "runs", "--output", "json" }, { "show", id }, { "report", id },
-    { "plan", "a.lua" }, { "plan", "a.lua", "--output", "json" }, { "plan", "a.lua", "--iam" }, { "list" },
-    { "help" }, { "help", "a.lua" }, { "runs", "--help" }, { "doc" }, { "doc", "rds" }, { "version" } } do
+  for _, words in ipairs { { "runs" }, { "runs", "--output", "json" }, { "show", id },
+    { "report", id }, { "plan", "a.lua" }, { "plan", "a.lua", "--output", "json" },
+    { "plan", "a.lua", "--iam" }, { "list" },
+    { "help" }, { "help", "a.lua" }, { "runs", "--help" }, { "doc" }, { "doc", "rds" },
+    { "version" } } do
     for _, lost in ipairs { "/dev/full", "&-" } do
       local r = shell(w, '"$@" 2>&1 >' .. lost, words)
       t.equal(r.code, 1, table.concat(words, " ") .. " to " .. lost .. ": " .. r.out)
@@ -92,7 +99,8 @@ t.test("a run goes on when nobody reads it any more, and its end is its own", fu
       "$@" 2>&1 | { head -n 1 >/dev/null; exec <&-; : >"$PROBE_WORLD.gone"; }]], { "a.lua", table.unpack(how) })
     t.equal(r.code, 0, r.out)
     t.equal(#w.effects(), 6)
-    t.equal(program.events(w.run({ "show", "last", "--output", "json" }).out)[1].status, "succeeded")
+    t.equal(program.events(w.run({ "show", "last", "--output", "json" }).out)[1].status,
+      "succeeded")
   end
   for _, lost in ipairs { "/dev/full", "&-" } do
     local r = shell(w, '"$@" 2>&1 >' .. lost, { "a.lua", "--output", "json" })

@@ -42,7 +42,8 @@ return { title = "small", speed = 240,
 ]]
 
 local function sweep(undo, ...)
-  local w = program.workspace { ["move.lua"] = (PLAYBOOK:gsub("UNDO", undo)), ["rehearsals/move.lua"] = REHEARSAL }
+  local w = program.workspace { ["move.lua"] = (PLAYBOOK:gsub("UNDO", undo)),
+    ["rehearsals/move.lua"] = REHEARSAL }
   w.env.DRLUA_STDLIB = ""
   return w.run { "rehearse", "move.lua", "--sweep", "--seed", "5", ... }
 end

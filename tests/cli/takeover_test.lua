@@ -37,7 +37,8 @@ local places = {
         probe.opaque("tick " .. i)
       end) end end,
     }]]):format(GO, GO), '"step":"Tick 1"' },
-  { "in dr.sleep between steps", [[dr.step("Wait", function() end) dr.sleep("1s")]], '"step_succeeded"[^\n]*Wait',
+  { "in dr.sleep between steps", [[dr.step("Wait", function() end) dr.sleep("1s")]],
+    '"step_succeeded"[^\n]*Wait',
     "seen", "" },
 }
 
@@ -45,14 +46,17 @@ local function remove_locks(w)
   local state = w.env.DRLUA_STATE
   for _, name in ipairs(fs.list(state .. "/locks")) do fs.remove(state .. "/locks/" .. name) end
   local run = fs.list(state .. "/runs")[1]
-  for _, name in ipairs { "lock", "lock.owner" } do fs.remove(("%s/runs/%s/%s"):format(state, run, name)) end
+  for _, name in ipairs { "lock", "lock.owner" } do
+    fs.remove(("%s/runs/%s/%s"):format(state, run, name))
+  end
 end
 
 -- Until an entry of this kind stands: a process that is stopped while it writes one holds
 -- the database, and nobody can take over.
 local function until_written(w, kind, path)
   local id = fs.list(w.env.DRLUA_STATE .. "/runs")[1]
-  local j = journal.open(("%s/runs/%s/journal.db"):format(w.env.DRLUA_STATE, id), { readonly = true })
+  local j = journal.open(("%s/runs/%s/journal.db"):format(w.env.DRLUA_STATE, id),
+    { readonly = true })
   local found = not kind
   while not found do
     for _, event in ipairs(j:of_kind(kind)) do found = found or event.path == path end
@@ -64,7 +68,9 @@ end
 local function locks_of(w)
   local found = {}
   local state = w.env.DRLUA_STATE
-  for _, name in ipairs(fs.list(state .. "/locks")) do found[name] = fs.read(state .. "/locks/" .. name) end
+  for _, name in ipairs(fs.list(state .. "/locks")) do
+    found[name] = fs.read(state .. "/locks/" .. name)
+  end
   local run = fs.list(state .. "/runs")[1]
   found.own = fs.read(("%s/runs/%s/lock.owner"):format(state, run))
   found.report = fs.read(("%s/runs/%s/report.md"):format(state, run))
@@ -72,7 +78,8 @@ local function locks_of(w)
 end
 
 for _, place in ipairs(places) do
-  t.test("asleep " .. place[1] .. " while its run is resumed to its end: no call after it wakes", function()
+  t.test("asleep " .. place[1] .. " while its run is resumed to its "
+    .. "end: no call after it wakes", function()
     local w = program.workspace { ["a.lua"] = program.playbook(BODY:format(place[2])) }
     local after, locks
     local first = w.run({ "a.lua", "--output", "json" }, { on_line = function(line, proc)
@@ -129,7 +136,8 @@ t.test("a rollback that was taken over undoes nothing more", function()
   t.equal(w.run({ "verify", "last" }).code, 0)
 end)
 
-t.test("its lock's file is removed, and nobody has taken over: it stops before its next call", function()
+t.test("its lock's file is removed, and nobody has taken over: it "
+  .. "stops before its next call", function()
   for _, name in ipairs { "locks/a", "own" } do
     local w = program.workspace { ["a.lua"] = program.playbook(BODY:format(places[2][2])) }
     local done
@@ -137,7 +145,8 @@ t.test("its lock's file is removed, and nobody has taken over: it stops before i
       if done or not line:find('"step":"Wait"', 1, true) then return end
       done = true
       local run = fs.list(w.env.DRLUA_STATE .. "/runs")[1]
-      assert(fs.remove(("%s/%s"):format(w.env.DRLUA_STATE, name == "own" and "runs/" .. run .. "/lock" or name)))
+      assert(fs.remove(("%s/%s"):format(w.env.DRLUA_STATE, name == "own" and "runs/" .. run
+        .. "/lock" or name)))
       fs.write(w.world .. ".go", "")
     end })
     t.equal(r.code, 1, r.out .. r.err)
@@ -222,7 +231,8 @@ t.test("kill -9 at every write: a whole journal at each, resumed to the same end
     while killed do
       n = n + 1
       local w = program.workspace { ["a.lua"] = text }
-      local r = w.run({ "a.lua" }, { env = { DRLUA_REHEARSAL = "1", AWS_ENDPOINT_URL = "http://127.0.0.1:1",
+      local r = w.run({ "a.lua" },
+        { env = { DRLUA_REHEARSAL = "1", AWS_ENDPOINT_URL = "http://127.0.0.1:1",
         DRLUA_KILL_WRITE = moment .. ":" .. n } })
       killed = r.signal == "KILL"
       if killed then
@@ -258,7 +268,8 @@ t.test("asleep between two tries of one call: it is not tried again after it wak
     return served(503, "ServiceUnavailableException")
   end)
   t.cleanup(function() server:close() end)
-  for name, v in pairs { AWS_ENDPOINT_URL = server.url, AWS_ACCESS_KEY_ID = "test", AWS_SECRET_ACCESS_KEY = "test",
+  for name, v in pairs { AWS_ENDPOINT_URL = server.url, AWS_ACCESS_KEY_ID = "test",
+    AWS_SECRET_ACCESS_KEY = "test",
     AWS_EC2_METADATA_DISABLED = "true" } do w.env[name] = v end
   local watcher = task.spawn(function()
     while #server.requests == 0 do task.sleep(0.01) end
@@ -268,7 +279,8 @@ t.test("asleep between two tries of one call: it is not tried again after it wak
     woken = #server.requests
     first:kill("CONT")
   end)
-  local r = w.run({ "a.lua", "--output", "json" }, { on_line = function(_, proc) first = first or proc end })
+  local r = w.run({ "a.lua", "--output", "json" },
+    { on_line = function(_, proc) first = first or proc end })
   watcher:wait()
   t.equal(r.code, 1, r.out .. r.err)
   t.contains(r.out, '"outcome":"taken over"')
@@ -276,14 +288,16 @@ t.test("asleep between two tries of one call: it is not tried again after it wak
   t.equal(#server.requests, woken)
 end)
 
-t.test("a run whose owner is on another machine is taken over only when that is asked for", function()
+t.test("a run whose owner is on another machine is taken over "
+  .. "only when that is asked for", function()
   local w = program.workspace { ["a.lua"] = program.playbook(BODY:format(places[2][2])) }
   local after
   local first = w.run({ "a.lua", "--output", "json" }, { on_line = function(line)
     if after or not line:find('"step":"Wait"', 1, true) then return end
     local state = w.env.DRLUA_STATE
     local run = fs.list(state .. "/runs")[1]
-    for _, path in ipairs { state .. "/locks/a.owner", ("%s/runs/%s/lock.owner"):format(state, run) } do
+    for _, path in ipairs { state .. "/locks/a.owner",
+      ("%s/runs/%s/lock.owner"):format(state, run) } do
       local owner = value.decode(fs.read(path))
       owner.machine, owner.host = "another", "far"
       assert(fs.write(path, value.encode(owner)))
@@ -293,7 +307,8 @@ t.test("a run whose owner is on another machine is taken over only when that is 
       t.equal(r.code, 5, r.out .. r.err)
       t.contains(r.err, ("if far is lost: drlua resume %s --takeover"):format(run))
     end
-    local r = w.run({ "resume", "last", "--takeover", "--output", "json" }, { on_line = function(told)
+    local r = w.run({ "resume", "last", "--takeover", "--output", "json" },
+      { on_line = function(told)
       if told:find('"event":"run_started"', 1, true) then fs.write(w.world .. ".go", "") end
     end })
     t.equal(r.code, 0, r.out .. r.err)

@@ -30,9 +30,11 @@ t.test("a whole journal: its number of entries and the newest hash, code 0", fun
   j:close()
   local r = w.run { "verify", "last" }
   t.equal(r.code, 0, r.out .. r.err)
-  t.equal(r.out, ("run %s: %d entries, whole. The newest is %s\n"):format(w.id, proof.entries, proof.hash))
+  t.equal(r.out,
+    ("run %s: %d entries, whole. The newest is %s\n"):format(w.id, proof.entries, proof.hash))
   r = w.run { "verify", w.id, "--output", "json" }
-  t.equal(program.events(r.out)[1], { run = w.id, ok = true, entries = proof.entries, hash = proof.hash })
+  t.equal(program.events(r.out)[1],
+    { run = w.id, ok = true, entries = proof.entries, hash = proof.hash })
   t.equal(w.run({ "resume", "last" }, { env = { GO = "1" } }).code, 0)
   t.equal(w.run({ "verify", "last" }).code, 0)
 end)
@@ -50,18 +52,24 @@ end)
 -- What may have happened to a journal, the number of the first entry that does not fit (nil:
 -- none can be named), and a word of the sentence.
 local damages = {
-  { "a changed result", "UPDATE entries SET data = replace(data, 'first', 'other') WHERE kind = 'step_succeeded'",
+  { "a changed result",
+    "UPDATE entries SET data = replace(data, 'first', 'other') WHERE kind = 'step_succeeded'",
     11, "entry 11 does not fit" },
-  { "a changed time", "UPDATE entries SET time = time + 1 WHERE seq = 8", 8, "entry 8 does not fit" },
+  { "a changed time", "UPDATE entries SET time = time + 1 WHERE seq = 8", 8,
+    "entry 8 does not fit" },
   { "a changed epoch", "UPDATE entries SET epoch = 2 WHERE seq = 8", 8, "entry 8 does not fit" },
-  { "another kind", "UPDATE entries SET kind = 'step_skipped' WHERE seq = 14", 14, "entry 14 does not fit" },
-  { "a changed value of the head", "UPDATE entries SET data = '\"succeeded\"' WHERE path = 'status'", 3,
+  { "another kind", "UPDATE entries SET kind = 'step_skipped' WHERE seq = 14", 14,
+    "entry 14 does not fit" },
+  { "a changed value of the head",
+    "UPDATE entries SET data = '\"succeeded\"' WHERE path = 'status'", 3,
     "entry 3 does not fit" },
-  { "a changed source", "UPDATE entries SET data = replace(data, 'first', 'other') WHERE kind = 'source'", 6,
+  { "a changed source",
+    "UPDATE entries SET data = replace(data, 'first', 'other') WHERE kind = 'source'", 6,
     "entry 6 does not fit" },
   { "an entry left out", "DELETE FROM entries WHERE seq = 9", 9, "entry 9 is missing" },
   { "the end left out", "DELETE FROM entries WHERE seq > 12", 13, "are missing" },
-  { "an entry put behind", "INSERT INTO entries SELECT seq + 1, epoch, time, kind, path, data, hash FROM entries "
+  { "an entry put behind",
+    "INSERT INTO entries SELECT seq + 1, epoch, time, kind, path, data, hash FROM entries "
     .. "ORDER BY seq DESC LIMIT 1", 16, "entry 16 does not fit" },
   { "everything left out", "DELETE FROM entries", 1, "are missing" },
   { "no table", "DROP TABLE entries", nil, "its tables are of another" },
@@ -69,7 +77,8 @@ local damages = {
   { "a newer number of the format", "PRAGMA user_version=9", nil, "format 9" },
 }
 
-t.test("a damaged journal: the first entry that does not fit, code 1, nothing sent; still shown", function()
+t.test("a damaged journal: the first entry that does not fit, code "
+  .. "1, nothing sent; still shown", function()
   for _, one in ipairs(damages) do
     local w = failed()
     alter(w, one[2])

@@ -8,7 +8,8 @@ local playbook = program.playbook
 
 local function aws_of(s)
   return { AWS_ENDPOINT_URL = s.url, AWS_ACCESS_KEY_ID = "test", AWS_SECRET_ACCESS_KEY = "test",
-    AWS_REGION = "us-east-1", AWS_CONFIG_FILE = "/dev/null", AWS_SHARED_CREDENTIALS_FILE = "/dev/null" }
+    AWS_REGION = "us-east-1", AWS_CONFIG_FILE = "/dev/null",
+    AWS_SHARED_CREDENTIALS_FILE = "/dev/null" }
 end
 
 local function simulator(world)
@@ -33,8 +34,11 @@ t.test("a plan and an approval name the account, the region and the resource", f
   local run = w.run({ "a.lua", "--output", "json" }, { env = aws_of(s) })
   t.equal(run.code, 4, run.err)
   local asked
-  for _, e in ipairs(program.events(run.out)) do asked = e.event == "approval_needed" and e or asked end
-  t.equal(asked.changes, { "rds.promote_read_replica of app-dr in us-west-2, account 123456789012" })
+  for _, e in ipairs(program.events(run.out)) do
+    asked = e.event == "approval_needed" and e or asked
+  end
+  t.equal(asked.changes,
+    { "rds.promote_read_replica of app-dr in us-west-2, account 123456789012" })
   s:stop()
   w.write("b.lua", playbook 'dr.step("Look", function() dr.fail("not here") end)')
   t.contains(w.run({ "plan", "b.lua" }).out, "As things stand it would stop at step 1, Look.")
@@ -86,7 +90,8 @@ t.test("a new playbook loads, plans, checks and is listed", function()
   t.equal(made.code, 0, made.err)
   t.equal(made.out, "playbooks/shop_failover.lua\nplaybooks/rehearsals/shop_failover.lua\n")
   t.equal(w.run({ "new", "shop-failover" }).code, 2)
-  for _, arguments in ipairs { { "plan", "shop_failover" }, { "check", "playbooks/shop_failover.lua" },
+  for _, arguments in ipairs { { "plan", "shop_failover" },
+    { "check", "playbooks/shop_failover.lua" },
     { "shop_failover.lua" }, { "help", "shop_failover" } } do
     local r = w.run(arguments, { env = aws_of(s) })
     t.equal(r.code, 0, table.concat(arguments, " ") .. ": " .. r.err)
@@ -99,7 +104,8 @@ t.test("a region that refuses a wrong name is not down", function()
   local s = simulator()
   local playbook_path = fs.realpath("playbooks/region_failover.lua")
   local w = program.workspace {}
-  local r = w.run({ playbook_path, "--yes", "--primary", "mistyped", "--replica", "app-dr" }, { env = aws_of(s) })
+  local r = w.run({ playbook_path, "--yes", "--primary", "mistyped", "--replica", "app-dr" },
+    { env = aws_of(s) })
   t.equal(r.code, 1)
   t.contains(r.out, "us-east-1 is not down: RDS answers in us-east-1 (DBInstanceNotFound)")
   local env = aws_of(s)
@@ -121,7 +127,8 @@ t.test("a simulator that cannot listen says so and ends", function()
 end)
 
 t.test("a parameter without its value is refused, unless it is a switch", function()
-  local w = program.workspace { ["a.lua"] = playbook('dr.step("s", function() return { p.name, p.on } end)',
+  local w = program.workspace {
+    ["a.lua"] = playbook('dr.step("s", function() return { p.name, p.on } end)',
     'params = { { "name" }, { "on", type = "bool", default = false } },') }
   local r = w.run { "a.lua", "--name" }
   t.equal(r.code, 2)

@@ -15,7 +15,8 @@ local function environment(s, directory) return recovery.environment(s.url, dire
 local function started()
   local s = sim.start { speed = 480, world = {
     instances = { { id = "orders", user = "app", password = PASSWORD, db = "app", retention = 7,
-      security_groups = { "sg-1" }, sql = "create table orders (id int primary key); insert into orders values (1)" } },
+      security_groups = { "sg-1" },
+      sql = "create table orders (id int primary key); insert into orders values (1)" } },
     timeline = { { instance = "orders", backup = "nightly", age = "2h" },
       { instance = "orders", sql = "insert into orders values (2)" },
       { instance = "orders", backup = "nightly", age = "10m" } },
@@ -26,8 +27,8 @@ local function started()
 end
 
 local function arguments(s, more)
-  local list = { "run", PLAYBOOK, "--yes", "--database", "orders", "--vault", "nightly", "--cluster", "app",
-    "--services", "api", "--db-name", "app", "--db-user", "app",
+  local list = { "run", PLAYBOOK, "--yes", "--database", "orders", "--vault", "nightly",
+    "--cluster", "app", "--services", "api", "--db-name", "app", "--db-user", "app",
     "--corruption-time", ("%d"):format(s.clock:now() // 1 - 3600) }
   return table.move(more or {}, 1, #(more or {}), #list + 1, list)
 end
@@ -50,20 +51,24 @@ t.test("killed between the renames, resumed: each rename once; then cleaned up",
     victim:kill("KILL")
   end)
   local r = program.run(arguments(s), { env = environment(s, directory),
-    on_error_line = function(_, proc) victim = proc end, on_line = function(_, proc) victim = proc end })
+    on_error_line = function(_, proc) victim = proc end,
+    on_line = function(_, proc) victim = proc end })
   killer:wait()
   t.equal(r.signal, "KILL", r.out .. r.err)
   r = program.run({ "resume", "last", "--yes" }, { env = environment(s, directory) })
   t.equal(r.code, 0, r.out .. r.err)
-  t.equal({ count(s, "StartRestoreJob"), count(s, "ModifyDBInstance"), count(s, "StartBackupJob") }, { 1, 2, 1 })
+  t.equal({ count(s, "StartRestoreJob"), count(s, "ModifyDBInstance"), count(s, "StartBackupJob") },
+    { 1, 2, 1 })
   t.equal(s:sql("orders", "select count(*) from orders", { dbname = "app" }).rows[1][1], 1)
 
   local kept = (r.out .. r.err):match("%-%-corrupted (%S+)")
   t.ok(kept, "the end says how to clean up")
-  r = program.run(arguments(s, { "--phase", "cleanup", "--corrupted", "orders" }), { env = environment(s, directory) })
+  r = program.run(arguments(s, { "--phase", "cleanup", "--corrupted", "orders" }),
+    { env = environment(s, directory) })
   t.equal(r.code, 1)
   t.contains(r.out .. r.err, "orders is the database in service")
-  r = program.run(arguments(s, { "--phase", "cleanup", "--corrupted", kept }), { env = environment(s, directory) })
+  r = program.run(arguments(s, { "--phase", "cleanup", "--corrupted", kept }),
+    { env = environment(s, directory) })
   t.equal(r.code, 0, r.out .. r.err)
   t.raises("no DB instance", s.instance, s, kept)
 end)

@@ -23,7 +23,8 @@ local function rows(s)
     for region, kept in pairs(regions) do
       for id in pairs(s.sim.dead_regions[region] and {} or kept.instances or {}) do
         local dbname = s.sim:instance(id, { region = region }).shape.DBName
-        found[region .. " " .. id] = s.sim:sql(id, DIGEST, { region = region, dbname = dbname }).rows[1][1]
+        found[region .. " " .. id] = s.sim:sql(id, DIGEST,
+          { region = region, dbname = dbname }).rows[1][1]
       end
     end
   end
@@ -46,7 +47,8 @@ local function watched(directory, names)
   local bin, log = directory .. "/bin", directory .. "/started"
   assert(fs.mkdir(bin, 448))
   for _, name in ipairs(names) do
-    assert(fs.write(bin .. "/" .. name, ('#!/bin/sh\necho "%s $*" >> %s\nPATH=${PATH#*:}\nexec env %s "$@"\n'):format(
+    assert(fs.write(bin .. "/" .. name,
+      ('#!/bin/sh\necho "%s $*" >> %s\nPATH=${PATH#*:}\nexec env %s "$@"\n'):format(
       name, log, name), { mode = 448 }))
   end
   return bin .. ":" .. sys.getenv("PATH"), function()
@@ -63,7 +65,8 @@ local function try(s, path, verb, search)
   local before = rows(s)
   local asked = #s.sim.calls:list()
   local run = s:play(arguments, { quiet = true, env = { PATH = search } })
-  t.ok(run.code == 0 or verb == "check" and run.code == 3, ("%s: exit %s: %s"):format(verb, run.code, run.out))
+  t.ok(run.code == 0 or verb == "check" and run.code == 3,
+    ("%s: exit %s: %s"):format(verb, run.code, run.out))
   for _, call in ipairs(s.sim.calls:list()) do
     t.ok(not call.mutating, ("%s sent %s.%s"):format(verb, call.service, tostring(call.operation)))
   end
@@ -76,10 +79,12 @@ for _, path in ipairs(assert(fs.glob("playbooks/*.lua"))) do
   if fs.stat(rehearsal) then
     t.test(path .. ": plan and check change nothing", function()
       local directory = program.directory()
-      local search, started = watched(directory, { "test", "kubectl", "helm", "velero", "terraform", "psql", "pg_dump",
+      local search, started = watched(directory,
+        { "test", "kubectl", "helm", "velero", "terraform", "psql", "pg_dump",
         "pg_restore", "gpg", "aws", "sh" })
       assert(fs.mkdir(directory .. "/runs", 448))
-      local s = stage.set(stage.read(rehearsal), { seed = 1, state = directory, log = function() end })
+      local s = stage.set(stage.read(rehearsal),
+        { seed = 1, state = directory, log = function() end })
       t.cleanup(function() s:strike() end)
       at_rest(s)
       s.sim.calls:clear()

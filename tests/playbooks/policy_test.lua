@@ -17,12 +17,14 @@ local SANITIZED = sys.exe():find("asan", 1, true) ~= nil
 -- What plan --iam prints for the rehearsal's own parameters, with its stderr.
 local function planned(playbook, state)
   local name = playbook:match("([^/]*)$")
-  local s = stage.set(stage.read("playbooks/rehearsals/" .. name), { seed = 1, state = state, log = function() end })
+  local s = stage.set(stage.read("playbooks/rehearsals/" .. name),
+    { seed = 1, state = state, log = function() end })
   t.cleanup(function() s:strike() end)
   local arguments = s:arguments(playbook, { params = {} })
   arguments[1] = "plan"
   table.insert(arguments, "--iam")
-  local r = program.run(arguments, { env = recovery.environment(s.url, state, s.plan.secrets.db_password) })
+  local r = program.run(arguments,
+    { env = recovery.environment(s.url, state, s.plan.secrets.db_password) })
   t.equal(r.code, 0, r.out .. r.err)
   local policy = json.decode(r.out)
   t.equal(policy and policy.Version, "2012-10-17", "the policy stands alone on stdout: " .. r.out)
@@ -46,7 +48,8 @@ local function without(policy, left_out)
       if action ~= left_out then table.insert(kept, action) end
     end
     if #kept > 0 then
-      table.insert(rest.Statement, { Effect = "Allow", Action = kept, Resource = statement.Resource })
+      table.insert(rest.Statement,
+        { Effect = "Allow", Action = kept, Resource = statement.Resource })
     end
   end
   return rest
@@ -95,7 +98,8 @@ t.test("region failover: the plan's policy is enough, and each of its actions is
   prove(playbook, policy, SANITIZED and { "route53:GetChange" } or actions)
 end)
 
-t.test("database corruption: after a rehearsal the policy is enough, and each of its actions is needed", function()
+t.test("database corruption: after a rehearsal the policy is enough, and "
+  .. "each of its actions is needed", function()
   local playbook, state = "playbooks/database_corruption.lua", program.directory()
   local alone, said = planned(playbook, state)
   t.contains(said, PARTIAL)
@@ -109,7 +113,8 @@ t.test("database corruption: after a rehearsal the policy is enough, and each of
   policy, said = planned(playbook, state)
   t.ok(not said:find(PARTIAL, 1, true), said)
   local actions, few = actions_of(policy), table.concat(actions_of(alone), " ")
-  t.ok(not few:find("rds:RebootDBInstance", 1, true), "the plan alone cannot know of the reboot: " .. few)
+  t.ok(not few:find("rds:RebootDBInstance", 1, true), "the plan alone cannot know of the reboot: "
+    .. few)
   t.contains(table.concat(actions, " "), "rds:RebootDBInstance")
   prove(playbook, policy, SANITIZED and { "rds:RebootDBInstance", "iam:PassRole" } or actions)
 end)

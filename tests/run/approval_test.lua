@@ -16,7 +16,8 @@ local task = require "task"
 local function keep(directory)
   local path = directory .. "/journal.db"
   local j = fs.stat(path) and journal.open(path) or journal.create(path)
-  j:meta("run", { id = "x", title = "Test", path = "a.lua", started = 0, user = "root", host = "h" })
+  j:meta("run", { id = "x", title = "Test", path = "a.lua", started = 0, user = "root",
+    host = "h" })
   return j
 end
 
@@ -24,14 +25,18 @@ end
 -- error, the facts of its journal, and the events.
 local function run(directory, options, fields)
   local j, events = keep(directory), {}
-  local made = { id = "x", nonce = "n", journal = j, secrets = secrets.new(), playbook = { title = "Test" },
-    params = { replica = "shop-dr" }, user = "ann", host = "h", out = function(e) table.insert(events, e) end }
+  local made = { id = "x", nonce = "n", journal = j, secrets = secrets.new(),
+    playbook = { title = "Test" },
+    params = { replica = "shop-dr" }, user = "ann", host = "h",
+    out = function(e) table.insert(events, e) end }
   for k, v in pairs(fields or {}) do made[k] = v end
   made.history = require("run.history").read(j)
   local s = session.new(made)
   s.approvals_seen = { approved = s.history.last, refused = s.history.last }
   local effects = 0
-  local ok, e = s:execute(function() dr.step("Burn", options, function() effects = effects + 1 end) end)
+  local ok, e = s:execute(function()
+    dr.step("Burn", options, function() effects = effects + 1 end)
+  end)
   local found = facts.read(j)
   j:close()
   return ok or e, found, events, effects
@@ -98,12 +103,14 @@ end)
 t.test("a function that fails: the approval says that, and why, and is still asked for", function()
   for _, case in ipairs { { function() error("the region is silent") end, "the region is silent" },
     { function() errors.raise { kind = "timeout", message = "no answer" } end, "no answer" },
-    { function() end, "returned nil, not a text" }, { function() return "  " end, "returned nothing, not a text" },
+    { function() end, "returned nil, not a text" },
+    { function() return "  " end, "returned nothing, not a text" },
     { function() return { 1 } end, "returned table, not a text" },
     { function() return nil .. "" end, "attempt to concatenate a nil value" } } do
     local e, _, events = run(program.directory(), { approve = case[1] })
     t.equal(control.of(e), "pause")
-    t.contains(text_of(events), "step \"Burn\" cannot be taken back; how things stand now could not be found out: ")
+    t.contains(text_of(events),
+      "step \"Burn\" cannot be taken back; how things stand now could not be found out: ")
     t.contains(text_of(events), case[2])
   end
 end)
@@ -123,7 +130,8 @@ t.test("a function may only read", function()
 end)
 
 t.test("a pause or an interrupt inside the function is not swallowed", function()
-  local e = run(program.directory(), { approve = function() control.raise("interrupt", "interrupted") end })
+  local e = run(program.directory(),
+    { approve = function() control.raise("interrupt", "interrupted") end })
   t.equal(control.of(e), "interrupt")
 end)
 
@@ -191,7 +199,9 @@ t.test("approvals of a journal from before accounts were kept count by their nam
   local options = { approve = { people = 2 } }
   run(directory, options)
   local j = keep(directory)
-  for _, name in ipairs { "ann", "ann", "bob" } do j:add("approved", "Burn", { by = name, host = "h" }) end
+  for _, name in ipairs { "ann", "ann", "bob" } do
+    j:add("approved", "Burn", { by = name, host = "h" })
+  end
   j:close()
   t.equal((run(directory, options)), true)
 end)
@@ -212,9 +222,10 @@ t.test("a refusal by anybody fails the run", function()
 end)
 
 t.test("what approve may be", function()
-  for _, case in ipairs { { 5, "approve is true, a text, a function" }, { { text = 5 }, "approve.text is a text" },
-    { { people = 0 }, "approve.people is the number" },
-    { { people = "2" }, "approve.people is the number" }, { { deadline = "soon" }, "approve.deadline: " },
+  for _, case in ipairs { { 5, "approve is true, a text, a function" },
+    { { text = 5 }, "approve.text is a text" }, { { people = 0 }, "approve.people is the number" },
+    { { people = "2" }, "approve.people is the number" },
+    { { deadline = "soon" }, "approve.deadline: " },
     { { txt = "x" }, "unknown field txt of approve; did you mean" } } do
     local e = t.raises(nil, approval.wanted, "Burn", { approve = case[1] })
     t.contains(e.message, case[2])

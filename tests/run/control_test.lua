@@ -17,12 +17,14 @@ end
 
 t.test("an error of the library is placed at the playbook's line that called it", function()
   for body, sentence in pairs {
-    ["databases.with(nil, {}, print)"] = "attempt to index a nil value (local 'instance') (in toolbox.databases)",
+    ["databases.with(nil, {}, print)"] =
+      "attempt to index a nil value (local 'instance') (in toolbox.databases)",
     ["process.run {}"] = "process.run: a program's name as the first element expected",
     ["http.get(nil)"] = "http.request: a url expected, got nil",
     ["pcall(databases.with, nil) databases.with(nil)"] = "(in toolbox.databases)",
     ["local ok, e = pcall(databases.with, nil) error(e, 0)"] = "(in toolbox.databases)",
-    ["dr.try(databases.with) error(select(2, dr.try(databases.with)), 0)"] = "(in toolbox.databases)",
+    ["dr.try(databases.with) error(select(2, dr.try(databases.with)), 0)"] =
+      "(in toolbox.databases)",
     ["dr.wait_until('x', function() databases.with(nil) end)"] = "(in toolbox.databases)",
     ["dr.check('x', 1 == 2)"] = "dr.check: argument 2 must be a function, not a boolean",
     ["dr.each({}, {}, 5)"] = "dr.each: argument 3 must be a function, not a number",
@@ -39,7 +41,8 @@ end)
 t.test("whatever is raised becomes a sentence", function()
   for raised, sentence in pairs { ['{ message = "own table" }'] = "own table",
     ["{}"] = "a table was raised as an error",
-    ["setmetatable({}, { __tostring = function() return 'as text' end })"] = "as text", ["nil"] = "nil",
+    ["setmetatable({}, { __tostring = function() return 'as text' end })"] = "as text",
+    ["nil"] = "nil",
     ["'db.example:5432: refused', 0"] = "db.example:5432: refused", ["42"] = "42" } do
     local said, at = failure("error(" .. raised .. ")")
     t.contains(said, sentence)

@@ -4,14 +4,19 @@ local globals = require "run.globals"
 
 local function names(source, known)
   local list = {}
-  for _, access in ipairs(globals.undefined(assert(load(source, "@x", "t")), known or { print = true })) do
+  for _, access in ipairs(globals.undefined(assert(load(source, "@x", "t")),
+    known or { print = true })) do
     table.insert(list, ("%s:%d%s"):format(access.name, access.line, access.written and "=" or ""))
   end
   return list
 end
 
 t.test("reads and writes, at the top and in nested functions", function()
-  t.equal(names "print(1)\nlocal a = foo\nlocal function f()\n  return function() bar.x = baz(1) end\nend",
+  t.equal(names [[print(1)
+local a = foo
+local function f()
+  return function() bar.x = baz(1) end
+end]],
     { "foo:2", "bar:4", "baz:4" })
   t.equal(names "x = 1\nprint(x)", { "x:1=", "x:2" })
   t.equal(names "local print = 1\nreturn print", {})

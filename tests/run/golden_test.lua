@@ -7,12 +7,16 @@ local fs = require "native.fs"
 -- name -> its state, the lines of the world by then, what is typed, with the code of each,
 -- and the lines that the world has got by the end.
 local runs = {
-  failed = { status = "failed", before = 2, typed = { { 0, "resume", "last" } }, after = { "opaque after" } },
-  killed = { status = "stopped", before = 2, typed = { { 0, "resume", "last" } }, after = { "opaque after" } },
+  failed = { status = "failed", before = 2, typed = { { 0, "resume", "last" } },
+    after = { "opaque after" } },
+  killed = { status = "stopped", before = 2, typed = { { 0, "resume", "last" } },
+    after = { "opaque after" } },
   paused = { status = "paused", before = 1, after = { "opaque promote" },
-    typed = { { 4, "resume", "last" }, { 0, "approve", "last", "Promote" }, { 0, "resume", "last" } } },
+    typed = { { 4, "resume", "last" }, { 0, "approve", "last", "Promote" },
+      { 0, "resume", "last" } } },
   parallel = { status = "stopped", before = 3, after = { "opaque after" },
-    typed = { { 4, "resume", "last" }, { 0, "resume", "last", "--settle", "parallel.1/Left again/process=done" } } },
+    typed = { { 4, "resume", "last" },
+      { 0, "resume", "last", "--settle", "parallel.1/Left again/process=done" } } },
 }
 
 local function lines_of(text)
@@ -30,7 +34,8 @@ end
 
 for _, format in ipairs(golden.formats) do
   for name, run in pairs(runs) do
-    t.test(("%s, %s: shown, resumed, nothing done twice, a whole chain in the end"):format(format, name), function()
+    t.test(("%s, %s: shown, resumed, nothing done "
+      .. "twice, a whole chain in the end"):format(format, name), function()
       local w = golden.workspace(format, name)
       t.contains(w.run({ "runs" }).out, run.status)
       local r = w.run { "show", "last" }
@@ -54,7 +59,8 @@ for _, format in ipairs(golden.formats) do
     end)
   end
 
-  t.test(format .. ": who approves leaves the journal in its format; its next owner does not", function()
+  t.test(format .. ": who approves leaves the journal in its "
+    .. "format; its next owner does not", function()
     local w = golden.workspace(format, "paused")
     t.equal(w.run({ "approve", "last", "Promote" }).code, 0)
     t.equal(fs.stat(w.path .. "/head"), nil)

@@ -13,13 +13,15 @@ end
 
 t.test("names of actions where they are not service:Operation", function()
   t.equal(iam.actions("s3", "ListObjectsV2"), { "s3:ListBucket" })
-  t.equal(iam.actions("elbv2", "DescribeTargetHealth"), { "elasticloadbalancing:DescribeTargetHealth" })
+  t.equal(iam.actions("elbv2", "DescribeTargetHealth"),
+    { "elasticloadbalancing:DescribeTargetHealth" })
   t.equal(iam.actions("lambda", "Invoke"), { "lambda:InvokeFunction" })
   t.equal(iam.actions("sts", "GetCallerIdentity"), {})
   t.equal(iam.actions("rds", "DescribeDBInstances"), { "rds:DescribeDBInstances" })
 end)
 
-t.test("resources are narrowed where the input says which, and opened by one call that does not", function()
+t.test("resources are narrowed where the input says which, and "
+  .. "opened by one call that does not", function()
   local narrow = { service = "rds", operation = "PromoteReadReplica", region = "us-west-2",
     input = { DBInstanceIdentifier = "r" } }
   t.equal(statements { narrow }, { ["rds:PromoteReadReplica"] = "arn:aws:rds:us-west-2:*:db:r" })
@@ -29,7 +31,8 @@ t.test("resources are narrowed where the input says which, and opened by one cal
 end)
 
 t.test("a role that is handed over needs PassRole on just that role", function()
-  local found = statements { { service = "backup", operation = "StartRestoreJob", region = "us-east-1",
+  local found = statements { { service = "backup", operation = "StartRestoreJob",
+    region = "us-east-1",
     input = { IamRoleArn = "arn:aws:iam::123456789012:role/backup" } } }
   t.equal(found["iam:PassRole"], "arn:aws:iam::123456789012:role/backup")
 end)

@@ -7,7 +7,9 @@ local t = require "harness"
 -- The account of a process with this uid, login and variable.
 local function account(uid, login, sudo_user)
   local real = { uid = sys.uid, getenv = sys.getenv, user = sys.user, read = fs.read }
-  t.cleanup(function() sys.uid, sys.getenv, sys.user, fs.read = real.uid, real.getenv, real.user, real.read end)
+  t.cleanup(function()
+    sys.uid, sys.getenv, sys.user, fs.read = real.uid, real.getenv, real.user, real.read
+  end)
   local names = { [0] = "root", [1000] = "ann", [1001] = "bob" }
   function sys.uid() return uid end
   function sys.user(id) return names[id] and { name = names[id] } end

@@ -35,8 +35,10 @@ t.test("ten thousand steps are read for replay in under 0.2 s", function()
   j:together(function()
     for i = 1, 10000 do
       local path = "Step " .. i
-      j:add("step_started", path, { name = path, scope = "", attempt = 1, options = { budget = 60 } })
-      j:add("step_succeeded", path, { name = path, seconds = 0.1, values = { n = 1, v1 = { id = "thing-" .. i } } })
+      j:add("step_started", path,
+        { name = path, scope = "", attempt = 1, options = { budget = 60 } })
+      j:add("step_succeeded", path,
+        { name = path, seconds = 0.1, values = { n = 1, v1 = { id = "thing-" .. i } } })
     end
   end)
   local best = math.huge
@@ -46,7 +48,9 @@ t.test("ten thousand steps are read for replay in under 0.2 s", function()
     for i = 1, 10000 do
       local path = "Step " .. i
       local step, expected = h:visit("", path)
-      if expected or history.results(step).values.v1.id ~= "thing-" .. i then error("wrong replay") end
+      if expected or history.results(step).values.v1.id ~= "thing-" .. i then
+        error("wrong replay")
+      end
     end
     best = math.min(best, clock.monotonic() - began)
   end
@@ -110,7 +114,8 @@ t.test("a read-only disk: refused before anything starts", function()
   local disk = mounted "size=1m"
   fs.mkdir(disk .. "/state", 448)
   os.execute(("mount -o remount,ro '%s'"):format(disk))
-  local w = program.workspace { ["a.lua"] = program.playbook 'dr.step("x", function() probe.opaque("x") end)' }
+  local w = program.workspace {
+    ["a.lua"] = program.playbook 'dr.step("x", function() probe.opaque("x") end)' }
   local r = w.run { "a.lua", "--state", disk .. "/state" }
   t.equal(r.code, 2)
   t.contains(r.err, "the state directory ")
@@ -140,7 +145,8 @@ local function begun()
   return path, j
 end
 
-t.test("a new owner's epoch: the former one writes nothing more, not even meta; others may", function()
+t.test("a new owner's epoch: the former one writes nothing "
+  .. "more, not even meta; others may", function()
   local path, first = begun()
   t.cleanup(function() first:close() end)
   local second, other = pair(path)
@@ -173,19 +179,22 @@ t.test("a lock that is lost ends the ownership before the next entry", function(
   j:own(owner "me", function() return gone end)
   j:add("note", "", {})
   gone = "/locks/a"
-  local e = t.raises("the lock /locks/a was removed or replaced", function() j:add("note", "", {}) end)
+  local e = t.raises("the lock /locks/a was removed or replaced",
+    function() j:add("note", "", {}) end)
   t.equal(e.fenced, "stopped")
   gone = nil
   t.raises("the lock /locks/a was removed", function() j:add("note", "", {}) end)
   t.equal(#j:events(), 2)
 end)
 
-t.test("an owner that came and went since the journal was opened: what was read is out of date", function()
+t.test("an owner that came and went since the journal was opened: "
+  .. "what was read is out of date", function()
   local path, first = begun()
   first:close()
   local a, b = pair(path)
   b:own(owner "b")
-  t.equal(t.raises("another process worked on the run", function() a:own(owner "a") end).kind, "locked")
+  t.equal(t.raises("another process worked on the run", function() a:own(owner "a") end).kind,
+    "locked")
   -- Who only adds is no owner.
   local c, d = pair(path)
   d:add("approved", "S", {})
@@ -237,7 +246,8 @@ t.test("head may lag behind the journal, never lead it, and is not gone without 
   -- One line is torn or damaged: the other counts.
   assert(fs.write(head, (heads[7]:sub(1, 96) .. ("x"):rep(96))))
   journal.open(path):close()
-  for text, pattern in pairs { [("x"):rep(192)] = "which says how many entries", [""] = "which says how many entries" } do
+  for text, pattern in pairs { [("x"):rep(192)] = "which says how many entries",
+    [""] = "which says how many entries" } do
     assert(fs.write(head, text))
     t.raises(pattern, journal.open, path)
   end
@@ -253,9 +263,12 @@ t.test("a journal copied without its log, or with nothing in it, is not called n
   t.cleanup(function() j:close() end)
   for i = 1, 50 do j:add("note", "", { n = i }) end
   local directory = path:match("^(.*)/")
-  for _, what in ipairs { { "journal.db" }, { "journal.db", "head" }, { "journal.db-wal", "journal.db" } } do
+  for _, what in ipairs { { "journal.db" }, { "journal.db", "head" },
+    { "journal.db-wal", "journal.db" } } do
     local copy = program.directory()
-    for _, name in ipairs(what) do assert(fs.write(copy .. "/" .. name, assert(fs.read(directory .. "/" .. name)))) end
+    for _, name in ipairs(what) do
+      assert(fs.write(copy .. "/" .. name, assert(fs.read(directory .. "/" .. name))))
+    end
     local e = t.raises("opy the whole directory of the run", journal.open, copy .. "/journal.db")
     t.contains(e.message, "journal.db-wal")
     t.ok(not e.message:find("start a new", 1, true), e.message)

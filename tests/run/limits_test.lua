@@ -16,11 +16,13 @@ t.test("the stricter of playbook and environment holds", function()
   t.equal(of(nil, { deletes = 0 }), { deletes = 0 })
   t.equal(of({ deletes = 2 }, { deletes = 5 }).deletes, 2)
   t.equal(of({ deletes = 5 }, { deletes = "2" }).deletes, 2)
-  t.equal(of({ regions = { "us-west-2", "us-east-1" } }, { regions = { "us-east-1", "eu-west-1" } }).regions,
+  t.equal(of({ regions = { "us-west-2", "us-east-1" } },
+    { regions = { "us-east-1", "eu-west-1" } }).regions,
     { "us-east-1" })
   t.equal(of({ regions = "us-west-2" }, { accounts = { 12345678901 } }),
     { regions = { "us-west-2" }, accounts = { "012345678901" } })
-  t.equal(of(function(p) return { regions = { p.dr_region } } end, function() return { deletes = 1 } end,
+  t.equal(of(function(p) return { regions = { p.dr_region } } end,
+    function() return { deletes = 1 } end,
     { dr_region = "us-west-2" }), { regions = { "us-west-2" }, deletes = 1 })
   t.equal(of(function() end, nil), nil)
 end)
@@ -28,7 +30,8 @@ end)
 t.test("limits that are none are refused, each with a sentence", function()
   for _, case in ipairs { { 5, "limits is a table or a function that returns one, not a number" },
     { { deletes = -1 }, "limits.deletes is a whole number from 0 on, not -1" },
-    { { deletes = 1.5 }, "limits.deletes is a whole number" }, { { deletes = {} }, "limits.deletes is a whole number" },
+    { { deletes = 1.5 }, "limits.deletes is a whole number" },
+    { { deletes = {} }, "limits.deletes is a whole number" },
     { { delets = 1 }, "limits: unknown field delets; did you mean deletes?" },
     { { accounts = { "123" } }, "limits.accounts: 123 is none; write" },
     { { regions = { "us_west" } }, "limits.regions: us_west is none; write" },
@@ -39,7 +42,8 @@ t.test("limits that are none are refused, each with a sentence", function()
     t.contains(t.raises(nil, of, function() return case[1] end).message, case[2])
   end
   local e = t.raises(nil, of, { regions = { "us-west-2" } }, { regions = { "us-east-1" } })
-  t.contains(e.message, "the playbook allows us-west-2 and the environment us-east-1, so nothing could be changed")
+  t.contains(e.message,
+    "the playbook allows us-west-2 and the environment us-east-1, so nothing could be changed")
 end)
 
 local function session(given, path)
@@ -64,7 +68,8 @@ local function send(s, e, token)
   return intent
 end
 
-t.test("deletions are counted over the run and its resumes; a call sent again counts once", function()
+t.test("deletions are counted over the run and its resumes; a "
+  .. "call sent again counts once", function()
   local path = program.directory() .. "/journal.db"
   local s = session({ deletes = 2 }, path)
   t.equal(send(s, delete "a", "t1").deletes, 1)
@@ -77,7 +82,8 @@ t.test("deletions are counted over the run and its resumes; a call sent again co
   send(s, delete "b", "t2")
   local e = t.raises(nil, send, s, delete "c", "t3")
   t.equal(e.kind, "limit")
-  t.contains(e.message, "this run may delete 2 things at most (limits.deletes), and with delete c it would be 3 "
+  t.contains(e.message,
+    "this run may delete 2 things at most (limits.deletes), and with delete c it would be 3 "
     .. "(deleted so far: delete a; delete b). It was not sent")
   -- The same again, from yet another process; what is on record may still be sent again.
   s.journal:close()
@@ -90,14 +96,18 @@ end)
 t.test("one call may be too many by itself, or not say how many", function()
   local s = session({ deletes = 2 }, program.directory() .. "/journal.db")
   t.cleanup(function() s.journal:close() end)
-  t.raises("it would be 3", send, s, delete("x", { operation = "TerminateInstances", service = "ec2",
+  t.raises("it would be 3", send, s,
+    delete("x", { operation = "TerminateInstances", service = "ec2",
     input = { InstanceIds = { "1", "2", "3" } } }), "t1")
-  t.raises("does not say how many things it deletes, and this run may delete 2 things at most", send, s,
-    { kind = "process", what = "run kubectl", input = { argv = { "kubectl", "delete", "pods", "--all" } } }, "t2")
+  t.raises("does not say how many things it deletes, and this run may delete 2 things at most",
+    send, s,
+    { kind = "process", what = "run kubectl",
+      input = { argv = { "kubectl", "delete", "pods", "--all" } } }, "t2")
   -- Refused, they count for nothing.
   send(s, delete "a", "t3")
   send(s, delete "b", "t4")
-  t.raises("at most", send, s, { kind = "sql", operation = "exec", input = { sql = "drop table a" } }, "t5")
+  t.raises("at most", send, s,
+    { kind = "sql", operation = "exec", input = { sql = "drop table a" } }, "t5")
 end)
 
 t.test("no deletion at all", function()
@@ -149,9 +159,12 @@ t.test("regions: of AWS and of its command line; global services are in none", f
   send(s, call "us-west-2", "t1")
   send(s, call("us-east-1", true), "t2")
   local e = t.raises(nil, send, s, call "us-east-1", "t3")
-  t.equal(e.message, "modify: this run may change things in us-west-2 only, and this call goes to us-east-1. "
+  t.equal(e.message,
+    "modify: this run may change things in us-west-2 only, and this call goes to us-east-1. "
     .. "It was not sent")
-  local function aws(...) return { kind = "process", what = "aws", input = { argv = { "aws", "rds", ... } } } end
+  local function aws(...)
+    return { kind = "process", what = "aws", input = { argv = { "aws", "rds", ... } } }
+  end
   send(s, aws("modify-db-instance"), "t4")
   send(s, aws("modify-db-instance", "--region", "us-west-2"), "t5")
   t.raises("goes to us%-east%-1", send, s, aws("modify-db-instance", "--region", "us-east-1"), "t6")
@@ -162,10 +175,12 @@ t.test("accounts: by the credentials of the call; one that is not known is refus
   local s = session({ accounts = { "111111111111" } }, program.directory() .. "/journal.db")
   t.cleanup(function() s.journal:close() end)
   local function call(account, why)
-    return { kind = "aws", operation = "Modify", what = "modify", whose = function() return account, why end }
+    return { kind = "aws", operation = "Modify", what = "modify",
+      whose = function() return account, why end }
   end
   send(s, call "111111111111", "t1")
   t.raises("in account 111111111111 only, and this call goes to account 222222222222", send, s,
     call "222222222222", "t2")
-  t.raises("the account of this call could not be found out: STS is silent", send, s, call(nil, "STS is silent"), "t3")
+  t.raises("the account of this call could not be found out: STS is silent", send, s,
+    call(nil, "STS is silent"), "t3")
 end)

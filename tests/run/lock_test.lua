@@ -13,7 +13,9 @@ local function place()
   local directory = program.directory()
   fs.mkdir(directory .. "/locks", 448)
   fs.mkdir(directory .. "/runs", 448)
-  for _, id in ipairs { "20260101-a", "20260101-b" } do fs.mkdir(directory .. "/runs/" .. id, 448) end
+  for _, id in ipairs { "20260101-a", "20260101-b" } do
+    fs.mkdir(directory .. "/runs/" .. id, 448)
+  end
   return directory .. "/locks"
 end
 
@@ -40,17 +42,22 @@ end
 
 -- An owner on another machine, who was heard of `seconds` ago.
 local function elsewhere(seconds, run)
-  return { run = run or "20260101-a", pid = sys.pid(), start_time = sys.start_time(sys.pid()), host = "far",
-    machine = "another", user = "dora", since = clock.now() - 900, heartbeat = clock.now() - seconds }
+  return { run = run or "20260101-a", pid = sys.pid(), start_time = sys.start_time(sys.pid()),
+    host = "far",
+    machine = "another", user = "dora", since = clock.now() - 900,
+    heartbeat = clock.now() - seconds }
 end
 
-t.test("a name given twice is one lock; one that another run holds is refused with its owner", function()
+t.test("a name given twice is one lock; one that another run "
+  .. "holds is refused with its owner", function()
   local locks = place()
   local set = take(locks, { "a", "b", "a" }, "20260101-a")
   t.equal(#set.locks, 2)
-  local e = t.raises("a is locked: run 20260101%-a holds it", lock.take, locks, { "c", "a" }, "20260101-b")
+  local e = t.raises("a is locked: run 20260101%-a holds it", lock.take, locks, { "c", "a" },
+    "20260101-b")
   t.equal(e.kind, "locked")
-  t.contains(e.message, ("end that process (kill %d) and then: drlua resume 20260101-a"):format(sys.pid()))
+  t.contains(e.message,
+    ("end that process (kill %d) and then: drlua resume 20260101-a"):format(sys.pid()))
   -- None of the others was kept.
   take(locks, { "c" }, "20260101-b"):release()
   set:release()
@@ -158,7 +165,8 @@ t.test("a run's own lock is taken over from a holder that never said who it is",
   t.ok(not handle:holds(locks .. "/../runs/20260101-a/lock"))
 end)
 
-t.test("a lock's file that was removed or replaced is lost, and what is there is left alone", function()
+t.test("a lock's file that was removed or replaced is lost, and "
+  .. "what is there is left alone", function()
   for _, how in ipairs { "removed", "replaced", "taken over" } do
     local locks = place()
     local set = take(locks, { "a", "b" }, "20260101-a")

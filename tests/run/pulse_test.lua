@@ -6,10 +6,14 @@ local program = require "program"
 local LOOPS = {
   step = 'dr.step("Spin", function() go() while true do end end)',
   run = 'go() while true do end',
-  caught = 'dr.step("Spin", function() go() while true do pcall(function() while true do end end) end end)',
-  tried = 'dr.step("Spin", function() go() while true do dr.try(function() while true do end end) end end)',
-  coroutine = 'dr.step("Spin", function() coroutine.wrap(function() go() while true do end end)() end)',
-  sort = 'dr.step("Spin", function() table.sort({ 1, 2 }, function() go() while true do end end) end)',
+  caught = 'dr.step("Spin", function() go() while true do pcall(function() '
+    .. 'while true do end end) end end)',
+  tried = 'dr.step("Spin", function() go() while true do dr.try(function() '
+    .. 'while true do end end) end end)',
+  coroutine = 'dr.step("Spin", function() coroutine.wrap(function() go() '
+    .. 'while true do end end)() end)',
+  sort = 'dr.step("Spin", function() table.sort({ 1, 2 }, function() go() '
+    .. 'while true do end end) end)',
   gsub = 'dr.step("Spin", function() ("a"):gsub("a", function() go() while true do end end) end)',
   loaded = 'dr.step("Spin", function() go() load("while true do end")() end)',
   calls = 'dr.step("Spin", function() go() while true do dr.duration(80) end end)',
@@ -22,7 +26,8 @@ local LOOPS = {
 }
 
 local function workspace(body)
-  return program.workspace { ["a.lua"] = program.playbook('local function go() dr.note("spinning") end\n' .. body) }
+  return program.workspace {
+    ["a.lua"] = program.playbook('local function go() dr.note("spinning") end\n' .. body) }
 end
 
 -- Runs it and sends a signal, as often as there are names, each after the answer to the

@@ -41,8 +41,11 @@ t.test("what a coroutine does may wait, between its yields as well", function()
     close = [[ for i = 1, 3 do
         local x <close> = setmetatable({}, { __close = function() out[i] = echo(i) end })
       end ]],
-    pcall = [[ for i = 1, 3 do out[i] = select(2, pcall(coroutine.wrap(function() return echo(i) end))) end ]],
-    each = [[ out = dr.each({ 1, 2, 3 }, function(i) return coroutine.wrap(function() return echo(i) end)() end) ]],
+    pcall = [[ for i = 1, 3 do
+        out[i] = select(2, pcall(coroutine.wrap(function() return echo(i) end)))
+      end ]],
+    each = [[ out = dr.each({ 1, 2, 3 },
+        function(i) return coroutine.wrap(function() return echo(i) end)() end) ]],
   } do
     local notes, r = run(ECHO .. ([[
     local out = {}
@@ -119,7 +122,8 @@ t.test("yield, resume and close where they do not belong", function()
     try(coroutine.wrap(function() dr.fail "inside" end))]]
   t.equal(r.code, 0, r.out .. r.err)
   for i,
-    text in ipairs { "coroutine.yield() outside of a coroutine: to wait use dr.sleep or dr.wait_until",
+    text in ipairs {
+      "coroutine.yield() outside of a coroutine: to wait use dr.sleep or dr.wait_until",
     "this coroutine is not the playbook's own", "this coroutine is not the playbook's own",
       "a function expected",
     "this coroutine is at work", "running", "cannot resume dead coroutine", "truefalse",

@@ -14,7 +14,8 @@ end
 
 -- The keys in the order of the sandbox's pairs, of a table that `text` makes.
 local function keys(text)
-  return play(("local t = %s local list = {} for k in pairs(t) do list[#list + 1] = k end return list"):format(text))
+  return play(("local t = %s local list = {} for k in pairs(t) do "
+    .. "list[#list + 1] = k end return list"):format(text))
 end
 
 t.test("pairs goes through a table in the order of its keys", function()

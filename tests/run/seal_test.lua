@@ -20,8 +20,9 @@ t.test("under another name, in another run, without the key or damaged it does n
   local directory, other = program.directory(), program.directory()
   local sealed = seal.close(directory, "run-1", "token.1", "hunter2000")
   seal.close(other, "run-1", "token.1", "x")
-  for _, case in ipairs { { directory, "run-1", "token.2", sealed }, { directory, "run-2", "token.1", sealed },
-    { other, "run-1", "token.1", sealed }, { program.directory(), "run-1", "token.1", sealed },
+  for _, case in ipairs { { directory, "run-1", "token.2", sealed },
+    { directory, "run-2", "token.1", sealed }, { other, "run-1", "token.1", sealed },
+    { program.directory(), "run-1", "token.1", sealed },
     { directory, "run-1", "token.1", sealed:sub(1, -5) }, { directory, "run-1", "token.1", "" },
     { directory, "run-1", "token.1", "no base64!" } } do
     t.equal(seal.open(case[1], case[2], case[3], case[4]), nil)

@@ -30,22 +30,27 @@ t.test("a value too short to be told from text is left alone", function()
   t.equal(s:mask("x"), "x")
 end)
 
-t.test("each of the forms that a value takes on its way is masked, and found again by its name", function()
+t.test("each of the forms that a value takes on its way is masked, "
+  .. "and found again by its name", function()
   local json = require "native.json"
   local value = "p'w&<\"q\\/ é\t€%😀"
   local function percent(kept)
-    return (value:gsub("[^%w%-_.~" .. kept .. "]", function(c) return ("%%%02x"):format(c:byte()) end))
+    return (value:gsub("[^%w%-_.~" .. kept .. "]",
+      function(c) return ("%%%02x"):format(c:byte()) end))
   end
   local s = secrets.new()
   s:add("pw", value)
   for _, form in ipairs {
-    value, percent "", (percent(""):gsub("%%%x%x", string.upper)), percent "/", percent "!'()*", json.encode(value),
-    json.encode(json.encode(value)), [[p'w&<\"q\\\/ \u00e9\t\u20ac%\ud83d\ude00]],
+    value, percent "", (percent(""):gsub("%%%x%x", string.upper)), percent "/", percent "!'()*",
+    json.encode(value), json.encode(json.encode(value)),
+    [[p'w&<\"q\\\/ \u00e9\t\u20ac%\ud83d\ude00]],
     [[p'w&<\"q\\/ \u00e9\t\u20ac%\ud83d\ude00]],
-    value:gsub("&", "&amp;"):gsub("<", "&lt;"), value:gsub("&", "&amp;"):gsub("<", "&lt;"):gsub('"', "&quot;"),
+    value:gsub("&", "&amp;"):gsub("<", "&lt;"),
+    value:gsub("&", "&amp;"):gsub("<", "&lt;"):gsub('"', "&quot;"),
     "E'" .. value:gsub("[\\']", "%0%0") .. "'", "'" .. value:gsub("'", "''") .. "'",
-    "'" .. value:gsub("'", "'\\''") .. "'", ("%q"):format(value), crypto.hex(value), crypto.hex(value):upper(),
-    "Basic " .. crypto.base64("user:" .. value), "Basic " .. crypto.base64("ops:" .. value .. "tail"),
+    "'" .. value:gsub("'", "'\\''") .. "'", ("%q"):format(value), crypto.hex(value),
+    crypto.hex(value):upper(), "Basic " .. crypto.base64("user:" .. value),
+    "Basic " .. crypto.base64("ops:" .. value .. "tail"),
   } do
     local masked = s:mask("[" .. form .. "]")
     t.ok(masked:find("***", 1, true), "not masked: " .. form)
@@ -85,20 +90,26 @@ local function others(value)
   local json = require "native.json"
   return {
     go = (json.encode(value):gsub("[&<>]", function(c) return ("\\u%04x"):format(c:byte()) end)),
-    net = (value:gsub("[&<>\"'+`]", function(c) return ("\\u%04X"):format(c:byte()) end):gsub("\\([^u])", "\\\\%1")),
+    net = (value:gsub("[&<>\"'+`]", function(c) return ("\\u%04X"):format(c:byte()) end)
+      :gsub("\\([^u])", "\\\\%1")),
     decimal = numbers("&#%d;", "[&<>\"']"), hexadecimal = numbers("&#x%x;", "[&<>\"']"),
-    python = value:gsub("&", "&amp;"):gsub("<", "&lt;"):gsub(">", "&gt;"):gsub('"', "&quot;"):gsub("'", "&#x27;"),
-    go_html = value:gsub("&", "&amp;"):gsub("<", "&lt;"):gsub(">", "&gt;"):gsub('"', "&#34;"):gsub("'", "&#39;"),
+    python = value:gsub("&", "&amp;"):gsub("<", "&lt;"):gsub(">", "&gt;"):gsub('"',
+      "&quot;"):gsub("'", "&#x27;"),
+    go_html = value:gsub("&", "&amp;"):gsub("<", "&lt;"):gsub(">", "&gt;"):gsub('"',
+      "&#34;"):gsub("'", "&#39;"),
     repr = "'" .. value:gsub("[\\']", "\\%0") .. "'", c = '"' .. value:gsub('[\\"]', "\\%0") .. '"',
     bytes = "b'" .. value:gsub("[\\']", "\\%0"):gsub("[\x80-\xff]", by("\\x%02x")) .. "'",
     octal = value:gsub("[\\\"]", "\\%0"):gsub("[\x80-\xff]", by("\\%03o")),
-    twice = percent(percent(value)), twice_lower = percent((percent(value):gsub("%%%x%x", string.lower))),
+    twice = percent(percent(value)),
+    twice_lower = percent((percent(value):gsub("%%%x%x", string.lower))),
     shell = (value:gsub("[^%w_%-./:=+@,%%\x80-\xff]", "\\%0")),
   }
 end
 
-t.test("forms by other programs: Go and .NET's JSON, entities by number, repr, C, percent twice", function()
-  for _, value in ipairs { "p'w&<\"q\\x>/ y+`é", "a&b<c>d e", "quote'only1", 'quote"only1', "back\\slash1",
+t.test("forms by other programs: Go and .NET's JSON, entities by "
+  .. "number, repr, C, percent twice", function()
+  for _, value in ipairs { "p'w&<\"q\\x>/ y+`é", "a&b<c>d e", "quote'only1", 'quote"only1',
+    "back\\slash1",
     "ünï-cödé" } do
     local s = secrets.new()
     s:add("pw", value)

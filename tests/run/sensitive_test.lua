@@ -17,9 +17,11 @@ end
 
 -- A secretsmanager, a lambda and a chat in one.
 local function cloud()
-  local self = { put = {}, lambda = { DB_PASSWORD = "lambda 4711-canary", ENDPOINT = "https://4711-canary.internal" },
+  local self = { put = {},
+    lambda = { DB_PASSWORD = "lambda 4711-canary", ENDPOINT = "https://4711-canary.internal" },
     used = {}, draws = 0 }
-  local function answer(body) return { status = 200, body = json.encode(body), headers = { { "Content-Type",
+  local function answer(body) return { status = 200, body = json.encode(body),
+    headers = { { "Content-Type",
     "application/x-amz-json-1.1" } } } end
   self.server = fake.start(function(request)
     local target
@@ -37,7 +39,9 @@ local function cloud()
       if self.silent then return { reset = true } end
       return answer { ARN = "a", Name = "n", VersionId = ("v"):rep(32) }
     elseif request.target:find("/functions/f/configuration", 1, true) then
-      if request.method == "PUT" then self.lambda = json.decode(request.body).Environment.Variables end
+      if request.method == "PUT" then
+        self.lambda = json.decode(request.body).Environment.Variables
+      end
       return answer(lambda_answer(self.lambda))
     end
     table.insert(self.used, request.body)
@@ -67,10 +71,13 @@ local function hidden(w, ...)
   local texts = { ... }
   for _, path in ipairs(fs.glob(w.directory .. "/state/runs/*/*") or {}) do
     local found = fs.stat(path)
-    if found.type == "file" and not path:find("/key$") then table.insert(texts, (assert(fs.read(path)))) end
+    if found.type == "file" and not path:find("/key$") then
+      table.insert(texts, (assert(fs.read(path))))
+    end
   end
   local all = table.concat(texts, "\n")
-  for _, form in ipairs { NEEDLE, "4711%-canary", crypto.hex(NEEDLE), (crypto.base64(NEEDLE):sub(1, -5)) } do
+  for _, form in ipairs { NEEDLE, "4711%-canary", crypto.hex(NEEDLE),
+    (crypto.base64(NEEDLE):sub(1, -5)) } do
     local at = all:find(form, 1, true)
     t.ok(not at, "shown: " .. all:sub(math.max((at or 1) - 200, 1), (at or 1) + 30))
   end
@@ -97,13 +104,15 @@ local ways = {
       variables.DB_PASSWORD = "changed 4711-canary"
       local after = lambda:update_function_configuration { FunctionName = "f", Environment = { Variables = variables } }
       return after.Environment.Variables end)]],
-    use = 'v.DB_PASSWORD .. " " .. v.ENDPOINT', is = "changed 4711-canary https://4711-canary.internal" },
+    use = 'v.DB_PASSWORD .. " " .. v.ENDPOINT',
+    is = "changed 4711-canary https://4711-canary.internal" },
   ["dr.secret, with other characters around it"] = {
     before = [[local v = dr.step("Make", function()
       return "postgres://u:" .. dr.secret("made&4711-canary") .. "@h" end)]],
     use = "v", is = "postgres://u:made&4711-canary@h" },
   ["dr.secret of a table"] = {
-    before = 'local v = dr.step("Make", function() return dr.secret { a = { "deep 4711-canary" } } end).a[1]',
+    before = 'local v = dr.step("Make", function() return dr.secret { a = { "deep '
+      .. '4711-canary" } } end).a[1]',
     use = "v", is = "deep 4711-canary" },
   ["the answer of a server that says it back"] = {
     before = [[local v = dr.step("Say", function() dr.secret("said 4711-canary")
@@ -127,7 +136,8 @@ for way, case in pairs(ways) do
       local again = w.run { "resume", "last", "--output", output, "--trace" }
       t.equal(again.code, 0, again.out .. again.err)
       t.equal(c.used, { case.is })
-      hidden(w, first.out, first.err, again.out, again.err, w.run({ "show", "last", "--output", output }).out,
+      hidden(w, first.out, first.err, again.out, again.err,
+        w.run({ "show", "last", "--output", output }).out,
         w.run({ "report", "last" }).out)
       assert(fs.remove(w.directory .. "/go"))
       c.draws = 0
@@ -172,7 +182,8 @@ t.test("a call in doubt: its input comes back as it was, and another one is noti
 end)
 
 t.test("without its key a run says what is missing, and shows nothing", function()
-  for _, way in ipairs { "a read in a step, its result", "a change's answer", "a read outside of steps" } do
+  for _, way in ipairs { "a read in a step, its result", "a change's answer",
+    "a read outside of steps" } do
     local c = cloud()
     local case = ways[way]
     local w = workspace(c, ('%s\n' .. [[

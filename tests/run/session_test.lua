@@ -5,7 +5,8 @@ local secrets = require "run.secrets"
 local session = require "run.session"
 
 local function new(out)
-  return session.new { id = "x", secrets = secrets.new(), out = out or function() end, playbook = {}, params = {} }
+  return session.new { id = "x", secrets = secrets.new(), out = out or function() end,
+    playbook = {}, params = {} }
 end
 
 t.test("a real clock that jumps, both ways, changes no duration", function()

@@ -32,13 +32,16 @@ t.test("runs in the order they began, and which one is meant", function()
   t.equal(fs.stat(kept:run(first)).mode, 448)
 end)
 
-t.test("the runs of a directory that is not there: none; of one that cannot be read: an error", function()
+t.test("the runs of a directory that is not there: none; of one "
+  .. "that cannot be read: an error", function()
   local directory = program.directory()
   t.equal(store.look(directory .. "/nothing"):ids(), {})
   assert(fs.symlink("runs", directory .. "/runs"))
-  local e = t.raises("the state directory .* cannot be read", function() store.look(directory):ids() end)
+  local e = t.raises("the state directory .* cannot be read",
+    function() store.look(directory):ids() end)
   t.equal(e.kind, "state")
-  for _, verb in ipairs { { "runs" }, { "show", "last" }, { "verify", "last" }, { "resume", "last" } } do
+  for _, verb in ipairs { { "runs" }, { "show", "last" }, { "verify", "last" },
+    { "resume", "last" } } do
     table.insert(verb, "--state")
     table.insert(verb, directory)
     local r = program.run(verb)
@@ -56,7 +59,8 @@ t.test("a state directory that another user may not read", function()
   t.equal({ r.code, r.out }, { 0, ("no runs in %s\n"):format(path) })
   local copy = path .. "-drlua"
   assert(os.execute(("install -m 755 '%s' '%s'"):format(sys.exe(), copy)))
-  local pipe = assert(io.popen(("setpriv --reuid 65534 --clear-groups '%s' runs --state '%s' 2>&1; echo code $?")
+  local pipe = assert(
+    io.popen(("setpriv --reuid 65534 --clear-groups '%s' runs --state '%s' 2>&1; echo code $?")
     :format(copy, path)))
   local said = pipe:read "a"
   pipe:close()

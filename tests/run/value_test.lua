@@ -6,7 +6,8 @@ local value = require "run.value"
 local function back(v) return value.decode(value.encode(v)) end
 
 t.test("numbers stay what they are", function()
-  for _, n in ipairs { 0, -1, 9007199254740993, math.maxinteger, math.mininteger, 0.5, 1.0, -0.1, 1e300, 2.5e-10,
+  for _, n in ipairs { 0, -1, 9007199254740993, math.maxinteger, math.mininteger, 0.5, 1.0, -0.1,
+    1e300, 2.5e-10,
     1700000000.123456 } do
     t.equal(back(n), n)
     t.equal(math.type(back(n)), math.type(n))
@@ -18,7 +19,8 @@ t.test("numbers stay what they are", function()
 end)
 
 t.test("strings: controls, quotes, backslashes, bytes that are no text", function()
-  for _, s in ipairs { "", "a\"b\\c\n\r\t\0d", "\\u0041", "äöü €", "\xff\xfe", "\127", "{\"$bytes\":1}" } do
+  for _, s in ipairs { "", "a\"b\\c\n\r\t\0d", "\\u0041", "äöü €", "\xff\xfe", "\127",
+    "{\"$bytes\":1}" } do
     t.equal(back(s), s)
   end
 end)
@@ -48,7 +50,8 @@ t.test("error objects stay error objects", function()
 end)
 
 t.test("anything else is refused, with its place", function()
-  t.raises("^the result%.a%[2%]%.fn is a function", value.encode, { a = { 1, { fn = print } } }, "the result")
+  t.raises("^the result%.a%[2%]%.fn is a function", value.encode, { a = { 1, { fn = print } } },
+    "the result")
   t.raises("contains itself", function()
     local loop = {}
     loop.loop = loop

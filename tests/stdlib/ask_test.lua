@@ -13,9 +13,11 @@ local function at_terminal(script, keys)
   program.needs_terminal()
   local directory = program.directory()
   assert(fs.write(directory .. "/a.lua", script))
-  local shell = ("trap : INT QUIT HUP TERM; '%s' script %s/a.lua; echo code $?; stty -a | grep -o '[-]*echo '; "
+  local shell = (
+    "trap : INT QUIT HUP TERM; '%s' script %s/a.lua; echo code $?; stty -a | grep -o '[-]*echo '; "
     .. "stty -a | grep -o 'susp = [^;]*'"):format(sys.exe(), directory)
-  local proc <close> = assert(process.start { argv = { "script", "-qec", shell, "/dev/null" }, stdin = "pipe",
+  local proc <close
+    > = assert(process.start { argv = { "script", "-qec", shell, "/dev/null" }, stdin = "pipe",
     stdout = "pipe", stderr = "null", env = { TERM = "xterm", SHELL = "/bin/sh" } })
   local text, from = "", 1
   while true do
@@ -74,7 +76,8 @@ t.test("Ctrl-C, and every other end of the process, gives the echo back", functi
   end
   for name, code in pairs { TERM = 143, HUP = 129 } do
     local script = ('local sys, task = require "native.sys", require "task"\n'
-      .. 'task.spawn(function() task.sleep(0.2) sys.kill(sys.pid(), "%s") end)\n'):format(name) .. SCRIPT
+      .. 'task.spawn(function() task.sleep(0.2) sys.kill(sys.pid(), "%s") end)\n'):format(name)
+      .. SCRIPT
     local text = at_terminal(script, {})
     t.contains(text, "code " .. code)
     t.matches(text, "\necho ")
@@ -110,7 +113,9 @@ end)
 t.test("without a terminal it says so", function()
   local directory = program.directory()
   assert(fs.write(directory .. "/a.lua", 'print(require("ask").secret "Code: ")'))
-  local proc <close> = assert(process.start { argv = { "setsid", "-w", sys.exe(), "script", directory .. "/a.lua" },
+  local proc <close
+    > = assert(process.start { argv = { "setsid", "-w", sys.exe(), "script",
+      directory .. "/a.lua" },
     stdin = "null", stdout = "pipe", stderr = "null" })
   local text = task.await(proc:read("stdout"))
   task.await(proc:wait())

@@ -21,7 +21,8 @@ t.test("a refusal is busy by its text, not by its code alone", function()
     ["Database instance is not in available state."] = true,
     ["Instance shop is not in available state."] = true,
     ["Instance cannot currently reboot due to an in-progress management operation."] = true,
-    ["Cannot create a snapshot because the database instance shop is not currently in the available state."] = true,
+    ["Cannot create a snapshot because the database instance shop is not currently in the "
+      .. "available state."] = true,
     ["DB Instance is not a read replica."] = false,
     ["Instance shop is already being deleted."] = false,
   } do

@@ -46,7 +46,8 @@ local function run(ctx, job, first, running, work)
     if outcome then
       job.shape.PercentDone = job.shape.PercentDone and (outcome.percent or "40.0%")
       ctx.sim.clock:sleep(start)
-      return finish(ctx, job, outcome.status or "FAILED", outcome.message or "The job ended so by the simulator's "
+      return finish(ctx, job, outcome.status or "FAILED",
+        outcome.message or "The job ended so by the simulator's "
         .. "fault list.")
     end
     local ok, e = pcall(work)
@@ -57,7 +58,8 @@ end
 local function require_instance(ctx, rds, arn)
   local id = arn:match("^arn:aws[%w-]*:rds:[^:]+:%d+:db:(.+)$")
   if not id then
-    ctx:fail("InvalidParameterValueException", ("drlua's simulator backs up RDS instances only: %s"):format(arn))
+    ctx:fail("InvalidParameterValueException",
+      ("drlua's simulator backs up RDS instances only: %s"):format(arn))
   end
   local instance = rds.store.instances[id]
   if not instance then
@@ -76,24 +78,27 @@ function service.start_backup_job(ctx, input)
   local id = ctx.uuid():upper()
   local arn = ctx:arn("snapshot:awsbackup:job-" .. id:lower(), "rds")
   local job = enter(ctx, "backup", id, input.IdempotencyToken, {
-    BackupJobId = id, AccountId = ctx.account, BackupVaultName = vault.BackupVaultName, IsParent = false,
-    BackupVaultArn = vault.BackupVaultArn, RecoveryPointArn = arn, ResourceArn = input.ResourceArn,
-    ResourceType = "RDS", ResourceName = instance.id, CreationDate = ctx:now(),
-    IamRoleArn = input.IamRoleArn, PercentDone = "0.0%",
+    BackupJobId = id, AccountId = ctx.account, BackupVaultName = vault.BackupVaultName,
+    IsParent = false, BackupVaultArn = vault.BackupVaultArn, RecoveryPointArn = arn,
+    ResourceArn = input.ResourceArn, ResourceType = "RDS", ResourceName = instance.id,
+    CreationDate = ctx:now(), IamRoleArn = input.IamRoleArn, PercentDone = "0.0%",
     StartBy = ctx:now() + 60 * (input.StartWindowMinutes or 480),
   })
   run(ctx, job, "CREATED", "RUNNING", function()
     while instance.busy or not instance:available() do ctx.sim.clock:sleep(1) end
     local begun = ctx:now()
-    local snapshot, work = snapshots.begin_snapshot(rds, instance, "awsbackup:job-" .. id:lower(), "awsbackup")
+    local snapshot, work = snapshots.begin_snapshot(rds, instance, "awsbackup:job-" .. id:lower(),
+      "awsbackup")
     job.shape.PercentDone = "50.0%"
-    local point = points.add_point(ctx, vault, input.ResourceArn, snapshot, { IamRoleArn = input.IamRoleArn,
+    local point = points.add_point(ctx, vault, input.ResourceArn, snapshot,
+      { IamRoleArn = input.IamRoleArn,
       InitiationDate = job.shape.CreationDate, CreationDate = begun, Status = "CREATING" })
     point.shape.CompletionDate = nil
     work:wait()
     point.shape.Status, point.shape.CompletionDate = "COMPLETED", ctx:now()
   end)
-  return { BackupJobId = id, RecoveryPointArn = arn, CreationDate = job.shape.CreationDate, IsParent = false }
+  return { BackupJobId = id, RecoveryPointArn = arn, CreationDate = job.shape.CreationDate,
+    IsParent = false }
 end
 
 local function flag(text) return text ~= nil and tostring(text):lower() == "true" or nil end
@@ -108,14 +113,17 @@ end
 -- The restore metadata is text all through; RDS wants types.
 local function restore_input(metadata)
   return {
-    DBInstanceIdentifier = metadata.DBInstanceIdentifier, DBInstanceClass = metadata.DBInstanceClass,
-    DBSubnetGroupName = metadata.DBSubnetGroupName, AvailabilityZone = metadata.AvailabilityZone,
+    DBInstanceIdentifier = metadata.DBInstanceIdentifier,
+    DBInstanceClass = metadata.DBInstanceClass, DBSubnetGroupName = metadata.DBSubnetGroupName,
+    AvailabilityZone = metadata.AvailabilityZone,
     Port = math.tointeger(tonumber(metadata.Port)), MultiAZ = flag(metadata.MultiAZ),
     PubliclyAccessible = flag(metadata.PubliclyAccessible), StorageType = metadata.StorageType,
     AutoMinorVersionUpgrade = flag(metadata.AutoMinorVersionUpgrade), CopyTagsToSnapshot =
       flag(metadata.CopyTagsToSnapshot), DeletionProtection = flag(metadata.DeletionProtection),
-    DBParameterGroupName = metadata.DBParameterGroupName, VpcSecurityGroupIds = words(metadata.VpcSecurityGroupIds),
-    EnableIAMDatabaseAuthentication = flag(metadata.EnableIAMDatabaseAuthentication), without_tags = true,
+    DBParameterGroupName = metadata.DBParameterGroupName,
+    VpcSecurityGroupIds = words(metadata.VpcSecurityGroupIds),
+    EnableIAMDatabaseAuthentication = flag(metadata.EnableIAMDatabaseAuthentication),
+    without_tags = true,
   }
 end
 
@@ -125,7 +133,8 @@ local function check_restore(ctx, point, input)
       point.shape.RecoveryPointArn, point.shape.Status))
   end
   if not (input.Metadata or {}).DBInstanceIdentifier then
-    ctx:fail("InvalidParameterValueException", "Invalid restore metadata: DBInstanceIdentifier is required.")
+    ctx:fail("InvalidParameterValueException",
+      "Invalid restore metadata: DBInstanceIdentifier is required.")
   end
 end
 
@@ -137,10 +146,12 @@ function service.start_restore_job(ctx, input)
   check_restore(ctx, point, input)
   local id = ctx.uuid():upper()
   local job = enter(ctx, "restore", id, input.IdempotencyToken, {
-    RestoreJobId = id, AccountId = ctx.account, RecoveryPointArn = input.RecoveryPointArn, CreationDate = ctx:now(),
-    PercentDone = "0.00%", BackupSizeInBytes = point.shape.BackupSizeInBytes, IamRoleArn = input.IamRoleArn,
-    ExpectedCompletionTimeMinutes = 10, ResourceType = "RDS", SourceResourceArn = point.shape.ResourceArn,
-    BackupVaultArn = point.shape.BackupVaultArn, RecoveryPointCreationDate = point.shape.CreationDate,
+    RestoreJobId = id, AccountId = ctx.account, RecoveryPointArn = input.RecoveryPointArn,
+    CreationDate = ctx:now(), PercentDone = "0.00%",
+    BackupSizeInBytes = point.shape.BackupSizeInBytes, IamRoleArn = input.IamRoleArn,
+    ExpectedCompletionTimeMinutes = 10, ResourceType = "RDS",
+    SourceResourceArn = point.shape.ResourceArn, BackupVaultArn = point.shape.BackupVaultArn,
+    RecoveryPointCreationDate = point.shape.CreationDate,
   })
   local rds = as_rds(ctx)
   run(ctx, job, "PENDING", "RUNNING", function()
@@ -157,16 +168,24 @@ end
 function service.start_copy_job(ctx, input)
   ctx:need(input, "RecoveryPointArn", "SourceBackupVaultName", "DestinationBackupVaultArn")
   local done = repeated(ctx, "copy", input.IdempotencyToken)
-  if done then return { CopyJobId = done.id, CreationDate = done.shape.CreationDate, IsParent = false }, "repeated" end
+  if done then
+    return { CopyJobId = done.id, CreationDate = done.shape.CreationDate, IsParent = false },
+      "repeated"
+  end
   local point = lookup.point(ctx, input.RecoveryPointArn, input.SourceBackupVaultName)
-  local region, name = input.DestinationBackupVaultArn:match("^arn:aws[%w-]*:backup:([^:]+):%d+:backup%-vault:(.+)$")
-  local there = region and ctx:as { region = region, store = ctx.sim.state:store(ctx.account, region, "backup") }
-  if not there then ctx:fail("InvalidParameterValueException", "Invalid DestinationBackupVaultArn") end
+  local region, name = input.DestinationBackupVaultArn:match(
+    "^arn:aws[%w-]*:backup:([^:]+):%d+:backup%-vault:(.+)$")
+  local there = region
+    and ctx:as { region = region, store = ctx.sim.state:store(ctx.account, region, "backup") }
+  if not there then
+    ctx:fail("InvalidParameterValueException", "Invalid DestinationBackupVaultArn")
+  end
   local vault = lookup.vault(there, name)
   local id = ctx.uuid():upper()
   local job = enter(ctx, "copy", id, input.IdempotencyToken, {
-    CopyJobId = id, AccountId = ctx.account, SourceBackupVaultArn = point.shape.BackupVaultArn, IsParent = false,
-    SourceRecoveryPointArn = input.RecoveryPointArn, DestinationBackupVaultArn = input.DestinationBackupVaultArn,
+    CopyJobId = id, AccountId = ctx.account, SourceBackupVaultArn = point.shape.BackupVaultArn,
+    IsParent = false, SourceRecoveryPointArn = input.RecoveryPointArn,
+    DestinationBackupVaultArn = input.DestinationBackupVaultArn,
     ResourceArn = point.shape.ResourceArn, ResourceType = "RDS", CreationDate = ctx:now(),
     IamRoleArn = input.IamRoleArn,
   })
@@ -176,13 +195,18 @@ function service.start_copy_job(ctx, input)
     local key = "awsbackup:copyjob-" .. id:lower()
     local copy = snapshots.duplicate(rds, point.snapshot, key)
     job.shape.DestinationRecoveryPointArn = copy.shape.DBSnapshotArn
-    points.add_point(there, vault, point.shape.ResourceArn, copy, { CreationDate = point.shape.CreationDate })
+    points.add_point(there, vault, point.shape.ResourceArn, copy,
+      { CreationDate = point.shape.CreationDate })
   end)
   return { CopyJobId = id, CreationDate = job.shape.CreationDate, IsParent = false }
 end
 
-function service.describe_backup_job(ctx, input) return lookup.job(ctx, "backup", input.BackupJobId).shape end
-function service.describe_restore_job(ctx, input) return lookup.job(ctx, "restore", input.RestoreJobId).shape end
+function service.describe_backup_job(ctx, input)
+  return lookup.job(ctx, "backup", input.BackupJobId).shape
+end
+function service.describe_restore_job(ctx, input)
+  return lookup.job(ctx, "restore", input.RestoreJobId).shape
+end
 function service.describe_copy_job(ctx, input)
   return { CopyJob = lookup.job(ctx, "copy", input.CopyJobId).shape }
 end
@@ -190,7 +214,8 @@ end
 function service.stop_backup_job(ctx, input)
   local job = lookup.job(ctx, "backup", input.BackupJobId)
   if ENDS[job.shape.State] then
-    ctx:fail("InvalidRequestException", ("Backup job %s has ended: %s"):format(job.id, job.shape.State))
+    ctx:fail("InvalidRequestException",
+      ("Backup job %s has ended: %s"):format(job.id, job.shape.State))
   end
   finish(ctx, job, "ABORTED", "Stopped by request")
   return {}
@@ -210,8 +235,10 @@ local function lister(kind, list_name, key, resource_member, vault_member)
   end
 end
 
-service.list_backup_jobs = lister("backup", "BackupJobs", "BackupJobId", "ResourceArn", "BackupVaultName")
-service.list_restore_jobs = lister("restore", "RestoreJobs", "RestoreJobId", "SourceResourceArn", "BackupVaultName")
+service.list_backup_jobs = lister("backup", "BackupJobs", "BackupJobId", "ResourceArn",
+  "BackupVaultName")
+service.list_restore_jobs = lister("restore", "RestoreJobs", "RestoreJobId", "SourceResourceArn",
+  "BackupVaultName")
 service.list_copy_jobs = lister("copy", "CopyJobs", "CopyJobId", "ResourceArn", "BackupVaultName")
 
 return service

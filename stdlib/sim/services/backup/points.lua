@@ -11,7 +11,8 @@ function service.add_point(ctx, vault, resource_arn, snapshot, fields)
     ResourceName = resource_arn:match("[^:]+$"), Status = "COMPLETED", InitiationDate = ctx:now(),
     CreationDate = ctx:now(), CompletionDate = ctx:now(), IsEncrypted = false,
     BackupSizeInBytes = (snapshot.shape.AllocatedStorage or 20) << 30,
-    IamRoleArn = ("arn:aws:iam::%s:role/service-role/AWSBackupDefaultServiceRole"):format(ctx.account),
+    IamRoleArn = ("arn:aws:iam::%s:role/service-role/AWSBackupDefaultServiceRole")
+      :format(ctx.account),
     VaultType = "BACKUP_VAULT", Lifecycle = { DeleteAfterDays = 35 }, IsParent = false,
   }
   for k, v in pairs(fields or {}) do shape[k] = v end
@@ -35,15 +36,17 @@ end
 -- This operation names the size and vault differently.
 local function by_resource(shape)
   return {
-    RecoveryPointArn = shape.RecoveryPointArn, CreationDate = shape.CreationDate, Status = shape.Status,
-    StatusMessage = shape.StatusMessage, EncryptionKeyArn = shape.EncryptionKeyArn,
-    BackupSizeBytes = shape.BackupSizeInBytes, BackupVaultName = shape.BackupVaultName, IsParent = false,
+    RecoveryPointArn = shape.RecoveryPointArn, CreationDate = shape.CreationDate,
+    Status = shape.Status, StatusMessage = shape.StatusMessage,
+    EncryptionKeyArn = shape.EncryptionKeyArn, BackupSizeBytes = shape.BackupSizeInBytes,
+    BackupVaultName = shape.BackupVaultName, IsParent = false,
     ResourceName = shape.ResourceName, VaultType = shape.VaultType,
   }
 end
 
 function service.list_recovery_points_by_resource(ctx, input)
-  local list = lookup.shapes(ctx.store.points, function(shape) return shape.ResourceArn == input.ResourceArn end)
+  local list = lookup.shapes(ctx.store.points,
+    function(shape) return shape.ResourceArn == input.ResourceArn end)
   for i, shape in ipairs(list) do list[i] = by_resource(shape) end
   return lookup.page(ctx, input, list, "RecoveryPoints", "RecoveryPointArn")
 end
@@ -70,14 +73,16 @@ function service.get_recovery_point_restore_metadata(ctx, input)
   for name, value in pairs(point.snapshot.setup) do
     if name ~= "TagList" then metadata[name] = as_text(value) end
   end
-  return { BackupVaultArn = point.shape.BackupVaultArn, RecoveryPointArn = point.shape.RecoveryPointArn,
+  return { BackupVaultArn = point.shape.BackupVaultArn,
+    RecoveryPointArn = point.shape.RecoveryPointArn,
     ResourceType = "RDS", RestoreMetadata = metadata }
 end
 
 function service.delete_recovery_point(ctx, input)
   local point = lookup.point(ctx, input.RecoveryPointArn, input.BackupVaultName)
   ctx.store.points[input.RecoveryPointArn] = nil
-  local rds = ctx:as { service = "rds", store = ctx.sim.state:store(ctx.account, ctx.region, "rds") }
+  local rds = ctx:as { service = "rds",
+    store = ctx.sim.state:store(ctx.account, ctx.region, "rds") }
   require("sim.services.rds.snapshots").forget(rds, point.snapshot)
   return {}
 end
@@ -88,8 +93,9 @@ function service.list_protected_resources(ctx, input)
     local shape = point.shape
     local known = newest[shape.ResourceArn]
     if not known or known.LastBackupTime < shape.CreationDate then
-      newest[shape.ResourceArn] = { ResourceArn = shape.ResourceArn, ResourceType = shape.ResourceType,
-        ResourceName = shape.ResourceName, LastBackupTime = shape.CreationDate,
+      newest[shape.ResourceArn] = { ResourceArn = shape.ResourceArn,
+        ResourceType = shape.ResourceType, ResourceName = shape.ResourceName,
+        LastBackupTime = shape.CreationDate,
         LastBackupVaultArn = shape.BackupVaultArn, LastRecoveryPointArn = shape.RecoveryPointArn }
     end
   end

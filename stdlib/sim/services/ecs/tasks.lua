@@ -12,10 +12,10 @@ function tasks.new(ctx, s)
   return {
     taskArn = ctx:arn(("task/%s/%s"):format(s.cluster.name, id)),
     clusterArn = s.cluster.shape.clusterArn, taskDefinitionArn = s.shape.taskDefinition,
-    group = "service:" .. s.shape.serviceName, lastStatus = "PROVISIONING", desiredStatus = "RUNNING",
-    launchType = s.shape.launchType, createdAt = ctx:now(), healthStatus = "UNKNOWN",
-    startedBy = s.shape.deployments[1].id, version = 1, cpu = "256", memory = "512", containers = {},
-    availabilityZone = ctx.region .. "a",
+    group = "service:" .. s.shape.serviceName, lastStatus = "PROVISIONING",
+    desiredStatus = "RUNNING", launchType = s.shape.launchType, createdAt = ctx:now(),
+    healthStatus = "UNKNOWN", startedBy = s.shape.deployments[1].id, version = 1, cpu = "256",
+    memory = "512", containers = {}, availabilityZone = ctx.region .. "a",
   }
 end
 

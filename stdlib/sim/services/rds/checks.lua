@@ -5,7 +5,8 @@ local checks = {}
 --- Passwords as RDS takes them.
 function checks.password(ctx, password)
   if #password < 8 or password:find('[/@" ]') then
-    ctx:fail("InvalidParameterValue", "The parameter MasterUserPassword is not a valid password. Only printable ASCII "
+    ctx:fail("InvalidParameterValue",
+      "The parameter MasterUserPassword is not a valid password. Only printable ASCII "
       .. "characters besides '/', '@', '\"', ' ' may be used, and it must have at least 8 of them.")
   end
 end
@@ -25,7 +26,8 @@ for word in ([[admin rdsadmin rdsrepladmin rdsinspector rds_superuser rds_replic
 function checks.master(ctx, name)
   local text = name:lower()
   if RESERVED[text] or text:find("^pg_") then
-    ctx:fail("InvalidParameterValue", ("MasterUsername %s cannot be used as it is a reserved word used by the engine")
+    ctx:fail("InvalidParameterValue",
+      ("MasterUsername %s cannot be used as it is a reserved word used by the engine")
       :format(name))
   end
   if not text:find("^%a[%w_]*$") or #text > 63 then
@@ -49,14 +51,16 @@ end
 --- Days that automated backups are kept.
 function checks.retention(ctx, days)
   if days and (days < 0 or days > 35) then
-    ctx:fail("InvalidParameterValue", ("Invalid backup retention period: %d. Must be between 0 and 35."):format(days))
+    ctx:fail("InvalidParameterValue",
+      ("Invalid backup retention period: %d. Must be between 0 and 35."):format(days))
   end
 end
 
 --- A Multi-AZ instance's zones are RDS's to choose.
 function checks.zone(ctx, input)
   if input.MultiAZ and input.AvailabilityZone then
-    ctx:fail("InvalidParameterCombination", "Requesting a specific availability zone is not valid for Multi-AZ "
+    ctx:fail("InvalidParameterCombination",
+      "Requesting a specific availability zone is not valid for Multi-AZ "
       .. "instances.")
   end
 end

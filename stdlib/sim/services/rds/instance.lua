@@ -18,9 +18,11 @@ local Instance = {}
 Instance.__index = Instance
 
 local HOSTED_ZONES = {
-  ["us-east-1"] = "Z2R2ITUGPM61AM", ["us-east-2"] = "Z2XHWR1WZ565X2", ["us-west-1"] = "Z10WI91S59XXQN",
-  ["us-west-2"] = "Z1PVIF0B656C1W", ["eu-west-1"] = "Z29XKXDKYMONMX", ["eu-central-1"] = "Z1RLNUO7B9Q6NB",
-  ["eu-west-2"] = "ZTTF0K8PEKV1G", ["ap-southeast-1"] = "Z2G0U3KFCY8NZ5", ["ap-northeast-1"] = "Z24O6O9L7SGTNB",
+  ["us-east-1"] = "Z2R2ITUGPM61AM", ["us-east-2"] = "Z2XHWR1WZ565X2",
+  ["us-west-1"] = "Z10WI91S59XXQN", ["us-west-2"] = "Z1PVIF0B656C1W",
+  ["eu-west-1"] = "Z29XKXDKYMONMX", ["eu-central-1"] = "Z1RLNUO7B9Q6NB",
+  ["eu-west-2"] = "ZTTF0K8PEKV1G", ["ap-southeast-1"] = "Z2G0U3KFCY8NZ5",
+  ["ap-northeast-1"] = "Z24O6O9L7SGTNB",
 }
 
 -- RDS ships the log of transactions about every so many seconds.
@@ -29,7 +31,8 @@ local SHIPPING_SECONDS = 300
 --- A new instance record. shape: the members given so far, with the port asked for in
 -- DbInstancePort, where AWS shows 0.
 function instance.new(sim, account, region, shape)
-  local self = setmetatable({ sim = sim, account = account, region = region, shape = shape }, Instance)
+  local self = setmetatable({ sim = sim, account = account, region = region, shape = shape },
+    Instance)
   local port = math.tointeger(shape.DbInstancePort)
   self.port = port and port > 0 and port or postgres.port
   shape.DbInstancePort = 0
@@ -164,7 +167,8 @@ local function first_sql(shape, password)
     ("ALTER DATABASE postgres OWNER TO %s"):format(user),
   }
   if shape.DBName and shape.DBName ~= "postgres" then
-    table.insert(sql, ("CREATE DATABASE %s OWNER %s"):format(quoted("identifier", shape.DBName), user))
+    table.insert(sql,
+      ("CREATE DATABASE %s OWNER %s"):format(quoted("identifier", shape.DBName), user))
   end
   return sql
 end
@@ -179,7 +183,9 @@ function Instance:launch()
   self.cluster = postgres.create(self.sim.host)
   self.cluster.parameters = self:settings()
   self.cluster:start()
-  for _, statement in ipairs(first_sql(self.shape, self.password)) do self.cluster:sql(statement) end
+  for _, statement in ipairs(first_sql(self.shape, self.password)) do
+    self.cluster:sql(statement)
+  end
   self.cluster:allow_replicas(crypto.hex(crypto.random(16)))
   self:open_endpoint()
 end
@@ -201,7 +207,8 @@ end
 --- Changes the master user's password in the database itself.
 function Instance:change_password(password)
   if self.cluster.standby then return end
-  self.cluster:sql(("ALTER ROLE %s PASSWORD %s"):format(postgres.identifier(self.shape.MasterUsername),
+  self.cluster:sql(
+    ("ALTER ROLE %s PASSWORD %s"):format(postgres.identifier(self.shape.MasterUsername),
     postgres.literal(password)))
   self.password = password
   self:event("The master user password has been reset", { "configuration change" })
@@ -227,7 +234,8 @@ function Instance:settle_backups()
     self:event("Backing up DB instance", { "backup" })
     self:base_backup()
     self:pause(self:takes "rds.first_backup")
-    self:snapshot_record(("rds:%s-%s"):format(self.id, os.date("!%Y-%m-%d-%H-%M")), "automated", self.backup.path)
+    self:snapshot_record(("rds:%s-%s"):format(self.id, os.date("!%Y-%m-%d-%H-%M")), "automated",
+      self.backup.path)
     self:event("Finished DB Instance backup", { "backup" })
   elseif not wanted and self.backup then
     self.cluster:archive_wal(false)
@@ -254,7 +262,8 @@ end
 function Instance:snapshot_record(id, kind, path)
   local shape = self:snapshot_shape(id, kind)
   shape.Status, shape.PercentProgress = "available", 100
-  local snapshot = { id = id, shape = shape, path = path, replication_password = self.cluster.replication_password,
+  local snapshot = { id = id, shape = shape, path = path,
+    replication_password = self.cluster.replication_password,
     password = self.password, dbname = self.shape.DBName, setup = self:setup() }
   self:store().snapshots[id] = snapshot
   return snapshot
@@ -269,13 +278,16 @@ function Instance:snapshot_shape(id, kind)
     OriginalSnapshotCreateTime = now, SnapshotDatabaseTime = now, Engine = s.Engine,
     EngineVersion = s.EngineVersion, AllocatedStorage = s.AllocatedStorage, Status = "creating",
     Port = self.port,
-    AvailabilityZone = s.AvailabilityZone, VpcId = s.DBSubnetGroup.VpcId, InstanceCreateTime = s.InstanceCreateTime,
-    MasterUsername = s.MasterUsername, LicenseModel = s.LicenseModel, SnapshotType = kind, PercentProgress = 0,
+    AvailabilityZone = s.AvailabilityZone, VpcId = s.DBSubnetGroup.VpcId,
+    InstanceCreateTime = s.InstanceCreateTime, MasterUsername = s.MasterUsername,
+    LicenseModel = s.LicenseModel, SnapshotType = kind, PercentProgress = 0,
     StorageType = s.StorageType, Encrypted = s.StorageEncrypted, KmsKeyId = s.KmsKeyId,
     DBSnapshotArn = ("arn:aws:rds:%s:%s:snapshot:%s"):format(self.region, self.account, id),
-    IAMDatabaseAuthenticationEnabled = s.IAMDatabaseAuthenticationEnabled, DbiResourceId = s.DbiResourceId,
-    TagList = s.CopyTagsToSnapshot and s.TagList or {}, OptionGroupName = s.OptionGroupMemberships[1].OptionGroupName,
-    SnapshotTarget = "region", DedicatedLogVolume = false, BackupRetentionPeriod = s.BackupRetentionPeriod,
+    IAMDatabaseAuthenticationEnabled = s.IAMDatabaseAuthenticationEnabled,
+    DbiResourceId = s.DbiResourceId, TagList = s.CopyTagsToSnapshot and s.TagList or {},
+    OptionGroupName = s.OptionGroupMemberships[1].OptionGroupName,
+    SnapshotTarget = "region", DedicatedLogVolume = false,
+    BackupRetentionPeriod = s.BackupRetentionPeriod,
   }
 end
 
@@ -375,7 +387,9 @@ function Instance:replication_status()
   local source = self.source
   local flows = not self.link_cut and source.cluster and source.cluster:running() and self.cluster
     and self.cluster:running()
-  if flows then return { StatusType = "read replication", Status = "replicating", Normal = true } end
+  if flows then
+    return { StatusType = "read replication", Status = "replicating", Normal = true }
+  end
   return { StatusType = "read replication", Status = "error", Normal = false,
     Message = "Streaming replication has stopped: the source does not answer." }
 end
@@ -409,7 +423,8 @@ local function relight(self)
     self.front:drop()
     return
   end
-  self.front = errors.check("endpoint", relay.listen { host = endpoint.Address, port = endpoint.Port })
+  self.front = errors.check("endpoint",
+    relay.listen { host = endpoint.Address, port = endpoint.Port })
   self.front:target(self.cluster.address, postgres.port)
 end
 

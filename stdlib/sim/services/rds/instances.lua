@@ -8,8 +8,9 @@ local lookup = require "sim.services.rds.lookup"
 local service = {}
 
 local filters = {
-  ["db-instance-id"] = "DBInstanceIdentifier", engine = "Engine", ["dbi-resource-id"] = "DbiResourceId",
-  ["db-cluster-id"] = "DBClusterIdentifier", domain = "Domain",
+  ["db-instance-id"] = "DBInstanceIdentifier", engine = "Engine",
+  ["dbi-resource-id"] = "DbiResourceId", ["db-cluster-id"] = "DBClusterIdentifier",
+  domain = "Domain",
 }
 
 function service.describe_db_instances(ctx, input)
@@ -19,7 +20,9 @@ function service.describe_db_instances(ctx, input)
   local shapes = {}
   for _, instance in ipairs(lookup.ordered(ctx.store.instances)) do
     local shape = instance:refresh()
-    if not instance.hidden and lookup.passes(ctx, input.Filters, shape, filters) then table.insert(shapes, shape) end
+    if not instance.hidden and lookup.passes(ctx, input.Filters, shape, filters) then
+      table.insert(shapes, shape)
+    end
   end
   return lookup.page(ctx, input, shapes, "DBInstanceIdentifier", "DBInstances")
 end
@@ -38,10 +41,12 @@ function service.create_db_instance(ctx, input)
   if input.DBClusterIdentifier then return clusters.create_member(ctx, input, service.enter) end
   local id = lookup.new_instance(ctx, input.DBInstanceIdentifier)
   if input.Engine == "aurora-postgresql" then
-    ctx:fail("InvalidParameterCombination", "The engine aurora-postgresql requires a DBClusterIdentifier.")
+    ctx:fail("InvalidParameterCombination",
+      "The engine aurora-postgresql requires a DBClusterIdentifier.")
   end
   if input.Engine ~= "postgres" then
-    ctx:fail("InvalidParameterValue", ("Invalid DB engine: %s (the simulator has real PostgreSQL behind each "
+    ctx:fail("InvalidParameterValue",
+      ("Invalid DB engine: %s (the simulator has real PostgreSQL behind each "
       .. "instance: engine postgres)"):format(input.Engine))
   end
   ctx:need(input, "MasterUsername", "MasterUserPassword")
@@ -49,8 +54,9 @@ function service.create_db_instance(ctx, input)
   checks.retention(ctx, input.BackupRetentionPeriod)
   checks.zone(ctx, input)
   checks.master(ctx, input.MasterUsername)
-  local shape = { DBInstanceIdentifier = id, Engine = "postgres", MasterUsername = input.MasterUsername,
-    DBName = input.DBName, EngineVersion = input.EngineVersion or ctx.sim:postgres_version(),
+  local shape = { DBInstanceIdentifier = id, Engine = "postgres",
+    MasterUsername = input.MasterUsername, DBName = input.DBName,
+    EngineVersion = input.EngineVersion or ctx.sim:postgres_version(),
     BackupRetentionPeriod = input.BackupRetentionPeriod or 1 }
   defaults.take(shape, input)
   defaults.fill(ctx, shape, input)
@@ -71,7 +77,8 @@ local function settle_parameters(instance)
 end
 
 local function swap_zones(shape)
-  shape.AvailabilityZone, shape.SecondaryAvailabilityZone = shape.SecondaryAvailabilityZone, shape.AvailabilityZone
+  shape.AvailabilityZone, shape.SecondaryAvailabilityZone = shape.SecondaryAvailabilityZone,
+    shape.AvailabilityZone
 end
 
 function service.reboot_db_instance(ctx, input)
@@ -80,7 +87,8 @@ function service.reboot_db_instance(ctx, input)
     "Instance cannot currently reboot due to an in-progress management operation.")
   local forced = input.ForceFailover
   if forced and not instance.shape.MultiAZ then
-    ctx:fail("InvalidParameterCombination", "Cannot force failover of a DB instance that is not Multi-AZ.")
+    ctx:fail("InvalidParameterCombination",
+      "Cannot force failover of a DB instance that is not Multi-AZ.")
   end
   instance:begin("rebooting")
   instance:transition("reboot", 0, function()
@@ -126,7 +134,8 @@ function service.start_db_instance(ctx, input)
   ctx:need(input, "DBInstanceIdentifier")
   local instance = lookup.instance(ctx, input.DBInstanceIdentifier)
   if instance.shape.DBInstanceStatus ~= "stopped" then
-    ctx:fail("InvalidDBInstanceState", ("Instance %s is not stopped; it cannot be started"):format(instance.id))
+    ctx:fail("InvalidDBInstanceState",
+      ("Instance %s is not stopped; it cannot be started"):format(instance.id))
   end
   instance:status("starting")
   instance:transition("start", instance:takes "rds.start", function()
@@ -139,7 +148,8 @@ end
 local function check_final_snapshot(ctx, instance, input)
   local final = input.FinalDBSnapshotIdentifier
   if final and input.SkipFinalSnapshot then
-    ctx:fail("InvalidParameterCombination", "FinalDBSnapshotIdentifier can not be specified when SkipFinalSnapshot is "
+    ctx:fail("InvalidParameterCombination",
+      "FinalDBSnapshotIdentifier can not be specified when SkipFinalSnapshot is "
       .. "true.")
   end
   if not final and not input.SkipFinalSnapshot then
@@ -147,10 +157,12 @@ local function check_final_snapshot(ctx, instance, input)
       "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.")
   end
   if final and instance.source then
-    ctx:fail("InvalidDBInstanceState", "A final snapshot cannot be taken of a read replica; specify SkipFinalSnapshot.")
+    ctx:fail("InvalidDBInstanceState",
+      "A final snapshot cannot be taken of a read replica; specify SkipFinalSnapshot.")
   end
   if final and ctx.store.snapshots[final:lower()] then
-    ctx:fail("DBSnapshotAlreadyExists", ("Cannot create the snapshot because a snapshot with the identifier %s already "
+    ctx:fail("DBSnapshotAlreadyExists",
+      ("Cannot create the snapshot because a snapshot with the identifier %s already "
       .. "exists."):format(final:lower()))
   end
   return final and lookup.new_identifier(ctx, final, "FinalDBSnapshotIdentifier")
@@ -173,15 +185,18 @@ function service.delete_db_instance(ctx, input)
   ctx:need(input, "DBInstanceIdentifier")
   local instance = lookup.instance(ctx, input.DBInstanceIdentifier)
   if instance.shape.DBInstanceStatus == "deleting" then
-    ctx:fail("InvalidDBInstanceState", ("Instance %s is already being deleted."):format(instance.id))
+    ctx:fail("InvalidDBInstanceState",
+      ("Instance %s is already being deleted."):format(instance.id))
   end
   if instance.shape.DeletionProtection then
-    ctx:fail("InvalidParameterCombination", "Cannot delete protected DB Instance, please disable deletion protection "
+    ctx:fail("InvalidParameterCombination",
+      "Cannot delete protected DB Instance, please disable deletion protection "
       .. "and try again.")
   end
   local final = not instance.aurora and check_final_snapshot(ctx, instance, input)
   if instance.busy then
-    ctx:fail("InvalidDBInstanceState", ("Instance %s is not in available state."):format(instance.id))
+    ctx:fail("InvalidDBInstanceState",
+      ("Instance %s is not in available state."):format(instance.id))
   end
   instance:status("deleting")
   local output = instance:refresh()

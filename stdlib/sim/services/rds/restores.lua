@@ -46,12 +46,14 @@ end
 function service.from_snapshot(ctx, snapshot, input)
   local id = lookup.new_instance(ctx, input.DBInstanceIdentifier)
   if snapshot.shape.Status ~= "available" then
-    ctx:fail("InvalidDBSnapshotState", "Cannot restore from a snapshot that is not in the available state.")
+    ctx:fail("InvalidDBSnapshotState",
+      "Cannot restore from a snapshot that is not in the available state.")
   end
   local shape = restored_shape(ctx, snapshot.shape, id, input)
   shape.DBName = snapshot.dbname
   shape.DBInstanceClass = input.DBInstanceClass or snapshot.setup.DBInstanceClass
-  return service.begin_restore(ctx, shape, { path = snapshot.path, password = snapshot.password, what =
+  return service.begin_restore(ctx, shape,
+    { path = snapshot.path, password = snapshot.password, what =
     "snapshot " .. snapshot.id, replication_password = snapshot.replication_password })
 end
 
@@ -62,7 +64,9 @@ function service.restore_db_instance_from_db_snapshot(ctx, input)
 end
 
 local function find_source(ctx, input)
-  if input.SourceDBInstanceIdentifier then return lookup.instance(ctx, input.SourceDBInstanceIdentifier) end
+  if input.SourceDBInstanceIdentifier then
+    return lookup.instance(ctx, input.SourceDBInstanceIdentifier)
+  end
   for _, instance in pairs(ctx.store.instances) do
     if instance.shape.DbiResourceId == input.SourceDbiResourceId then return instance end
   end
@@ -72,17 +76,20 @@ end
 -- The moment to restore to, as PostgreSQL writes it; nil: the latest.
 local function target_time(ctx, source, input)
   if (input.RestoreTime == nil) == not input.UseLatestRestorableTime then
-    ctx:fail("InvalidParameterCombination", "Either RestoreTime or UseLatestRestorableTime must be specified, "
+    ctx:fail("InvalidParameterCombination",
+      "Either RestoreTime or UseLatestRestorableTime must be specified, "
       .. "not both.")
   end
   local latest = source:latest_restorable()
   if not latest then
-    ctx:fail("PointInTimeRestoreNotEnabled", ("Automated backups are not enabled for DB instance %s; it cannot be "
+    ctx:fail("PointInTimeRestoreNotEnabled",
+      ("Automated backups are not enabled for DB instance %s; it cannot be "
       .. "restored to a point in time."):format(source.id))
   end
   local wanted = input.RestoreTime or latest
   if wanted > latest or wanted < math.floor(source.backup.time) then
-    ctx:fail("InvalidParameterValue", ("The specified instance cannot be restored to a time %s than %s.")
+    ctx:fail("InvalidParameterValue",
+      ("The specified instance cannot be restored to a time %s than %s.")
       :format(wanted > latest and "later" or "earlier",
         clock.format(wanted > latest and latest or source.backup.time, "rfc3339")))
   end
@@ -97,8 +104,10 @@ function service.restore_db_instance_to_point_in_time(ctx, input)
   local shape = restored_shape(ctx, source.shape, id, input)
   if source.cluster:running() then source.cluster:switch_wal() end
   local archives = { source.backup.archive, source.cluster.data .. "/pg_wal" }
-  local instance = service.begin_restore(ctx, shape, { path = source.backup.path, password = source.password,
-    what = "DB instance " .. source.id, replication_password = source.cluster.replication_password },
+  local instance = service.begin_restore(ctx, shape,
+    { path = source.backup.path, password = source.password,
+    what = "DB instance " .. source.id,
+    replication_password = source.cluster.replication_password },
     { archives = archives, target = target })
   return { DBInstance = instance:refresh() }
 end

@@ -10,7 +10,8 @@ local filters = {
 }
 
 local function wanted(ctx, input, shape)
-  if input.DBInstanceIdentifier and shape.DBInstanceIdentifier ~= lookup.name(input.DBInstanceIdentifier) then
+  if input.DBInstanceIdentifier
+    and shape.DBInstanceIdentifier ~= lookup.name(input.DBInstanceIdentifier) then
     return false
   end
   if input.SnapshotType and shape.SnapshotType ~= input.SnapshotType then return false end
@@ -37,7 +38,8 @@ end
 local function new_snapshot(ctx, id)
   local text = lookup.new_identifier(ctx, id, "DBSnapshotIdentifier")
   if ctx.store.snapshots[text] then
-    ctx:fail("DBSnapshotAlreadyExists", ("Cannot create the snapshot because a snapshot with the identifier %s already "
+    ctx:fail("DBSnapshotAlreadyExists",
+      ("Cannot create the snapshot because a snapshot with the identifier %s already "
       .. "exists."):format(text))
   end
   return text
@@ -47,7 +49,8 @@ end
 -- it and the background task.
 function service.begin_snapshot(ctx, instance, id, kind, tags)
   local path = ctx.sim.host:path("s")
-  local snapshot = { id = id, shape = instance:snapshot_shape(id, kind), path = path, password = instance.password,
+  local snapshot = { id = id, shape = instance:snapshot_shape(id, kind), path = path,
+    password = instance.password,
     dbname = instance.shape.DBName, setup = instance:setup() }
   if tags then snapshot.shape.TagList = tags end
   ctx.store.snapshots[id] = snapshot
@@ -73,7 +76,8 @@ function service.create_db_snapshot(ctx, input)
       .. "CreateDBClusterSnapshot.")
   end
   if not instance:available() then
-    ctx:fail("InvalidDBInstanceState", ("Cannot create a snapshot because the database instance %s is not currently in "
+    ctx:fail("InvalidDBInstanceState",
+      ("Cannot create a snapshot because the database instance %s is not currently in "
       .. "the available state."):format(instance.id))
   end
   return { DBSnapshot = service.begin_snapshot(ctx, instance, id, "manual", input.Tags).shape }
@@ -112,11 +116,13 @@ function service.copy_db_snapshot(ctx, input)
     ctx:fail("InvalidDBSnapshotState", "The source snapshot is not in the available state.")
   end
   if region and source.shape.Encrypted and not input.KmsKeyId then
-    ctx:fail("InvalidParameterCombination", "Cannot copy encrypted snapshot across regions without a KmsKeyId of the "
+    ctx:fail("InvalidParameterCombination",
+      "Cannot copy encrypted snapshot across regions without a KmsKeyId of the "
       .. "destination region.")
   end
   local copy = { id = id, shape = copied_shape(ctx, source, id, input, region), path = source.path,
-    password = source.password, replication_password = source.replication_password, dbname = source.dbname }
+    password = source.password, replication_password = source.replication_password,
+    dbname = source.dbname }
   ctx.store.snapshots[id] = copy
   if region then copy.shape.Status = "pending" end
   ctx:background("copy snapshot " .. id, function()
@@ -131,7 +137,8 @@ function service.duplicate(ctx, source, id)
   local shape = copied_shape(ctx, source, id, {}, nil)
   shape.Status, shape.PercentProgress, shape.SnapshotType = "available", 100, "awsbackup"
   local copy = { id = id, shape = shape, path = source.path, password = source.password,
-    replication_password = source.replication_password, dbname = source.dbname, setup = source.setup }
+    replication_password = source.replication_password, dbname = source.dbname,
+    setup = source.setup }
   ctx.store.snapshots[id] = copy
   return copy
 end
@@ -151,10 +158,12 @@ function service.delete_db_snapshot(ctx, input)
   ctx:need(input, "DBSnapshotIdentifier")
   local snapshot = lookup.snapshot(ctx, input.DBSnapshotIdentifier)
   if snapshot.shape.SnapshotType ~= "manual" then
-    ctx:fail("InvalidDBSnapshotState", ("Cannot delete a snapshot of type %s."):format(snapshot.shape.SnapshotType))
+    ctx:fail("InvalidDBSnapshotState",
+      ("Cannot delete a snapshot of type %s."):format(snapshot.shape.SnapshotType))
   end
   if snapshot.shape.Status ~= "available" then
-    ctx:fail("InvalidDBSnapshotState", "Cannot delete the snapshot because it is not currently in the available state.")
+    ctx:fail("InvalidDBSnapshotState",
+      "Cannot delete the snapshot because it is not currently in the available state.")
   end
   service.forget(ctx, snapshot)
   snapshot.shape.Status = "deleted"

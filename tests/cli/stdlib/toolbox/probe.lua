@@ -29,7 +29,9 @@ local function happen(text)
 end
 
 local function describe(_, input)
-  if fs.stat(world() .. ".blind") then errors.raise { kind = "timeout", message = "nobody answers" } end
+  if fs.stat(world() .. ".blind") then
+    errors.raise { kind = "timeout", message = "nobody answers" }
+  end
   local id = input.DBInstanceIdentifier
   if not has("create " .. id) then
     errors.raise { kind = "aws", code = "DBInstanceNotFound", message = id .. " not found" }
@@ -39,8 +41,10 @@ end
 
 --- An AWS call that a settle rule can look for.
 function probe.create(id)
-  return effect.perform({ kind = "aws", service = "rds", operation = "CreateDBInstance", region = "us-west-2",
-    what = "create " .. tostring(id), input = { DBInstanceIdentifier = id }, call = describe }, function()
+  return effect.perform({ kind = "aws", service = "rds", operation = "CreateDBInstance",
+    region = "us-west-2",
+    what = "create " .. tostring(id), input = { DBInstanceIdentifier = id },
+    call = describe }, function()
     if has("create " .. id) then
       errors.raise { kind = "aws", code = "DBInstanceAlreadyExists", message = id .. " exists" }
     end
@@ -51,8 +55,10 @@ end
 
 --- An AWS call with an idempotency token: the world knows the token.
 function probe.start(name)
-  return effect.perform({ kind = "aws", service = "backup", operation = "StartReportJob", region = "us-west-2",
-    what = "start " .. name, input = { Name = name }, token_member = "IdempotencyToken" }, function(token)
+  return effect.perform({ kind = "aws", service = "backup", operation = "StartReportJob",
+    region = "us-west-2",
+    what = "start " .. name, input = { Name = name },
+    token_member = "IdempotencyToken" }, function(token)
     if not has("start " .. name .. " " .. token) then happen("start " .. name .. " " .. token) end
     return { JobId = token }
   end)
@@ -83,7 +89,8 @@ end
 
 --- A read: a line of the world, counted.
 function probe.count()
-  return effect.perform({ kind = "file", read = true, what = "count the world", input = {} }, function()
+  return effect.perform({ kind = "file", read = true, what = "count the world",
+    input = {} }, function()
     return #lines()
   end)
 end
