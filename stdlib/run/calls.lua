@@ -42,7 +42,8 @@ end
 
 -- doubtful: the call failed without a response, and may have taken effect all the same.
 local function record_result(s, step, e, key, result, failed, seconds, doubtful)
-  local data = { key = key, seconds = seconds, doubtful = doubtful }
+  -- What a transaction did is known when it has ended.
+  local data = { key = key, seconds = seconds, doubtful = doubtful, what = e.rehearse and e.what }
   if failed then
     data.error, failed.traceback = failed, nil
     if not pcall(value.encode, data) then

@@ -68,7 +68,7 @@ end
 function read.result(f, event, data)
   local call = f.calls_by_key[event.path .. "\0" .. data.key]
   if not call then return end
-  call.seconds = data.seconds
+  call.seconds, call.what = data.seconds, data.what or call.what
   local failed = data.error and tostring(data.error.message)
   call.outcome = failed and (data.doubtful and "failed, and may have taken effect: " or "failed: ")
     .. failed

@@ -456,6 +456,7 @@ return dr.playbook { title = "Rows", run = function()
     if not files.exists "ok" then
       dr.fail "not yet"
     end
+    db:transaction(function() db:exec "create table reported (x int)" end)
   end)
 end }]]):format(at.host, at.port, at.user) }
   local function notes(r)
@@ -470,6 +471,8 @@ end }]]):format(at.host, at.port, at.user) }
   w.write("ok", "")
   local second = w.run { "resume", "last", "--output", "json" }
   t.equal({ second.code, notes(second) }, { 0, notes(first) }, second.out .. second.err)
+  t.contains(second.out, ": create table reported (x int)")
+  t.contains(w.run({ "report", "last" }).out, ": create table reported (x int)")
 end)
 
 t.test("what a transaction would do is known without doing it, and "
