@@ -334,7 +334,10 @@ local function execute(s, st)
     s.open[st.path] = nil
     if result[1] then return table.unpack(result, 2, result.n) end
     local e = errors.from(result[2])
-    if skipped_inside(st, e) then return skip(s, st, e.message) end
+    if skipped_inside(st, e) then
+      calls.settle_pending(s, st)
+      return skip(s, st, e.message)
+    end
     if control.of(e) or e.kind == "cancelled" then error(e, 0) end
     -- Failed before or after its body (the probe, the result that cannot be kept).
     if s.history.steps[st.path].status ~= "failed" then fail(s, st, e) end

@@ -1,5 +1,6 @@
 --- The real engine on a history: a real session with a real journal, whose effects go
 -- through the gate to a world of world.lua.
+local control = require "run.control"
 local dr = require "drlua"
 local effect = require "effect"
 local errors = require "errors"
@@ -142,6 +143,8 @@ local function body(self, path, node)
       value = make_call(self, path, item, node.timeout)
     elseif item.kind == "read" then
       value = make_read(self, path, item)
+    elseif item.kind == "skip" then
+      dr.skip "enough is done"
     else
       value = run_step(self, path .. "/", item)
     end
@@ -214,12 +217,13 @@ local function person(self)
     local n = count(self.asked, id)
     return model.answer(self.history, self.world, { id = id }, n) or "done"
   end
+  local function stop() control.raise("stop", "stopped by the operator") end
   local function ask_failure(_, st)
     local choice = (self.history.choices[st.path] or {})[count(self.chosen, st.path)] or "stop"
-    if choice == "undo" and not st.options.undo then choice = "stop" end
+    if choice == "stop" or choice == "undo" and not st.options.undo then stop() end
     return choice, choice == "skip" and "skipped by the operator" or nil
   end
-  return { ask_settled = ask_settled, ask_failure = ask_failure,
+  return { ask_settled = ask_settled, ask_failure = ask_failure, stop = stop,
     confirm = function() return "yes" end,
     forget = function() end }
 end

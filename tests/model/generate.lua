@@ -5,7 +5,7 @@
 --   program   list of steps { kind = "step", name, items, retries, optional, undo, partial,
 --             timeout, goal (ids of its calls), waits } and { kind = "parallel", branches };
 --             items are calls { kind = "call", id, sort, caught }, reads { kind = "read",
---             name } and steps
+--             name }, steps, and { kind = "skip" }, which ends its step as skipped
 --   outcomes  call id -> list of outcomes (world.lua)
 --   answers   call id -> list of what the operator answers: "done" "again" "truth" "none"
 --   choices   path of a step -> list of choices after its failures
@@ -70,6 +70,7 @@ local function new_items(d, made, depth, sort)
       items[i] = new_call(d, made, sort)
     end
   end
+  if not sort and d.chance(5) then table.insert(items, { kind = "skip" }) end
   return items, nested
 end
 

@@ -300,6 +300,8 @@ local function body(self, st)
     elseif item.kind == "read" then
       value = make_read(self, st, item)
       see(self, st.shown, item.name, value)
+    elseif item.kind == "skip" then
+      control("skip", { st = st })
     else
       value = run_step(self, { path = st.path .. "/", step = st }, item)
     end
@@ -381,6 +383,8 @@ local function choose(self, ctx, st)
     undo_step(self, st.r)
     write(self, "again", st.path, { undone = true })
   end
+  -- The operator stops the run: nothing more is done, and nothing is tried again.
+  if choice == "stop" or choice == "undo" then control "stop" end
   return choice
 end
 
@@ -417,6 +421,11 @@ function run_step(self, ctx, node, path)
     if ok then
       if not skipped then write(self, "succeeded", path, { result = result }) end
       return result
+    end
+    if result.control == "skip" and result.st == st then
+      settle_pending(self, st)
+      write(self, "skipped", path, { node = node })
+      return nil
     end
     if result == DEAD or result.control then error(result, 0) end
     local choice = choose(self, ctx, st)
