@@ -8,15 +8,18 @@
 -- A kill is an error at that write, after which the session writes nothing and sends
 -- nothing; its locks and its journal are freed, as the kernel does it for a dead process.
 local control = require "run.control"
+local effect = require "effect"
 local errors = require "errors"
 local fs = require "native.fs"
 local gate = require "run.gate"
+local harness = require "harness"
 local history = require "run.history"
 local life = require "run.life"
 local lock = require "run.lock"
 local playbook = require "run.playbook"
 local state = require "run.state"
 local sys = require "native.sys"
+local time = require "model.time"
 local undo = require "run.undo"
 
 local live = {}
@@ -186,6 +189,73 @@ end
 --- The entries of its journal: { kind, path, data (text), ... }.
 function live:entries()
   return look(self, function(j) return j:events() end)
+end
+
+-- A world for such runs -----------------------------------------------------------------
+
+local World = {}
+World.__index = World
+
+--- A world in which changes are counted: { sent (names, in order), tokens, reads }. fails:
+-- name -> list of what becomes of its sendings: "lost" (it takes effect and is not
+-- answered), "refused", or false for an answer.
+function live.world(fails)
+  return setmetatable({ sent = {}, tokens = {}, reads = 0, fails = fails or {} }, World)
+end
+
+local lost = { kind = "timeout", message = "no response came" }
+local refused = { kind = "http", status = 403, message = "refused" }
+
+--- A change; its answer is "NAME 1" for the first sending. fields: more of its effect.
+function World:change(name, fields)
+  local e = { kind = "http", operation = "POST", what = name, input = { name = name } }
+  for k, v in pairs(fields or {}) do e[k] = v end
+  return effect.perform(e, function(token)
+    table.insert(self.sent, name)
+    table.insert(self.tokens, token)
+    local n = 0
+    for _, other in ipairs(self.sent) do n = n + (other == name and 1 or 0) end
+    local how = (self.fails[name] or {})[n]
+    if how then
+      local failure = {}
+      for k, v in pairs(how == "lost" and lost or refused) do failure[k] = v end
+      errors.raise(failure)
+    end
+    return ("%s %d"):format(name, n)
+  end)
+end
+
+--- A read: how many were made so far.
+function World:read()
+  return effect.perform({ kind = "http", operation = "GET", read = true, input = {} }, function()
+    self.reads = self.reads + 1
+    return self.reads
+  end)
+end
+
+--- The texts of what a run has told in events of this kind, by a field.
+function live:told(event, field)
+  local list = {}
+  for _, e in ipairs(self.events) do
+    if e.event == event then table.insert(list, e[field or "text"]) end
+  end
+  return list
+end
+
+--- Declares a test in virtual time (model/time.lua). fn(start): start(body, fields) makes a
+-- run whose state is removed when the test ends.
+function live.test(name, fn)
+  harness.test(name, function()
+    local directory = live.directory()
+    harness.cleanup(function() fs.remove_tree(directory) end)
+    local n = 0
+    time.run(fn, function(body, fields)
+      n = n + 1
+      local all = { run = body }
+      for k, v in pairs(fields or {}) do all[k] = v end
+      return live.new(directory .. "/" .. n, all)
+    end)
+  end)
 end
 
 return live

@@ -94,8 +94,16 @@ function reads.keep(s, step, key, e, result, failed)
   table.insert(step[list], one)
 end
 
+--- Keeps what a wait in a step ended with, should a step begin inside. path: of the scope.
+function reads.keep_wait(step, path, key, values)
+  step.waits = step.waits or {}
+  table.insert(step.waits, { path = path, key = key, values = values })
+end
+
 --- A new attempt begins: nothing is read yet.
-function reads.begin(step) step.early, step.late, step.kept_bytes = nil, nil, nil end
+function reads.begin(step)
+  step.early, step.late, step.waits, step.kept_bytes = nil, nil, nil, nil
+end
 
 --- What a step read before its first change and is not on record yet: for that change's
 -- intent, or nil. Empties it.
@@ -105,13 +113,20 @@ function reads.take(step)
   return early
 end
 
---- A step begins inside of another: what that has read so far goes on record, since a
--- replay comes to the step inside by way of it.
+--- A step begins inside of another: what that has read and waited for so far goes on
+-- record, since a replay comes to the step inside by way of it.
 function reads.flush(s, step)
   local list = reads.take(step) or {}
   table.move(step.late or {}, 1, #(step.late or {}), #list + 1, list)
   step.late = nil
   if #list > 0 then s:record("reads", step.path, { reads = list }) end
+  local waits = step.waits or {}
+  step.waits = nil
+  for _, wait in ipairs(waits) do
+    if pcall(value.encode, wait.values) then
+      s:record("seen", wait.path, { key = wait.key, values = wait.values })
+    end
+  end
 end
 
 --- What a read outside of steps answered when the run first made it, or nil; and its key.

@@ -12,6 +12,7 @@ local errors = require "errors"
 local fs = require "native.fs"
 local history = require "run.history"
 local kept = require "run.kept"
+local reads = require "run.reads"
 local scope = require "run.scope"
 local step = require "run.step"
 local task = require "task"
@@ -340,8 +341,9 @@ end
 -- Outside of steps, and in a step with steps inside, what a wait ended with is kept: the
 -- steps that follow depend on it, and a replay does not wait again.
 local function keep_wait(self, here, st, key, result)
-  if st and not (st.record and st.record.children) then return end
-  keep_seen(self, here, key, value.pack(table.unpack(result, 1, result.n)))
+  local values = value.pack(table.unpack(result, 1, result.n))
+  if st and st.record and not st.record.children then return reads.keep_wait(st, here.path, key, values) end
+  if not st or st.record then keep_seen(self, here, key, values) end
 end
 
 local function give_up(what, timeout, progress)
