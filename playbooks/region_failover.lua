@@ -235,6 +235,48 @@ local function dns_record(p, endpoint)
   }
 end
 
+-- Routing controls answer while Route 53's record API, which lives in us-east-1, does not.
+local function routing(p)
+  return aws.route53_recovery_cluster { cluster_endpoints = p.routing_endpoints, timeout = "15s" }
+end
+
+local function switch(p, on, off)
+  local entries = {}
+  for _, arn in ipairs(on or {}) do
+    table.insert(entries, { RoutingControlArn = arn, RoutingControlState = "On" })
+  end
+  for _, arn in ipairs(off or {}) do
+    table.insert(entries, { RoutingControlArn = arn, RoutingControlState = "Off" })
+  end
+  routing(p):update_routing_control_states { UpdateRoutingControlStateEntries = entries }
+end
+
+local function check_routing(p)
+  for state, arns in pairs { On = p.routing_on, Off = p.routing_off } do
+    for _, arn in ipairs(arns or {}) do
+      local now = routing(p):get_routing_control_state {
+        RoutingControlArn = arn }.RoutingControlState
+      if now ~= state then dr.fail(("the routing control %s is %s, not %s"):format(arn, now,
+        state)) end
+    end
+  end
+end
+
+-- The record as it is; with an answer to what its silence means.
+local function record_now(p, wanted)
+  local record, silent = dr.try(dns.find, aws.route53 {}, p.zone, wanted.Name, wanted.Type,
+    wanted.SetIdentifier)
+  if silent and silent.status == nil and silent.kind ~= "control"
+    and p.primary_region == "us-east-1" then
+    dr.fail(("Route 53's record API does not answer (%s). It lives in us-east-1: while that region "
+      .. "is down no record can be changed. Move the traffic by routing controls or health-checked "
+      .. "failover records made beforehand, or resume this run when the API answers")
+      :format(silent.message))
+  end
+  if silent then error(silent, 0) end
+  return record
+end
+
 return dr.playbook {
   title   = "Region failover",
   summary = "Promote the cross-region replica and move traffic to the recovery region.",
@@ -290,6 +332,12 @@ return dr.playbook {
     { "ecs_cluster", required = false },
     { "ecs_services", type = "list", required = false, help = "{ name = desired count }" },
 
+    { "routing_on", type = "list", required = false,
+      help = "ARNs of ARC routing controls that let traffic into the recovery region" },
+    { "routing_off", type = "list", required = false,
+      help = "those that let it into the primary region" },
+    { "routing_endpoints", type = "list", required = false,
+      help = "the ARC cluster's endpoints, kept at hand: { { Endpoint=, Region= } }" },
     { "zone", required = false,
       help = "hosted zone id of the service's record; without it DNS is left alone" },
     { "record", required = false, help = "the record to move" },
@@ -339,6 +387,17 @@ return dr.playbook {
           end
         end)
       end)
+    end
+    if p.routing_on then
+      dr.check("The routing controls answer", function()
+        for _, arn in ipairs(p.routing_on) do
+          routing(p):get_routing_control_state { RoutingControlArn = arn }
+        end
+      end)
+    elseif p.zone and p.primary_region == "us-east-1" then
+      dr.note("Route 53's record API lives in us-east-1: in an outage of that region the record "
+        .. "cannot be changed. Prepare routing controls (routing_on, routing_off) or "
+        .. "health-checked failover records")
     end
     if p.zone then
       dr.check("The DNS record exists and its TTL is short", function()
@@ -427,6 +486,11 @@ return dr.playbook {
       end,
     }
 
+    dr.step("Switch the traffic to the recovery region", {
+      budget = "2m", when = p.routing_on ~= nil,
+      undo = function() switch(p, p.routing_off, p.routing_on) end,
+    }, function() switch(p, p.routing_on, p.routing_off) end)
+
     dr.step("Point the health check at the recovery region", {
       budget = "2m", when = p.health_check ~= nil and p.health_check_host ~= nil,
     }, function()
@@ -445,7 +509,7 @@ return dr.playbook {
     }, function()
       local route53 = aws.route53 {}
       local wanted = dns_record(p, endpoint)
-      local before = dns.find(route53, p.zone, wanted.Name, wanted.Type, wanted.SetIdentifier)
+      local before = record_now(p, wanted)
       dns.point(route53, p.zone, wanted, "drlua: failover to " .. p.dr_region)
       return before
     end)
@@ -464,6 +528,10 @@ return dr.playbook {
             p.backup_retention))
         end
       end)
+      if p.routing_on then
+        dr.check("The routing controls send traffic to the recovery region",
+          function() check_routing(p) end)
+      end
       if p.zone and p.record then
         dr.check("DNS answers the recovery region", function()
           local wanted = dns_record(p, endpoint)

@@ -45,6 +45,7 @@ local entries = {
     caller = "text", records = "items" },
   ecs = with_place { cluster = "text!", services = "items" },
   scaling = with_place { cluster = "text!", service = "text!", min = "count", max = "count" },
+  routing_controls = { name = "text!", arn = "text", account = "text", state = "text" },
   health_checks = { id = "text", account = "text", status = "text", config = "table",
     caller = "text" },
   metrics = with_place { namespace = "text!", name = "text!", dimensions = "table",

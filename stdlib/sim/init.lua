@@ -236,6 +236,14 @@ function Sim:sql(id, text, options)
   return self:instance(id, options):sql(text, options.params, options.dbname)
 end
 
+--- What a name server of the default account's zones answers: a list of values. DNS is a
+-- data plane: it answers whatever region is down.
+function Sim:resolve(name, kind)
+  local route53 = self:open_service("route53").implementation
+  return route53.resolve_name(self.state:store(self.default_account, "global", "route53"), name,
+    kind)
+end
+
 --- Starts a writer: see sim.writers. Returns it.
 function Sim:writer(options) return writers.start(self, options) end
 

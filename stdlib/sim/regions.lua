@@ -9,9 +9,14 @@ local task = require "task"
 
 local regions = {}
 
--- Global services whose control plane lives in us-east-1: they fail with it only
--- when the fault says so.
-local HOME = "us-east-1"
+-- Services whose one control plane lives in a region, and fails with it (AWS whitepaper
+-- Fault Isolation Boundaries, appendix A). STS, DNS answers, health checks and the routing
+-- controls' clusters are data planes: they live on elsewhere.
+local HOMES = { route53 = "us-east-1", route53domains = "us-east-1", iam = "us-east-1",
+  organizations = "us-east-1", account = "us-east-1", cloudfront = "us-east-1", waf = "us-east-1",
+  shield = "us-east-1", ["route53-recovery-control-config"] = "us-west-2",
+  ["route53-recovery-readiness"] = "us-west-2", globalaccelerator = "us-west-2",
+  networkmanager = "us-west-2" }
 
 --- Calls fn(instance) for every RDS instance in a region (nil: in all).
 function regions.instances(sim, region, fn)
@@ -31,9 +36,10 @@ end
 --- The mode in which `region` is down for this service (nil: an unknown one), or nil: it
 -- lives.
 function regions.down(sim, region, service)
-  if service and service.global then
-    local home = sim.dead_regions[HOME]
-    return home and home.control_planes and home.mode or nil
+  local home = service and HOMES[service.name]
+  if home then
+    local lost = sim.dead_regions[home]
+    return lost and lost.control_planes ~= false and lost.mode or nil
   end
   local dead = sim.dead_regions[region]
   return dead and dead.mode or nil

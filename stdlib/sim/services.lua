@@ -15,7 +15,7 @@ local signed_as = { monitoring = "cloudwatch" }
 
 --- Those that can be asked for, in the order in which worlds are loaded.
 services.names = { "sts", "rds", "route53", "ecs", "application-autoscaling", "cloudwatch",
-  "backup" }
+  "backup", "route53-recovery-cluster" }
 
 local known = {}
 for _, name in ipairs(services.names) do known[name] = true end

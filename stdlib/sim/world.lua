@@ -22,6 +22,7 @@ local of_service = {
   { "route53", { "health_checks", "zones" } }, { "ecs", { "ecs" } },
   { "application-autoscaling", { "scaling" } },
   { "cloudwatch", { "metrics", "alarms" } },
+  { "route53-recovery-cluster", { "routing_controls" } },
 }
 
 local function refuse(text, ...)

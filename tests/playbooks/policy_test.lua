@@ -93,9 +93,9 @@ t.test("region failover: the plan's policy is enough, and each of its actions is
   t.contains(said, PARTIAL)
   local actions = actions_of(policy)
   t.equal(actions, { "ecs:DescribeServices", "ecs:UpdateService", "rds:DescribeDBInstances",
-    "rds:PromoteReadReplica", "route53:ChangeResourceRecordSets", "route53:GetChange",
-    "route53:ListResourceRecordSets" })
-  prove(playbook, policy, SANITIZED and { "route53:GetChange" } or actions)
+    "rds:PromoteReadReplica", "route53-recovery-cluster:GetRoutingControlState",
+    "route53-recovery-cluster:UpdateRoutingControlStates" })
+  prove(playbook, policy, SANITIZED and { "rds:PromoteReadReplica" } or actions)
 end)
 
 t.test("database corruption: after a rehearsal the policy is enough, and "

@@ -40,10 +40,24 @@ local function started(speed)
 end
 
 local function lose_region(s)
-  s:fault { kind = "region_down", region = "us-east-1", mode = "refuse" }
+  s:fault { kind = "region_down", region = "us-east-1", mode = "refuse", control_planes = false }
 end
 
 local succeeded = recovery.succeeded
+
+t.test("Route 53's record API is gone with us-east-1: the step says what else can be done", function()
+  local s = started()
+  s:fault { kind = "region_down", region = "us-east-1", mode = "refuse" }
+  local directory = program.directory()
+  local r = program.run(ARGUMENTS, { env = keys(s.url, directory) })
+  t.equal(r.code, 1, r.out .. r.err)
+  t.contains(r.out, 'step "Point DNS at the recovery region" failed')
+  t.contains(r.out, "Move the traffic by routing controls")
+  s:clear_faults()
+  r = program.run({ "resume", "last", "--yes" }, { env = keys(s.url, directory) })
+  t.equal(r.code, 0, r.out .. r.err)
+  t.equal(succeeded(s, "PromoteReadReplica"), 1)
+end)
 
 t.test("the rehearsal ends recovered, and says so on one screen", function()
   local directory = program.directory()

@@ -163,3 +163,72 @@ t.test("a vault's name has 2 to 50 letters, digits, hyphens and underscores", fu
   end
   client.ok(s, "backup", "CreateBackupVault", { BackupVaultName = "Nightly_1-x" })
 end)
+
+t.test("restore metadata are the original's, and RDS's own rules hold for them", function()
+  local s = sim.start { speed = 5000, world = { vaults = { { name = "nightly" } },
+    subnet_groups = { { name = "private" } },
+    instances = { { id = "big", class = "db.r6g.xlarge", multi_az = true, subnet_group = "private",
+      security_groups = { "sg-1", "sg-2" }, deletion_protection = true, tags = { team = "a" } } },
+    timeline = { { instance = "big", backup = "nightly", age = "2h" } } } }
+  t.cleanup(function() s:stop() end)
+  local point = client.ok(s, "backup", "ListRecoveryPointsByBackupVault", {
+    BackupVaultName = "nightly" })
+    .RecoveryPoints[1]
+  t.ok(point.InitiationDate < point.CreationDate and point.CreationDate < point.CompletionDate)
+  local metadata = client.ok(s, "backup", "GetRecoveryPointRestoreMetadata", {
+    BackupVaultName = "nightly",
+    RecoveryPointArn = point.RecoveryPointArn }).RestoreMetadata
+  t.equal({ metadata.DBInstanceClass, metadata.MultiAZ, metadata.DBSubnetGroupName,
+    metadata.VpcSecurityGroupIds, metadata.AvailabilityZone, metadata.DBParameterGroupName },
+    { "db.r6g.xlarge", "true", "private", '["sg-1","sg-2"]', "us-east-1a", nil })
+  local function outcome(changes, tags)
+    local given = {}
+    for k, v in pairs(metadata) do given[k] = v end
+    for k, v in pairs(changes) do given[k] = v or nil end
+    local job = client.ok(s, "backup", "StartRestoreJob", {
+      RecoveryPointArn = point.RecoveryPointArn,
+      IamRoleArn = "arn:aws:iam::123456789012:role/backup", Metadata = given,
+      CopySourceTagsToRestoredResource = tags }).RestoreJobId
+    return client.until_true("the job's end", function()
+      local state = client.ok(s, "backup", "DescribeRestoreJob", { RestoreJobId = job })
+      return state.Status ~= "PENDING" and state.Status ~= "RUNNING" and state
+    end)
+  end
+  local failed = outcome { DBInstanceIdentifier = "verbatim" }
+  t.equal(failed.Status, "FAILED")
+  t.contains(failed.StatusMessage,
+    "Requesting a specific availability zone is not valid for Multi-AZ instances.")
+  t.equal(outcome { AvailabilityZone = false }.Status, "FAILED") -- its name is taken
+  t.equal(outcome({ DBInstanceIdentifier = "whole", AvailabilityZone = false }, true).Status,
+    "COMPLETED")
+  local shape = s:instance("whole").shape
+  t.equal({ shape.DBInstanceClass, shape.MultiAZ, #shape.VpcSecurityGroups, shape.TagList[1].Key,
+    shape.DBParameterGroups[1].DBParameterGroupName:match("^default%.") },
+    { "db.r6g.xlarge", true, 2, "team", "default." })
+  t.equal(outcome { DBInstanceIdentifier = "bare", AvailabilityZone = false }.Status, "COMPLETED")
+  t.equal(s:instance("bare").shape.TagList, {})
+end)
+
+t.test("a recovery point is CREATING until its job ends", function()
+  local s = sim.start { speed = 1, world = { vaults = { { name = "nightly" } },
+    durations = { ["backup.start"] = 10, ["rds.snapshot"] = 500 }, instances = { {
+    id = "shop" } } } }
+  t.cleanup(function() s:stop() end)
+  client.ok(s, "backup", "StartBackupJob", { BackupVaultName = "nightly",
+    ResourceArn = "arn:aws:rds:us-east-1:123456789012:db:shop",
+    IamRoleArn = "arn:aws:iam::123456789012:role/backup" })
+  local function point()
+    return client.ok(s, "backup", "ListRecoveryPointsByBackupVault", {
+      BackupVaultName = "nightly" })
+      .RecoveryPoints[1]
+  end
+  local function reached(status)
+    return client.until_true(status, function()
+      s.clock:advance(20)
+      local one = point()
+      return one and one.Status == status and one
+    end)
+  end
+  t.equal(reached("CREATING").CompletionDate, nil)
+  t.ok(reached("COMPLETED").CompletionDate)
+end)

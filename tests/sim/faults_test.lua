@@ -109,7 +109,8 @@ t.test("a dead region is silent for its services, and others live on", function(
   local _, e = client.call(s, "rds", "DescribeDBInstances", {}, { timeout = 0.3 })
   t.equal(e.code, "timeout")
   client.ok(s, "rds", "DescribeDBInstances", {}, { region = "us-west-2" })
-  client.ok(s, "route53", "ListHostedZones")
+  t.equal(select(2, client.call(s, "route53", "ListHostedZones", {}, { timeout = 0.3 })).code,
+    "timeout")
   t.equal(s.calls:list { region = "us-east-1", service = "rds" }[1].error, "RegionDown")
   client.admin(s, "DELETE", "faults?id=" .. id)
   client.ok(s, "rds", "DescribeDBInstances")
@@ -121,8 +122,43 @@ t.test("a dead region may refuse, or answer 503, and take Route 53 along", funct
   local _, e = client.call(s, "sts", "GetCallerIdentity")
   t.ok(e.status == nil and e.code ~= "timeout", "reset expected, got " .. tostring(e.code))
   s:clear_faults()
-  s:fault { kind = "region_down", region = "us-east-1", mode = "503", control_planes = true }
+  s:fault { kind = "region_down", region = "us-east-1", mode = "503" }
   t.equal(client.fails(s, "ServiceUnavailable", "route53", "ListHostedZones").status, 503)
+end)
+
+t.test("control planes die with their home region, data planes do not", function()
+  local s = started()
+  s:load { routing_controls = { { name = "dr", state = "Off" } } }
+  local arn = client.ok(s, "route53-recovery-cluster", "ListRoutingControls",
+    {}).RoutingControls[1].RoutingControlArn
+  local function dead(service, operation, input, region)
+    local output, e = client.call(s, service, operation, input or {}, { region = region
+      or "us-east-1" })
+    return not output and e.status == nil
+  end
+  s:fault { kind = "region_down", region = "us-east-1", mode = "refuse" }
+  t.ok(dead("route53", "ListHostedZones") and dead("iam", "ListRoles"))
+  local west = { region = "us-west-2" }
+  client.ok(s, "sts", "GetCallerIdentity", {}, west)
+  client.ok(s, "route53-recovery-cluster", "UpdateRoutingControlState", { RoutingControlArn = arn,
+    RoutingControlState = "On" }, west)
+  t.ok(dead("route53-recovery-cluster", "ListRoutingControls"), "the endpoint in the dead region")
+  t.equal(client.ok(s, "route53-recovery-cluster", "GetRoutingControlState", {
+    RoutingControlArn = arn }, west)
+    .RoutingControlState, "On")
+  client.fails(s, "ResourceNotFoundException", "route53-recovery-cluster",
+    "UpdateRoutingControlStates", {
+    UpdateRoutingControlStateEntries = { { RoutingControlArn = arn, RoutingControlState = "Off" },
+      { RoutingControlArn = arn .. "x", RoutingControlState = "Off" } } }, west)
+  t.equal(client.ok(s, "route53-recovery-cluster", "GetRoutingControlState", {
+    RoutingControlArn = arn }, west)
+    .RoutingControlState, "On")
+  s:clear_faults()
+  s:fault { kind = "region_down", region = "us-east-1", mode = "refuse", control_planes = false }
+  client.ok(s, "route53", "ListHostedZones")
+  s:clear_faults()
+  s:fault { kind = "region_down", region = "us-west-2", mode = "refuse" }
+  client.ok(s, "route53", "ListHostedZones")
 end)
 
 t.test("a fault can begin later on the virtual clock", function()

@@ -172,6 +172,16 @@ function service.list_tags_for_resource(ctx, input)
     Tags = (ctx.store.tags or {})[input.ResourceId] or {} } }
 end
 
+--- The values that the account's zones answer for a name.
+function service.resolve_name(store, name, kind)
+  local wanted = records.normal(name)
+  for _, id in ipairs(state.sorted(store.zones)) do
+    local zone = store.zones[id]
+    if wanted:sub(-#zone.name) == zone.name then return service.resolve(store, zone, wanted, kind) end
+  end
+  return {}
+end
+
 --- GET /_sim/state's part: zones with their records, changes, health checks.
 function service.inspect(store)
   local seen = { zones = {}, changes = store.changes, health_checks = {} }

@@ -63,6 +63,9 @@ local function as_text(value)
   return "[" .. table.concat(quoted, ",") .. "]"
 end
 
+-- A restore of RDS's own gets the default parameter group; tags are asked for apart.
+local UNKNOWN = { TagList = true, DBParameterGroupName = true }
+
 --- What a restore job of this point can be given: the original's setup, as it was.
 function service.get_recovery_point_restore_metadata(ctx, input)
   local point = lookup.point(ctx, input.RecoveryPointArn, input.BackupVaultName)
@@ -71,7 +74,7 @@ function service.get_recovery_point_restore_metadata(ctx, input)
     StorageType = s.StorageType, LicenseModel = s.LicenseModel, OptionGroupName = s.OptionGroupName,
     AllocatedStorage = as_text(s.AllocatedStorage), DBName = point.snapshot.dbname }
   for name, value in pairs(point.snapshot.setup) do
-    if name ~= "TagList" then metadata[name] = as_text(value) end
+    if not UNKNOWN[name] then metadata[name] = as_text(value) end
   end
   return { BackupVaultArn = point.shape.BackupVaultArn,
     RecoveryPointArn = point.shape.RecoveryPointArn,

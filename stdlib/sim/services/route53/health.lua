@@ -1,6 +1,7 @@
 --- Route 53: health checks, and the answers that name servers give by them.
 local errors = require "errors"
 local http = require "native.http"
+local recovery = require "sim.services.route53_recovery_cluster"
 local records = require "sim.services.route53.records"
 local state = require "sim.state"
 local task = require "task"
@@ -14,7 +15,7 @@ local PROBE_SECONDS = 4
 function health.add_health_check(ctx, fields)
   local shape = { Id = fields.id or ctx.uuid(), CallerReference = fields.caller or ctx.uuid(),
     HealthCheckVersion = 1, HealthCheckConfig = fields.config or { Type = "TCP" } }
-  local check = { shape = shape, status = fields.status }
+  local check = { shape = shape, status = fields.status, sim = ctx.sim, account = ctx.account }
   ctx.store.health_checks[shape.Id] = check
   return check
 end
@@ -99,6 +100,9 @@ function health.judge(check)
   if check.status then
     healthy = check.status == "healthy"
     text = healthy and "Success: HTTP Status Code 200, OK" or "Failure: Connection timed out"
+  elseif config.Type == "RECOVERY_CONTROL" then
+    healthy = recovery.is_on(check.sim, check.account, config.RoutingControlArn)
+    text = healthy and "Success: the routing control is On" or "Failure: the routing control is Off"
   elseif (config.Type or ""):find("^HTTP") then
     local ok, a, b = pcall(probe, config)
     if not ok then return false, "Failure: " .. tostring(errors.from(a)) end
