@@ -110,8 +110,8 @@ end
 
 -- The lock, or nil and its owner. One who has just come may not have written down its
 -- name yet: the name there is then a dead process's, and is read again.
-local function try_patiently(path)
-  local deadline = clock.monotonic() + PATIENCE
+local function try_patiently(path, patience)
+  local deadline = clock.monotonic() + (patience or PATIENCE)
   while true do
     local handle, owner = try(path), owner_of(path)
     if handle or lock.sees(owner) == "alive" or clock.monotonic() >= deadline then
@@ -135,10 +135,10 @@ local function may_take(holder, name, run)
   return holder.run == run and lock.sees(holder) ~= "alive"
 end
 
-local function take(path, name, owner, takeover)
-  local handle, holder = try_patiently(path)
+local function take(path, name, owner, options)
+  local handle, holder = try_patiently(path, options.patience)
   local kept = not handle or leased(holder)
-  local forced = kept and takeover and may_take(holder, name, owner.run)
+  local forced = kept and options.takeover and may_take(holder, name, owner.run)
   if forced and not handle then
     fs.remove(path)
     handle = try(path)
@@ -163,15 +163,15 @@ end
 
 --- Takes all locks of `names` for a run, or none: then an error of kind "locked" is
 -- raised that names the holder. options.takeover: those of the same run, too, that an
--- owner holds whose life cannot be seen from here. Returns the set, with the runs of
+-- owner holds whose life cannot be seen from here; options.patience: seconds that a holder
+-- has to say who it is (1). Returns the set, with the runs of
 -- dead owners in `abandoned`, and in `taken_from` the owner that a takeover was from.
 function lock.take(directory, names, run, options)
   local owner = lock.self()
   owner.run, owner.since = run, clock.now()
   local set = setmetatable({ owner = owner, locks = {}, abandoned = {} }, Set)
   for _, name in ipairs(sorted(names)) do
-    local path, takeover = path_of(directory, name), options and options.takeover
-    local ok, held = pcall(take, path, name, owner, takeover)
+    local ok, held = pcall(take, path_of(directory, name), name, owner, options or {})
     if not ok then
       set:release()
       error(held, 0)

@@ -20,9 +20,18 @@ local function place()
 end
 
 local function take(locks, names, run, options)
+  options = options or {}
+  options.patience = 0.05
   local set = lock.take(locks, names, run, options)
   t.cleanup(function() set:release() end)
   return set
+end
+
+-- The sentence that a run is refused with; options as of lock.take.
+local function refused(pattern, locks, names, run, options)
+  options = options or {}
+  options.patience = options.patience or 0.05
+  return t.raises(pattern, lock.take, locks, names, run, options)
 end
 
 local function write_owner(path, owner)
@@ -53,8 +62,7 @@ t.test("a name given twice is one lock; one that another run "
   local locks = place()
   local set = take(locks, { "a", "b", "a" }, "20260101-a")
   t.equal(#set.locks, 2)
-  local e = t.raises("a is locked: run 20260101%-a holds it", lock.take, locks, { "c", "a" },
-    "20260101-b")
+  local e = refused("a is locked: run 20260101%-a holds it", locks, { "c", "a" }, "20260101-b")
   t.equal(e.kind, "locked")
   t.contains(e.message,
     ("end that process (kill %d) and then: drlua resume 20260101-a"):format(sys.pid()))
@@ -83,11 +91,11 @@ t.test("an owner that has not said who it is: no dead process is named", functio
   reused.start_time, reused.run, reused.since = "1", "20260101-a", clock.now()
   for _, former in ipairs { owner, reused } do
     write_owner(locks .. "/a", former)
-    local e = t.raises("has not said who it is", lock.take, locks, { "a" }, "20260101-b")
+    local e = refused("has not said who it is", locks, { "a" }, "20260101-b")
     t.ok(not e.message:find(tostring(former.pid), 1, true), e.message)
   end
   fs.remove(locks .. "/a.owner")
-  t.raises("has not said who it is", lock.take, locks, { "a" }, "20260101-b")
+  refused("has not said who it is", locks, { "a" }, "20260101-b")
   -- It says so a moment later.
   write_owner(locks .. "/a", owner)
   local writer = task.spawn(function()
@@ -96,7 +104,7 @@ t.test("an owner that has not said who it is: no dead process is named", functio
     new.run, new.since, new.heartbeat = "20260101-a", clock.now(), clock.now()
     write_owner(locks .. "/a", new)
   end)
-  t.raises(("process %d, since"):format(sys.pid()), lock.take, locks, { "a" }, "20260101-b")
+  refused(("process %d, since"):format(sys.pid()), locks, { "a" }, "20260101-b", { patience = 20 })
   writer:wait()
   t.ok(handle:holds(locks .. "/a"))
 end)
@@ -105,13 +113,13 @@ t.test("an owner on another machine counts for its lease, whatever flock says", 
   local locks = place()
   fs.write(locks .. "/a", "")
   write_owner(locks .. "/a", elsewhere(8))
-  local e = t.raises("last heard of 8 s ago", lock.take, locks, { "a" }, "20260101-b")
+  local e = refused("last heard of 8 s ago", locks, { "a" }, "20260101-b")
   t.contains(e.message, "if far is lost: drlua resume 20260101-a --takeover")
   t.ok(not e.message:find("kill", 1, true), e.message)
-  t.raises("last heard of", lock.take, locks, { "a" }, "20260101-a")
+  refused("last heard of", locks, { "a" }, "20260101-a")
   take(locks, { "a" }, "20260101-a", { takeover = true }):release()
   write_owner(locks .. "/a", elsewhere(8))
-  t.raises("last heard of", lock.take, locks, { "a" }, "20260101-b", { takeover = true })
+  refused("last heard of", locks, { "a" }, "20260101-b", { takeover = true })
   write_owner(locks .. "/a", elsewhere(3600))
   take(locks, { "a" }, "20260101-b"):release()
   local gone = elsewhere(8)
@@ -145,12 +153,12 @@ t.test("a takeover: only of the same run, only where the owner is not seen to li
     local handle <close> = assert(fs.lock(locks .. "/a"))
     local owner = one[2]()
     if owner then write_owner(locks .. "/a", owner) end
-    t.raises("is locked", lock.take, locks, { "a" }, "20260101-a")
+    refused("is locked", locks, { "a" }, "20260101-a")
     if one[3] then
       take(locks, { "a" }, "20260101-a", { takeover = true })
       t.ok(not handle:holds(locks .. "/a"), one[1])
     else
-      t.raises("is locked", lock.take, locks, { "a" }, "20260101-a", { takeover = true })
+      refused("is locked", locks, { "a" }, "20260101-a", { takeover = true })
       t.ok(handle:holds(locks .. "/a"), one[1])
     end
   end
@@ -160,7 +168,7 @@ t.test("a run's own lock is taken over from a holder that never said who it is",
   local locks = place()
   local name = lock.of_run "20260101-a"
   local handle <close> = assert(fs.lock(locks .. "/../runs/20260101-a/lock"))
-  t.raises("has not said who it is", lock.take, locks, { name }, "20260101-a")
+  refused("has not said who it is", locks, { name }, "20260101-a")
   take(locks, { name }, "20260101-a", { takeover = true })
   t.ok(not handle:holds(locks .. "/../runs/20260101-a/lock"))
 end)
