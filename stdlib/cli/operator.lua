@@ -1,4 +1,4 @@
---- The person at the terminal: questions and typed answers, while the run goes on.
+--- The person at the terminal: questions and typed answers during a run.
 local ask = require "ask"
 local control = require "run.control"
 local ending = require "run.ending"

@@ -203,7 +203,7 @@ function show.approval_needed(self, e)
     or "this step has no undo")
   if e.people > 1 then
     table.insert(lines,
-      ("%d people must agree, each by an account of their own; %d have%s"):format(e.people,
+      ("%d people must agree, each by a different account; %d have%s"):format(e.people,
       e.given, e.by and " (" .. table.concat(e.by, ", ") .. ")" or ""))
   end
   self:line(e.time, "ask", table.concat(lines, "\n"))

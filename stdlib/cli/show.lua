@@ -260,7 +260,7 @@ local function print_answer(answer, parsed, facts, status)
     answer.step,
     answer.run, answer.text))
   if answer.people > 1 then
-    write.out(("%d of %d people have agreed; each needs an account of their own\n")
+    write.out(("%d of %d people have agreed; each by a different account\n")
       :format(answer.given,
       answer.people))
   end

@@ -189,8 +189,8 @@ local function assume(s, wish, q)
 end
 
 local function pause(s, wish, q)
-  local others = wish.people > 1 and (" (%d of %d people have agreed; each by an account of "
-    .. "their own)"):format(
+  local others = wish.people > 1 and (" (%d of %d people have agreed; each by a "
+    .. "different account)"):format(
     identity.count(s.history.approvals[q.path]), wish.people) or ""
   control.raise("pause",
     ("step \"%s\" waits for approval%s: drlua approve %s %s, then drlua resume %s"):format(
@@ -199,7 +199,7 @@ local function pause(s, wish, q)
 end
 
 -- The approval was given before, in another process. What was known then may be old: how
--- things stand as the step begins is noted beside it.
+-- things stand as the step begins is noted as well.
 local function note_change(s, st, wish)
   if type(wish.text) ~= "function" or (st.record and next(st.record.calls)) then return end
   s:note("as the approved step begins: " .. found_out(s, st, wish.text), st)

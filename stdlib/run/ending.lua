@@ -179,7 +179,7 @@ function ending.pending(facts)
   return list
 end
 
--- Escalations are not tried again: what they told of has passed.
+-- Escalations are not tried again: what they reported has passed.
 local function can_try_again(optional_failed)
   for _, s in ipairs(optional_failed or {}) do
     if not s.step:find("^escalation/") then return true end

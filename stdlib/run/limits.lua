@@ -131,7 +131,7 @@ local function refuse(text, ...)
   errors.raise { kind = "limit", message = text:format(...), where = control.where(2) }
 end
 
--- The region that a program of AWS's was told on its command line.
+-- The region of a call: of AWS's own, or named on the command line of a program.
 local function region_of(e)
   if e.kind == "aws" then return e.region end
   local argv = e.kind == "process" and type(e.input) == "table" and e.input.argv

@@ -11,7 +11,7 @@ local function last_event(r)
   return events[#events]
 end
 
--- Runs the playbook twice: as text and as JSON, each in a workspace of its own.
+-- Runs the playbook twice: as text and as JSON, each in a new workspace.
 local function ended(text, arguments, options)
   local plain, data = program.workspace { ["a.lua"] = text }, program.workspace { ["a.lua"] = text }
   local words = table.move(arguments or {}, 1, #(arguments or {}), 2, { "a.lua" })
@@ -66,7 +66,7 @@ t.test("a measurement takes numbers as text, and refuses nonsense with file and 
   end
 end)
 
-t.test("half a row, and a measurement of one's own, are printed", function()
+t.test("half a row, and measurements of any name, are printed", function()
   local r = ended(playbook [[dr.measure("rpo", { rows = 2.5 }) dr.measure("size", { value = "12 GB" })
     dr.measure("more", { rows = 7 }) dr.measure("none", {})]])
   t.equal(r.code, 0, r.err)

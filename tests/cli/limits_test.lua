@@ -85,7 +85,7 @@ t.test("a run refuses the deletion beyond its limit, with --yes and on every res
     t.equal(w.run(words).code, 1)
   end
   t.equal(w.effects(), { "opaque x1", "opaque x2" })
-  -- A step that is done again deletes anew, and that counts.
+  -- A step that is done again deletes once more, and that counts.
   r = w.run { "resume", "last", "--from", "Delete 2", "--yes" }
   t.equal(r.code, 1)
   t.contains(r.out, "it would be 3 (deleted so far: delete x1; delete x2)")

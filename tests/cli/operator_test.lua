@@ -63,7 +63,7 @@ t.test("two people must agree where the step says so, by two accounts", function
   local id = program.events(w.run({ "a.lua", "--output", "json", "--yes" }).out)[1].run
   local r = w.run { "approve", id, "Burn", "--as", "ann" }
   t.contains(r.out, 'approved "Burn" of run ' .. id .. ": both keys")
-  t.contains(r.out, "1 of 2 people have agreed; each needs an account of their own")
+  t.contains(r.out, "1 of 2 people have agreed; each by a different account")
   local account = identity.account()
   for _, name in ipairs { "bob", account .. " ", " " .. account } do
     w.run { "approve", id, "Burn", "--as", name }
