@@ -63,7 +63,8 @@ return {
       ecs_cluster = "platform-dr", ecs_services = { ["platform-api"] = 3 },
       routing_on = { RECOVERY }, routing_off = { PRIMARY },
       routing_endpoints = {
-        { Endpoint = stage.url, Region = "us-east-1" }, { Endpoint = stage.url, Region = "us-west-2" },
+        { Endpoint = stage.url, Region = "us-east-1" },
+        { Endpoint = stage.url, Region = "us-west-2" },
         { Endpoint = stage.url, Region = "eu-west-1" },
       },
     }

@@ -66,7 +66,8 @@ local inner = {
 
 -- Sections whose entries somebody else checks, and those that are no list.
 local others = {
-  title = "text", durations = "any", status_lag = "duration", health = "table", alarms = "items",
+  title = "text", durations = "any", quotas = "table", status_lag = "duration", health = "table",
+    alarms = "items",
   writers = "items",
     faults = "items",
 }
@@ -108,6 +109,8 @@ function description.check(given)
     fields.expect("world: " .. name, value, sections[name])
     if entries[name] then check_fields(name, value) end
   end
+  fields.check("world: quotas", given.quotas or {}, { instances = "count", snapshots = "count",
+    snapshot_copies = "count" })
   if given.durations then durations.profile(given.durations) end
   for _, one in ipairs(given.faults or {}) do faults.validate(one) end
   for _, one in ipairs(given.writers or {}) do writers.check(one) end

@@ -96,6 +96,7 @@ function sim.start(options)
   local self = setmetatable({
     clock = clock.new(options.speed or 60), calls = calls.new(), state = state.new(),
     keys = auth.new(), default_account = auth.default_account, services = {}, dead_regions = {},
+    quotas = { instances = 40, snapshots = 100, snapshot_copies = 20 },
     requests = {}, instances = {}, status_lag = 0, scheduled = {}, tasks = {}, writers = {},
     sinks = {}, policies = {}, health = {}, seed = options.seed or os.time(),
     write_log = options.log, token = options.token

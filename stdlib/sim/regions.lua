@@ -97,6 +97,7 @@ end
 function regions.fail_instance(sim, fault)
   local instance = sim:instance(fault.instance, fault)
   instance:crash()
+  if instance.aurora then instance.aurora:react(instance) end
   if not fault.restart then return end
   sim:background("restart " .. instance.id, function()
     sim.clock:sleep(fault.restart)

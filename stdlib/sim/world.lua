@@ -263,6 +263,7 @@ local function build(sim, given)
   if given.durations and not sim.durations_given then
     sim.durations = durations.profile(given.durations)
   end
+  for name, limit in pairs(given.quotas or {}) do sim.quotas[name] = limit end
   sim.status_lag = world.seconds(given.status_lag or sim.status_lag)
   groups(sim, given)
   each(given.instances, function(one) add_instance(sim, one) end)

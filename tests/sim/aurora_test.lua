@@ -132,3 +132,44 @@ t.test("aurora: cluster snapshots; deletion wants no members left", function()
   client.instance(s, "again-1")
   t.equal(s:sql("again-1", "SELECT count(*) FROM t").rows[1][1], 1)
 end)
+
+t.test("a writer that dies is replaced by AWS itself, and nothing is lost", function()
+  local s = started()
+  local before = cluster(s, "social")
+  query(before.Endpoint, "INSERT INTO t VALUES (2) RETURNING i")
+  s:fault { kind = "instance_down", instance = "social-1" }
+  local after = client.until_true("the failover", function()
+    local shape = cluster(s, "social")
+    return shape.DBClusterMembers[1].DBInstanceIdentifier == "social-2" and shape
+  end)
+  t.equal(after.Endpoint, before.Endpoint)
+  query(after.Endpoint, "INSERT INTO t VALUES (3) RETURNING i")
+  t.equal(query(after.Endpoint, "SELECT count(*) FROM t")[1], 3)
+end)
+
+t.test("a reader that dies is started again, and so is a writer without a reader", function()
+  local s = started()
+  s:load { clusters = { { id = "single", user = "social", password = PASSWORD, db = "social",
+    members = { "single-1" } } } }
+  for _, id in ipairs { "social-2", "single-1" } do
+    s:fault { kind = "instance_down", instance = id }
+    client.until_true(id, function() return s:instance(id).cluster:running() end)
+  end
+  t.equal(cluster(s, "social").DBClusterMembers[1].DBInstanceIdentifier, "social-1")
+end)
+
+t.test("security groups of a cluster are adding on its members while all stay available", function()
+  local s = started()
+  s.clock:set_speed(1)
+  local asked = client.ok(s, "rds", "ModifyDBCluster", { DBClusterIdentifier = "social",
+    VpcSecurityGroupIds = { "sg-new" }, ApplyImmediately = true }).DBCluster
+  t.equal(asked.Status, "available")
+  local function member()
+    return client.ok(s, "rds", "DescribeDBInstances", {
+      DBInstanceIdentifier = "social-1" }).DBInstances[1]
+  end
+  t.equal({ member().DBInstanceStatus, member().VpcSecurityGroups[1].Status }, { "available",
+    "adding" })
+  s.clock:advance(s:takes "rds.security_group" + 1)
+  t.equal(member().VpcSecurityGroups[1].Status, "active")
+end)

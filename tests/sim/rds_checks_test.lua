@@ -91,3 +91,43 @@ t.test("an instance is started with its group's values, quoted", function()
   t.equal(s:sql("shop", "SHOW search_path").rows[1][1], "\"it's\", public")
   t.equal(s:sql("shop", "SHOW shared_buffers").rows[1][1], "8MB")
 end)
+
+t.test("quotas of a world are enforced, and copies across regions are few at a time", function()
+  local s = started { quotas = { instances = 1, snapshots = 2, snapshot_copies = 1 },
+    instances = { { id = "shop" } }, timeline = { { instance = "shop", snapshot = "one" } } }
+  client.fails(s, "InstanceQuotaExceeded", "rds", "CreateDBInstance", new {})
+  s.clock:set_speed(1)
+  local west = { region = "us-west-2" }
+  local function copy(target)
+    return { SourceDBSnapshotIdentifier = "arn:aws:rds:us-east-1:123456789012:snapshot:one",
+      TargetDBSnapshotIdentifier = target }
+  end
+  t.equal(client.ok(s, "rds", "CopyDBSnapshot", copy "a", west).DBSnapshot.Status, "pending")
+  t.contains(client.fails(s, "SnapshotQuotaExceeded", "rds", "CopyDBSnapshot", copy "b",
+    west).message,
+    "Cannot copy more than 1 snapshots across regions")
+  s.clock:advance(s:takes "rds.snapshot_copy_region" + 1)
+  client.until_true("the copy", function()
+    return client.ok(s, "rds", "DescribeDBSnapshots", { DBSnapshotIdentifier = "a" }, west)
+      .DBSnapshots[1].Status == "available"
+  end)
+  client.ok(s, "rds", "CopyDBSnapshot", copy "b", west)
+  client.fails(s, "SnapshotQuotaExceeded", "rds", "CopyDBSnapshot", copy "c", west)
+  t.raises("quotas", started, { quotas = { instance = 1 } })
+end)
+
+t.test("security groups and keys of another region are refused", function()
+  local s = started { instances = { { id = "east", security_groups = { "sg-east" } },
+    { id = "west", region = "us-west-2", security_groups = { "sg-west" } } } }
+  t.contains(client.fails(s, "InvalidParameterValue", "rds", "CreateDBInstance",
+    new { VpcSecurityGroupIds = { "sg-west" } }).message, "groupId= sg-west")
+  client.fails(s, "InvalidParameterValue", "rds", "ModifyDBInstance", {
+    DBInstanceIdentifier = "east",
+    VpcSecurityGroupIds = { "sg-west" } })
+  client.ok(s, "rds", "ModifyDBInstance", { DBInstanceIdentifier = "east", VpcSecurityGroupIds = {
+    "sg-new" } })
+  client.fails(s, "KMSKeyNotAccessibleFault", "rds", "CreateDBInstance",
+    new { KmsKeyId = "arn:aws:kms:us-west-2:123456789012:key/x" })
+  client.ok(s, "rds", "CreateDBInstance", new { VpcSecurityGroupIds = { "sg-east" },
+    KmsKeyId = "arn:aws:kms:us-east-1:123456789012:key/x" })
+end)

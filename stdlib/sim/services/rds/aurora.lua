@@ -146,6 +146,45 @@ function Aurora:fail_over(target)
   self:settle()
 end
 
+-- The reader that AWS promotes: of the lowest tier among those that run.
+local function successor(self)
+  local best
+  for i = 2, #self.members do
+    local member = self.members[i]
+    local running = member.cluster and member.cluster:running() and member:available()
+    if running and (not best
+      or member.shape.PromotionTier < best.shape.PromotionTier) then best = member end
+  end
+  return best
+end
+
+-- Fails over from a writer that died, or, without a reader, has it up again.
+local function recover_writer(self, writer)
+  local target = successor(self)
+  self.sim.clock:sleep(self.sim:takes(target and "aurora.failover" or "aurora.failover_alone"))
+  if self.sim.dead_regions[self.region] or writer.cluster:running()
+    or writer ~= self:writer() then return end
+  if target then
+    self.shape.Status = "failing-over"
+    self:fail_over(target)
+    writer.ended_at = nil
+    target:event("Completed failover to DB instance: " .. target.id, { "failover" })
+  else
+    writer:revive()
+  end
+  self.shape.Status = "available"
+end
+
+--- What AWS does by itself when a member has died: it fails over from a writer, and starts a
+-- reader again.
+function Aurora:react(member)
+  self.sim:background("aurora recovery " .. self.id, function()
+    if member == self:writer() then return recover_writer(self, member) end
+    self.sim.clock:sleep(self.sim:takes "rds.reboot")
+    if not self.sim.dead_regions[self.region] then member:revive() end
+  end)
+end
+
 --- Takes a member out. A reader becomes the writer when the writer goes; the last
 -- member leaves the storage behind.
 function Aurora:remove(member)

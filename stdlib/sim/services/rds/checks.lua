@@ -56,6 +56,53 @@ function checks.retention(ctx, days)
   end
 end
 
+-- Whether some instance of another region of the account has this security group, and none
+-- in this one: it belongs to a VPC over there.
+local function is_elsewhere(ctx, id)
+  local here, there = false, false
+  ctx.sim.state:each("rds", function(account, region, store)
+    for _, instance in pairs(account == ctx.account and store.instances or {}) do
+      for _, group in ipairs(instance.shape and instance.shape.VpcSecurityGroups or {}) do
+        if group.VpcSecurityGroupId == id then
+          here, there = here or region == ctx.region, there or region ~= ctx.region
+        end
+      end
+    end
+  end)
+  return there and not here
+end
+
+--- Security groups and keys must be of the call's region.
+function checks.references(ctx, input)
+  for _, id in ipairs(input.VpcSecurityGroupIds or {}) do
+    if is_elsewhere(ctx, id) then
+      ctx:fail("InvalidParameterValue",
+        ("Invalid security group , groupId= %s, groupName=."):format(id))
+    end
+  end
+  local region = input.KmsKeyId and input.KmsKeyId:match("^arn:aws[%w-]*:kms:([^:]+):")
+  if region and region ~= ctx.region then
+    ctx:fail("KMSKeyNotAccessibleFault",
+      ("The specified KMS key [%s] does not exist, is not enabled or you do not "
+      .. "have permissions to access it."):format(input.KmsKeyId))
+  end
+end
+
+--- The account's limits in a region: a world's `quotas`. kind: "instances", "snapshots".
+function checks.quota(ctx, kind, count)
+  local limit = ctx.sim.quotas[kind]
+  if count < limit then return end
+  if kind == "instances" then
+    ctx:fail("InstanceQuotaExceeded",
+      ("You have reached the limit of %d DB instances."):format(limit))
+  elseif kind == "snapshots" then
+    ctx:fail("SnapshotQuotaExceeded",
+      ("You have reached the limit of %d manual snapshots."):format(limit))
+  end
+  ctx:fail("SnapshotQuotaExceeded",
+    ("Cannot copy more than %d snapshots across regions"):format(limit))
+end
+
 --- A Multi-AZ instance's zones are RDS's to choose.
 function checks.zone(ctx, input)
   if input.MultiAZ and input.AvailabilityZone then

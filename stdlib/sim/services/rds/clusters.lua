@@ -136,6 +136,20 @@ function service.create_member(ctx, input, enter)
   return { DBInstance = member:refresh() }
 end
 
+-- The new groups are adding, on the members too, while all of them stay available.
+local function change_groups(ctx, cluster, ids)
+  local shapes = { cluster.shape }
+  for _, member in ipairs(cluster.members) do table.insert(shapes, member.shape) end
+  local adding = defaults.memberships(ids)
+  for _, group in ipairs(adding) do group.Status = "adding" end
+  for _, shape in ipairs(shapes) do shape.VpcSecurityGroups = adding end
+  ctx.sim.clock:after(ctx.sim:takes "rds.security_group", function()
+    for _, shape in ipairs(shapes) do
+      if shape.VpcSecurityGroups == adding then shape.VpcSecurityGroups = defaults.memberships(ids) end
+    end
+  end)
+end
+
 function service.modify_db_cluster(ctx, input)
   ctx:need(input, "DBClusterIdentifier")
   local cluster = available(ctx, input.DBClusterIdentifier)
@@ -144,12 +158,11 @@ function service.modify_db_cluster(ctx, input)
     "PreferredMaintenanceWindow" } do
     if input[name] ~= nil then cluster.shape[name] = input[name] end
   end
-  if input.VpcSecurityGroupIds then
-    cluster.shape.VpcSecurityGroups = defaults.memberships(input.VpcSecurityGroupIds)
-  end
+  if input.VpcSecurityGroupIds then change_groups(ctx, cluster, input.VpcSecurityGroupIds) end
   if input.MasterUserPassword then
-    cluster.shape.Status = "resetting-master-credentials"
-    transition(ctx, cluster, "password", ctx.sim:takes "rds.modify", function()
+    local lag = ctx.sim.loading and 0 or ctx.sim:takes "rds.status_lag"
+    ctx.sim.clock:after(lag, function() cluster.shape.Status = "resetting-master-credentials" end)
+    transition(ctx, cluster, "password", lag + ctx.sim:takes "rds.modify", function()
       cluster.password = input.MasterUserPassword
       local writer = cluster:writer()
       if writer then writer:change_password(input.MasterUserPassword) end

@@ -29,6 +29,9 @@ end
 
 --- Enters a new instance into the store.
 local function enter(ctx, shape)
+  local count = 0
+  for _ in pairs(ctx.store.instances) do count = count + 1 end
+  checks.quota(ctx, "instances", count)
   local instance = instances.new(ctx.sim, ctx.account, ctx.region, shape)
   ctx.store.instances[instance.id] = instance
   instance:event("DB instance created", { "creation" })
@@ -53,6 +56,7 @@ function service.create_db_instance(ctx, input)
   checks.password(ctx, input.MasterUserPassword)
   checks.retention(ctx, input.BackupRetentionPeriod)
   checks.zone(ctx, input)
+  checks.references(ctx, input)
   checks.master(ctx, input.MasterUsername)
   local shape = { DBInstanceIdentifier = id, Engine = "postgres",
     MasterUsername = input.MasterUsername, DBName = input.DBName,

@@ -171,6 +171,7 @@ local function check(ctx, instance, input)
   if input.MasterUserPassword then checks.password(ctx, input.MasterUserPassword) end
   checks.retention(ctx, input.BackupRetentionPeriod)
   checks.class(ctx, input.DBInstanceClass)
+  checks.references(ctx, input)
   if input.BackupRetentionPeriod == 0 and #(instance.replicas or {}) > 0 then
     ctx:fail("InvalidDBInstanceState",
       ("Cannot disable automated backups on %s: it has read replicas.")

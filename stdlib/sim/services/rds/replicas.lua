@@ -38,6 +38,7 @@ function service.create_db_instance_read_replica(ctx, input)
   check_source(ctx, source)
   checks.retention(ctx, input.BackupRetentionPeriod)
   checks.class(ctx, input.DBInstanceClass)
+  checks.references(ctx, input)
   if source.region ~= ctx.region and source.shape.StorageEncrypted and not input.KmsKeyId then
     ctx:fail("InvalidParameterCombination",
       "Cannot create a cross region read replica from encrypted source without "

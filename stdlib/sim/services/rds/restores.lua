@@ -11,6 +11,7 @@ local service = {}
 
 local function restored_shape(ctx, source, id, input)
   checks.zone(ctx, input)
+  checks.references(ctx, input)
   checks.class(ctx, input.DBInstanceClass)
   checks.retention(ctx, input.BackupRetentionPeriod)
   local shape = defaults.inherit(source)

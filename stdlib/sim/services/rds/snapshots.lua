@@ -1,5 +1,6 @@
 --- RDS: snapshots. A snapshot is a base backup of the real cluster in a directory;
 -- copies share it, and it is removed with the last of them.
+local checks = require "sim.services.rds.checks"
 local lookup = require "sim.services.rds.lookup"
 
 local service = {}
@@ -35,7 +36,16 @@ function service.describe_db_snapshots(ctx, input)
   return lookup.page(ctx, input, shapes, "DBSnapshotIdentifier", "DBSnapshots")
 end
 
+local function count(store, keep)
+  local n = 0
+  for _, snapshot in pairs(store.snapshots) do if keep(snapshot) then n = n + 1 end end
+  return n
+end
+
+local function is_manual(snapshot) return snapshot.shape.SnapshotType == "manual" end
+
 local function new_snapshot(ctx, id)
+  checks.quota(ctx, "snapshots", count(ctx.store, is_manual))
   local text = lookup.new_identifier(ctx, id, "DBSnapshotIdentifier")
   if ctx.store.snapshots[text] then
     ctx:fail("DBSnapshotAlreadyExists",
@@ -119,6 +129,12 @@ function service.copy_db_snapshot(ctx, input)
     ctx:fail("InvalidParameterCombination",
       "Cannot copy encrypted snapshot across regions without a KmsKeyId of the "
       .. "destination region.")
+  end
+  if region then
+    checks.references(ctx, input)
+    checks.quota(ctx, "snapshot_copies", count(ctx.store, function(one)
+      return one.shape.Status == "pending"
+    end))
   end
   local copy = { id = id, shape = copied_shape(ctx, source, id, input, region), path = source.path,
     password = source.password, replication_password = source.replication_password,
