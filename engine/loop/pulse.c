@@ -23,7 +23,7 @@
 /* Code that is not to be interrupted is looked at again after so many instructions, and
  * so many times, before the next beat. */
 #define AGAIN_INSTRUCTIONS 1000
-#define TRIES 1000
+#define TRIES 50
 
 /* The handler can reach nothing but static data. */
 static _Atomic(lua_State *) running;
