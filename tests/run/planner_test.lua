@@ -1,12 +1,12 @@
 -- run.planner: what a plan says, and the preview of an approval.
-local t = require "harness"
 local dr = require "drlua"
-local effect = require "effect"
 local errors = require "errors"
-local gate = require "run.gate"
-local planner = require "run.planner"
+local t = require "harness"
+local planning = require "planning"
 local program = require "program"
-local secrets = require "run.secrets"
+
+local absent, aws, change, changes = planning.absent, planning.aws, planning.change, planning.changes
+local look, perform, verdict = planning.look, planning.perform, planning.verdict
 
 -- Plans a playbook whose `run` is this text; returns the result and its steps by path.
 local function plan(body, more)
@@ -18,13 +18,6 @@ local function plan(body, more)
   end
   t.equal(w.effects(), {})
   return r, steps, w
-end
-
--- The changes of a step, in words.
-local function changes(step)
-  local list = {}
-  for _, row in ipairs(step and step.changes or {}) do table.insert(list, row.what) end
-  return list
 end
 
 t.test("what is known only after the run may be a text, a list, a handle", function()
@@ -76,56 +69,6 @@ t.test("each of several steps of one name is asked for with its own changes", fu
     ["Outer/Drop it"] = { "run inner" }, ["Outer/Drop it#2"] = { "run again" },
   })
 end)
-
--- Plans run() in this process: the plan, and its steps by name.
-local function look(run, fields)
-  local former = effect.install(nil)
-  t.cleanup(function() effect.install(former) end)
-  gate.install()
-  local s = planner.new { id = "plan", playbook = { title = "Test", run = run }, params = {},
-    user = "u", host = "h",
-    secrets = secrets.new(), out = function() end }
-  for k, v in pairs(fields or {}) do s[k] = v end
-  local found, e = s:plan()
-  if not found then return nil, e end
-  local steps = {}
-  for _, one in ipairs(found.steps) do steps[one.step] = one end
-  return found, steps
-end
-
--- An effect with a fixed answer: a value, or an error to raise.
-local function perform(e, answer)
-  e.what = e.what or ((e.operation or e.kind) .. " of " .. tostring(e.input and (e.input.path
-    or e.input.Id)))
-  return effect.perform(e, function()
-    if errors.is(answer) then error(answer, 0) end
-    return answer
-  end)
-end
-
-local function aws(operation, input, answer, service)
-  return perform({ kind = "aws", service = service or "rds", operation = operation,
-    region = "eu-west-1", input = input,
-    read = operation:find("^Describe") ~= nil or operation:find("^Get") ~= nil }, answer)
-end
-
-local function absent(code)
-  return errors.new { kind = "aws", code = code or "DBInstanceNotFound", message = "not found" }
-end
-
-local function change(n) return perform({ kind = "process", what = "change " .. n,
-  input = { argv = { "x" .. n } } }) end
-
--- What each row's second step comes to after its first has stopped a change: "would",
--- "may", or how many changes it shows.
-local function verdict(first, second)
-  local _, steps = look(function()
-    local result = dr.step("First", first)
-    dr.step("Second", function() return second(result) end)
-  end)
-  local step = steps.Second
-  return step.stop and (step.unsure and "may" or "would") or #(step.changes or {})
-end
 
 t.test("a step would stop, or may, by what it touched", function()
   local function notify() return perform({ kind = "http", operation = "POST",
@@ -209,127 +152,6 @@ t.test("a condition and a probe that depend on what only the run knows do not hi
   end
   t.equal({ steps.When.uncertain, steps.Off.skipped ~= nil, steps.Really.already }, { true, true,
     true })
-end)
-
-t.test("a read of what a stopped change would have made is unknown, not absent", function()
-  local function db(id) return { DBInstanceIdentifier = id } end
-  local function read(operation, input, service, code)
-    return function()
-      local found = aws(operation, input, absent(code), service)
-      if found.x ~= 1 then change(2) end
-    end
-  end
-  local function file(operation, input)
-    return function() perform({ kind = "file", operation = operation, input = input }) end
-  end
-  local function look_at(path)
-    return function()
-      perform({ kind = "file", read = true, operation = "read", input = { path = path } },
-        errors.new { kind = "missing", message = path .. ": No such file" })
-      change(2)
-    end
-  end
-  local function call(...)
-    local argv = { ... }
-    return function() perform({ kind = "process", operation = argv[1],
-      input = { argv = argv } }) end
-  end
-  local function query(place, kind)
-    return function()
-      perform({ kind = "sql", read = true, operation = "query", place = place,
-        input = { sql = "x" } },
-        errors.new { kind = kind or "missing", message = "relation does not exist" })
-      change(2)
-    end
-  end
-  local function asks(...)
-    local argv = { ... }
-    return function()
-      perform({ kind = "process", read = true, operation = argv[1], input = { argv = argv } },
-        errors.new { kind = "failed", message = "NotFound" })
-      change(2)
-    end
-  end
-  for name, row in pairs {
-    created = { function() aws("CreateDBInstance", db "new") end, read("DescribeDBInstances",
-      db "new"), 1 },
-    restored = { function() aws("RestoreDBInstanceToPointInTime",
-      { SourceDBInstanceIdentifier = "shop",
-      TargetDBInstanceIdentifier = "new" }) end, read("DescribeDBInstances", db "new"), 1 },
-    copied = { function() aws("CopyDBSnapshot", { SourceDBSnapshotIdentifier = "old",
-      TargetDBSnapshotIdentifier = "new" }) end, read("DescribeDBSnapshots",
-        { DBSnapshotIdentifier = "new" }), 1 },
-    by_arn = { function() aws("CreateDBInstance", db "new") end,
-      read("DescribeTags", { ResourceName = "arn:aws:rds:eu-west-1:1:db:new" }), 1 },
-    in_a_list = { function() aws("UpdateService", { cluster = "c", service = "web" }, nil,
-      "ecs") end,
-      read("DescribeServices", { cluster = "c", services = { "web" } }, "ecs", "ServiceNotFound"),
-        1 },
-    secret = { function() aws("PutSecretValue", { SecretId = "db/password", SecretString = "x" },
-      nil,
-      "secretsmanager") end, read("GetSecretValue", { SecretId = "db/password",
-        VersionStage = "AWSPENDING" },
-      "secretsmanager", "ResourceNotFoundException"), 1 },
-    by_backup = { function() aws("StartRestoreJob", { RecoveryPointArn = "arn:x", Metadata = {
-      DBInstanceIdentifier = "new" } }, nil, "backup") end, read("DescribeDBInstances", db "new"),
-        1 },
-    typo = { function() aws("CreateDBInstance", db "new") end, read("DescribeDBInstances",
-      db "mew"), "may" },
-    other_key = { function() aws("PutObject", { Bucket = "b", Key = "one" }, nil, "s3") end,
-      read("GetObject", { Bucket = "b", Key = "two" }, "s3", "NoSuchKey"), "may" },
-    same_key = { function() aws("PutObject", { Bucket = "b", Key = "one" }, nil, "s3") end,
-      read("GetObject", { Bucket = "b", Key = "one" }, "s3", "NoSuchKey"), 1 },
-    written = { file("write", { path = "/d/x" }), look_at "/d/x", 1 },
-    written_below = { file("write", { path = "/d/x" }), look_at "/d", 1 },
-    made = { file("make", { path = "/d" }), look_at "/d/x", 1 },
-    renamed = { file("rename", { path = "/a", to = "/b" }), look_at "/b", 1 },
-    other_file = { file("write", { path = "/d/x" }), look_at "/d/y", "would" },
-    unpacked = { call("gunzip", "/tmp/dump.sql.gz"), look_at "/tmp/dump.sql", 1 },
-    listed = { file("write", { path = "/d/x.json" }), look_at "/d/*.json", 1 },
-    saved = { function() perform({ kind = "http", operation = "GET", input = { url = "http://h/x",
-      save_to = "/d/x" } }) end, look_at "/d/x", 1 },
-    sunk = { function() perform({ kind = "aws", service = "s3", operation = "GetObject",
-      region = "r", file = "/d/x",
-      input = { Bucket = "b", Key = "k" } }) end, look_at "/d/x", 1 },
-    applied = { call("kubectl", "apply", "-f", "x.yaml"), asks("kubectl", "get", "deployment/api"),
-      1 },
-    other_program = { call("kubectl", "apply"), asks("terraform", "show"), "may" },
-    table_made = { function() perform({ kind = "sql", operation = "exec", place = "h:5432/a",
-      input = {} }) end,
-      query "h:5432/b", 1 },
-    database_restored = { call("pg_restore", "--host=db.example.com", "x.dump"),
-      query "db.example.com:5432/a", 1 },
-    name_moved = { function() aws("ChangeResourceRecordSets", { HostedZoneId = "Z",
-      ChangeBatch = { Changes = { {
-      ResourceRecordSet = { Name = "db.example.com." } } } } }, nil, "route53") end,
-      query("db.example.com:5432/a", "refused"), 1 },
-    other_database = { function() perform({ kind = "sql", operation = "exec", place = "h:5432/a",
-      input = {} }) end,
-      query "i:5432/a", "would" },
-  } do
-    t.equal(verdict(row[1], row[2]), row[3], name)
-  end
-end)
-
-t.test("a source that a change only reads is read as it is", function()
-  local _, steps = look(function()
-    dr.step("Snapshot", function()
-      aws("CreateDBSnapshot", { DBInstanceIdentifier = "shop", DBSnapshotIdentifier = "before" })
-    end)
-    dr.step("Look", function()
-      local found = aws("DescribeDBInstances", { DBInstanceIdentifier = "shop" },
-        { Class = "db.t3.micro" })
-      change(found.Class)
-    end)
-    dr.step("Modify", function() aws("ModifyDBInstance", { DBInstanceIdentifier = "shop" }) end)
-    dr.step("Again", function()
-      local found = aws("DescribeDBInstances", { DBInstanceIdentifier = "shop" },
-        { Class = "db.t3.micro" })
-      change(tostring(found.Class))
-    end)
-  end)
-  t.equal(changes(steps.Look), { "change db.t3.micro" })
-  t.equal(changes(steps.Again), { "change (known after run)" })
 end)
 
 t.test("a loop that only an unknown value would end is left, and the plan goes on", function()
