@@ -433,7 +433,7 @@ return dr.playbook {
     { "error_metric", type = "list", required = false,
       help = "{ namespace=, name=, dimensions= } counting errors" },
     { "error_limit", type = "int", default = 10, help = "errors in ten minutes" },
-    { "channels", type = "list", required = false, help = "who is told: see toolbox.notify" },
+    { "channels", type = "list", required = false, help = "who is notified: see toolbox.notify" },
     { "keep_corrupted", type = "duration", default = "7d" },
     { "phase", type = "enum", choices = { "recover", "cleanup" }, default = "recover" },
     { "corrupted", required = false, help = "for cleanup: the instance to delete" },

@@ -344,13 +344,13 @@ return dr.playbook {
     { "record_type", required = false },
     { "record_ttl", type = "int", default = 60 },
     { "dns_target", required = false,
-      help = "where the record shall point; default: the promoted database" },
+      help = "where the record should point; default: the promoted database" },
     { "alias_zone", required = false,
       help = "makes an alias: hosted zone id of the load balancer's region" },
     { "set_identifier", required = false, help = "of a failover record set" },
     { "health_check", required = false, help = "Route 53 health check of the record" },
     { "health_check_host", required = false,
-      help = "what that health check shall probe from now on" },
+      help = "what that health check should probe from now on" },
   },
 
   control_planes = function(p)

@@ -131,6 +131,23 @@ end
 -- What goes to a terminal goes through cli/write.lua or the screen, which make it printable.
 local writers = { ["stdlib/cli/write.lua"] = true, ["stdlib/cli/screen.lua"] = true, ["stdlib/sim/init.lua"] = true }
 
+-- Words that no engineer says aloud, and what to say instead.
+local stilted = { shall = "should", afresh = "again", anew = "again", bears = "has",
+  ["hangs on"] = "depends on", ["gone on with"] = "is resumed", told = "reported",
+  ["tells of"] = "describes", ["none of our business"] = "is not an error" }
+
+local function check_words(path)
+  local number = 0
+  for line in io.lines(path) do
+    number = number + 1
+    for word, better in pairs(stilted) do
+      if line:lower():find("%f[%w_]" .. word .. "%f[^%w_]") then
+        fault("%s:%d: \"%s\": say \"%s\"", path, number, word, better)
+      end
+    end
+  end
+end
+
 local function check_lua(path)
   local number = 0
   for line in io.lines(path) do
@@ -150,6 +167,10 @@ for _, path in ipairs(files) do
   local stem = path:match("([^/]*)%.%w+$")
   if vague[stem] then fault("%s: a name that says nothing of its job", path) end
   if path:find("%.lua$") then check_lua(path) end
+end
+
+for _, path in ipairs(lines_of("find README.md docs engine stdlib playbooks -type f | LC_ALL=C sort")) do
+  check_words(path)
 end
 
 print(("lint: %d files, %d faults"):format(#files, faults))

@@ -143,7 +143,7 @@ function dr.approve(text)
 end
 
 --- Waits until fn() returns a true value, and returns what it returned. A second
--- value beside a false one is shown as progress. Options: every (default "10s"; the
+-- value next to a false one is shown as progress. Options: every (default "10s"; the
 -- first looks come quicker), timeout (default "1h").
 function dr.wait_until(what, options, fn)
   local _, s = here("wait_until")

@@ -101,7 +101,7 @@ function dr.check(name, fn) end
 ---@return true
 function dr.approve(text) end
 
---- Until fn() is true; a second value beside a false one is shown as progress.
+--- Until fn() is true; a second value next to a false one is shown as progress.
 ---@param what string
 ---@param options { every: drlua.duration?, timeout: drlua.duration? }
 ---@param fn fun(): any, any

@@ -132,7 +132,7 @@ static bool concerned(const struct turn *turn, const struct op *op)
 }
 
 /* A step may finish other operations but never frees one. When it removed the next one from the
- * list, start over: `told` marks those done. */
+ * list, start over: `served` marks those done. */
 static void tell(struct host *host)
 {
     unsigned serial = ++host->turn.serial;
@@ -140,8 +140,8 @@ static void tell(struct host *host)
     struct op *op = host->pending;
     while (op) {
         struct op *next = op->next;
-        if (op->told != serial) {
-            op->told = serial;
+        if (op->served != serial) {
+            op->served = serial;
             if (op->kind->step && concerned(&host->turn, op) && op->kind->step(op, &host->turn))
                 op_finish(op);
         }

@@ -51,7 +51,7 @@ struct op {
     struct op *next, *prev; /* in the host's pending or ready list */
     enum op_state state;
     bool linked, dropped, cancelled, internal;
-    unsigned told; /* serial of the turn that stepped it last */
+    unsigned served; /* serial of the turn that stepped it last */
     size_t first_fd, fd_count; /* this turn's share of turn.fds */
     double deadline;           /* this turn's; HUGE_VAL: none */
 };

@@ -3,7 +3,7 @@
 --
 -- Parts are written in place into PATH.part; PATH.state beside it lists which are
 -- there, of which version of the object (its ETag). A second call for the same
--- object goes on from it; another version starts anew. When all parts are there the
+-- object continues from it; another version starts over. When all parts are there the
 -- whole is checked against what S3 knows of it (a checksum of the whole object, a
 -- "sha256" in its metadata, or the ETag where that is an MD5), synced and renamed.
 local caller = require "aws.caller"

@@ -31,7 +31,7 @@ local ADVICE = {
   DBInstanceNotFound =
     "list what is there with rds:each(\"describe_db_instances\"); a rename takes minutes to show",
   DBInstanceAlreadyExists =
-    "choose another identifier, or delete or rename the instance that bears it",
+    "choose another identifier, or delete or rename the instance that has it",
   InvalidDBInstanceState =
     "wait until the instance is available (rds:wait(\"db_instance_available\")), then repeat",
   InvalidDBClusterStateFault =

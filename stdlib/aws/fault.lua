@@ -13,7 +13,7 @@ local fault = {}
 local CONNECT_TIMEOUT = 3
 local PROBE_TIMEOUT = 5
 
--- The error's fields that every failure of the call bears.
+-- The fields that every error of the call has.
 local function fields(c, more)
   more.service, more.operation = c.client.service, c.op.name
   more.region = c.target and c.target.region or c.client.region or nil
@@ -21,7 +21,7 @@ local function fields(c, more)
   return more
 end
 
---- The failure that an answer tells of.
+--- The failure that a response describes.
 function fault.answered(c, answer, err)
   local status = answer.status
   return fields(c,

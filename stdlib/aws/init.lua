@@ -9,7 +9,7 @@ local session = require "aws.session"
 
 local aws = { null = json.null }
 
--- Parts of this library that scripts may use as fields; no service bears these names.
+-- Parts of this library that scripts may use as fields; no service has these names.
 local PARTS = { jmespath = true, sigv4 = true, model = true, docs = true, observer = true,
   tokens = true }
 

@@ -138,7 +138,7 @@ end
 local function holds_names(name)
   local lower = name:lower()
   return lower:find("tags?$") or lower:find("name$") or lower:find("description$")
-    or lower:find("label$")
+    or lower:find("label$") or lower:find("metadata$")
 end
 
 local function register_text(name, text, named)

@@ -13,7 +13,7 @@ local session = {}
 
 local VERSION = "1.0"
 
---- What a client may be told, beside the environment and the shared files.
+--- The options of a client, on top of the environment and the shared files.
 --   region, profile, endpoint_url
 --   role_arn, external_id, role_session_name, duration_seconds, mfa_serial
 --                       the role to act in

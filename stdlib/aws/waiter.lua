@@ -216,8 +216,8 @@ end
 
 local function reason_of(wait, output, acceptor)
   if output == nil then return nil end
-  local told = wait.reason and text_of(wait.reason(output))
-  return told or acceptor and acceptor.because or search_reason(output, 0)
+  local reason = wait.reason and text_of(wait.reason(output))
+  return reason or acceptor and acceptor.because or search_reason(output, 0)
 end
 
 -- Questions shared by waits

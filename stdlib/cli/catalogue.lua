@@ -43,7 +43,7 @@ drlua verify RUN                     prove that nothing of a run's journal was l
 drlua sim       [--listen 127.0.0.1:4566] [--world FILE]   the simulator, for any AWS client
 drlua list | help [VERB|PLAYBOOK] | doc SERVICE[.OPERATION] | new NAME | script FILE.lua [ARG ...]
 
---env NAME         environment: env/NAME.lua beside the playbook
+--env NAME         environment: env/NAME.lua next to the playbook
 --PARAM VALUE      a parameter; --set name=value says the same; --no-PARAM takes it away
 --yes              answer every approval yes, for one person
 --output text|json one JSON object a line on stdout
@@ -56,7 +56,7 @@ Exit codes: 0 done, 1 the run failed, 2 usage or bad input (nothing was started)
 
 local VERBS = {
   run = "drlua [run] PLAYBOOK.lua [--env NAME] [--PARAM VALUE ...] [--yes]\n\nRuns the playbook. Every step is "
-    .. "journaled; after a crash or Ctrl-C `drlua resume RUN` goes on.\n",
+    .. "journaled; after a crash or Ctrl-C, `drlua resume RUN` continues it.\n",
   plan = "drlua plan PLAYBOOK.lua [...] [--iam]\n\nSays what the run would do, reading only. --iam prints the IAM "
     .. "policy that the run needs.\n",
   check = "drlua check PLAYBOOK.lua [...]\n\nRuns the playbook's `ready`, reading only. Exit 0: ready; 3: not ready.\n",

@@ -119,8 +119,8 @@ local function check_words(parsed, verb)
   if verb.on == "playbook" then
     options.usage("%s: one playbook at a time; parameters are given as --NAME VALUE", extra)
   end
-  options.usage("drlua %s takes %s: \"%s\" is too much (`drlua help %s`)", parsed.verb,
-    most == 0 and "no words beside options" or most == 1 and "one word" or "two words", extra,
+  options.usage("drlua %s takes %s; remove \"%s\" (`drlua help %s`)", parsed.verb,
+    most == 0 and "no arguments" or most == 1 and "one argument" or "two arguments", extra,
     parsed.verb)
 end
 

@@ -1,4 +1,4 @@
---- What a person, or a program, sees of a run while it goes on.
+--- What a person, or a program, sees of a run while it is under way.
 --
 -- On a terminal: a line for what has ended, and below it a live line for every step
 -- under way, with its elapsed time and budget. Into a pipe: plain lines. With
@@ -157,7 +157,7 @@ end
 function show.step_started(self, e)
   self.live[e.path] = { name = e.step, began = clock.boottime(), budget = e.budget }
   table.insert(self.order, e.path)
-  self:line(e.time, "start", e.step .. (e.continued and " (goes on)" or e.attempt and e.attempt > 1
+  self:line(e.time, "start", e.step .. (e.continued and " (resuming)" or e.attempt and e.attempt > 1
     and (" (attempt %d)"):format(e.attempt) or "") .. (e.budget and ", budget "
     .. duration.format(e.budget) or ""))
 end

@@ -11,7 +11,7 @@ local function number(parsed, name)
   if parsed[name] == nil then return nil end
   local value = tonumber(parsed[name])
   if not value or value <= 0 then
-    options.usage("--%s wants a number above 0, not %s", name, parsed[name])
+    options.usage("--%s expects a number above 0, not %s", name, parsed[name])
   end
   return value
 end

@@ -16,7 +16,7 @@
 --               at = { step = "Name", moment = "started" | "succeeded", after = "2s" }
 --               (default: before the run begins)
 --   faults      faults that are there from the beginning
---   outcome     what the run shall come to: "succeeded" (default), "failed", "paused"
+--   outcome     how the run should end: "succeeded" (default), "failed", "paused"
 --   expect      function(state): calls state.expect(name, condition, detail)
 --   fingerprint function(stage): plain data that a sweep compares with the
 --               undisturbed run's

@@ -175,12 +175,17 @@ local function judge_resumed(self, s, run, last)
   return "recovered"
 end
 
+-- Services whose calls make things in other services.
+local makes_in = { backup = { "rds" } }
+
 -- Where the calls lie that a rollback left to do by hand: "rds in us-west-2" -> true.
 local function left_places(self, facts)
   local places = {}
   for _, one in ipairs(facts.rollback and facts.rollback.left or {}) do
     local service = one.name and one.name:match("^(.-)%.")
-    if service then places[world.place_of(self.before, service, one.region or "?")] = true end
+    for _, name in ipairs(service and { service, table.unpack(makes_in[service] or {}) } or {}) do
+      places[world.place_of(self.before, name, one.region or "?")] = true
+    end
   end
   return places
 end

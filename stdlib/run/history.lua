@@ -189,7 +189,7 @@ local function forget_since(self, seq)
   end
 end
 
--- The operator has the step done again: approval, calls and reads begin anew. What was
+-- The operator has the step done again: approval, calls and reads start over. What was
 -- undone before is nothing that a rollback has to undo.
 local function again(self, path, since, undone)
   local step = self:step(path)

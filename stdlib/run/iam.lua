@@ -117,7 +117,7 @@ local function only_arn(input)
   return found
 end
 
--- What an action works on: an ARN, or "*" where that cannot be told.
+-- What an action works on: an ARN, or "*" where that is not known.
 local function resource_of(action)
   local name = action.service .. "." .. action.operation
   if resources[name] then return filled(resources[name], action) or "*" end

@@ -66,7 +66,7 @@ local function same_kernel(owner)
 end
 
 --- Whether the process of an owner lives: "alive", "dead", or "unseen" where that cannot
--- be told from here (another machine, another container, nobody named).
+-- be seen from here (another machine, another container, nobody named).
 function lock.sees(owner)
   if not (owner and owner.pid and same_kernel(owner)) then return "unseen" end
   local _, namespace = place()

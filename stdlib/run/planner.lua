@@ -40,7 +40,7 @@ function planner.new(fields)
   return self
 end
 
--- A loop that ends when an answer says so goes on for ever over unknown ones.
+-- A loop that ends when a response says so never ends over unknown ones.
 local MOST_EFFECTS, MOST_TOUCHES, MOST_SHOWN = 2000, 1000000, 3
 
 local function endless(what)
@@ -306,7 +306,7 @@ local function change_of(self, row)
 end
 
 --- What the step at `path` would change, as sentences. The session has the run's
--- history, and a playbook loaded afresh: nothing of the run itself is touched.
+-- history, and a freshly loaded playbook: nothing of the run itself is touched.
 function planner:look_at(path)
   self.target = path
   self:execute(self.playbook.run)
@@ -411,8 +411,8 @@ end
 --- The region that the playbook declares failed, or nil.
 function planner.failed_region(definition, values)
   if definition.control_planes then
-    local told = definition.control_planes(values)
-    return type(told) == "table" and told.failed_region or nil
+    local declared = definition.control_planes(values)
+    return type(declared) == "table" and declared.failed_region or nil
   end
   return values.failed_region
 end

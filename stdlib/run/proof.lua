@@ -10,18 +10,18 @@ local proof = {}
 local WHOLE = "the whole directory of the run (journal.db, journal.db-wal and head)"
 
 local note_faults = {
-  missing = "the file head beside it is missing, so it cannot be told whether its last entries "
+  missing = "the file head next to it is missing, so nobody can tell whether its last entries "
     .. "are here; if it was copied, entries may be missing: copy " .. WHOLE,
-  damaged = "the file head beside it, which says how many entries there must be, cannot be read",
+  damaged = "the file head next to it, which says how many entries there must be, cannot be read",
 }
 
 local EMPTY = "it holds no entries: its run had not begun, or they are in a journal.db-wal that "
   .. "was not copied together with it. Copy " .. WHOLE
 
-local LOST = "its newest entry is number %d, and the file head beside it notes %d: the last %d are "
+local LOST = "its newest entry is number %d, and the file head next to it notes %d: the last %d are "
   .. "missing. If it was copied, copy " .. WHOLE .. "; else its write-ahead log was damaged"
 
-local OTHER = "entry %d is not the one that the file head beside it notes: the journal or head was "
+local OTHER = "entry %d is not the one that the file head next to it notes: the journal or head was "
   .. "damaged or changed, or one of them belongs to another copy"
 
 -- Holds the entries against the note that was read before them.

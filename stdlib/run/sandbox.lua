@@ -1,4 +1,4 @@
---- The room that playbooks run in.
+--- The sandbox that playbooks run in.
 --
 -- Ordinary Lua, without the ways around the gate: no native modules, no writing of
 -- files or starting of programs by io and os, no bytecode, no C libraries, no debug
@@ -301,7 +301,7 @@ function sandbox:require(name)
   local path, text = beside(self, name)
   if not path then
     control.misuse(
-      "require \"%s\": there is no such module, neither beside the playbook nor in drlua", name)
+      "require \"%s\": there is no such module, neither next to the playbook nor in drlua", name)
   end
   local module = run_file(self, path, text, self.refuse)
   if module == nil then module = true end

@@ -207,7 +207,7 @@ local function unseal(self, sealed)
   if text then return values.decode(text) end
   if not self.escapes then return MASK .. "{!" .. sealed .. "}" end
   errors.raise { kind = "state", message = "a response that this run had from AWS holds a secret, which is sealed in "
-    .. "the journal, and the key to it (the file `key` beside the journal) is missing or another run's: bring the key "
+    .. "the journal, and the key to it (the file `key` next to the journal) is missing or another run's: bring the key "
     .. "back, or do the step again with --from" }
 end
 
@@ -249,7 +249,7 @@ local function value_of(self, name)
   local base = name:match("^[%w_]+%.%d+")
   if base and self.lost[base] then
     errors.raise { kind = "state", message = ("the secret %s that an earlier process of this run came to know is "
-      .. "sealed in the journal, and the key to it (the file `key` beside the journal) is missing or another run's: "
+      .. "sealed in the journal, and the key to it (the file `key` next to the journal) is missing or another run's: "
       .. "bring the key back, or do the step that gave it again with --from"):format(base) }
   end
 end

@@ -23,7 +23,7 @@ local value = require "run.value"
 local session = {}
 session.__index = session
 
--- Which start of which machine this is: its boot clock goes on from process to process.
+-- Which start of which machine this is: its boot clock runs on from process to process.
 local function machine() return fs.read("/proc/sys/kernel/random/boot_id") or "unknown" end
 
 -- One reading of the real clock; from here on time passes as the machine's own clock
@@ -41,7 +41,7 @@ end
 
 --- Makes a session. fields:
 --   id, journal, playbook, params, secrets, nonce, user, host
---   out          function(event): what is told to the world, already masked
+--   out          function(event): what is reported, already masked
 --   operator     the person at the terminal (cli/operator.lua), or nil
 --   assume_yes, accept_changes
 --   started      seconds: when the run began (a resume knows an earlier time)
@@ -127,7 +127,7 @@ function session:note(text, st)
   self:emit("note", fields)
 end
 
---- Says what a step waits for; what = nil: it goes on.
+--- Says what a step waits for; what = nil: it waits no longer.
 function session:waiting(st, what, progress)
   if not st then return end
   self.waits[st.path] = what and { what = what, progress = progress } or nil
@@ -147,7 +147,7 @@ local function escalate(self, st, text)
 end
 
 --- A step is over its budget: said once, and handed to the playbook's escalation, which
--- goes on when the step ends.
+-- continues when the step ends.
 function session:overrun(st)
   local text = ("step \"%s\" is over its budget of %s"):format(st.name, duration.format(st.options.budget))
   self:record("overrun", st.path, { text = text, budget = st.options.budget })
@@ -157,7 +157,7 @@ function session:overrun(st)
   table.insert(self.escalations, task.spawn(function() pcall(escalate, self, st, text) end))
 end
 
--- People are told before the run ends, unless it is being stopped.
+-- People are notified before the run ends, unless it is being stopped.
 local function end_escalations(self)
   for _, one in ipairs(self.escalations) do
     if self.stopping then one:cancel() end
@@ -323,7 +323,7 @@ function session:check(name, fn)
   return passed or nil
 end
 
---- Under run a failed check is a failure; `drlua check` goes on to the next one.
+--- Under run a failed check is a failure; `drlua check` continues with the next one.
 function session.after_failed_check(_, name, e)
   check_failed(name, e)
 end

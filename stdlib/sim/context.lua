@@ -60,7 +60,7 @@ end
 
 function Context.uuid() return crypto.uuid() end
 
---- The outcome fault that the job started by this call shall meet, or nil.
+--- The outcome fault that the job started by this call should meet, or nil.
 function Context:outcome()
   return self.sim.faults:outcome(self)
 end

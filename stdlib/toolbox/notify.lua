@@ -60,7 +60,7 @@ function notify.send(channels, text, options)
     text = text, severity = options.severity or "critical", resolved = options.resolved,
     run = run.id, playbook = run.playbook, subject = confidential.mask(text):sub(1, 99),
   }
-  local told = 0
+  local taken = 0
   for _, channel in ipairs(channels or {}) do
     local send = senders[channel.kind]
     if not send then
@@ -70,10 +70,10 @@ function notify.send(channels, text, options)
     if e then
       dr.note(("could not tell %s: %s"):format(channel.name or channel.kind, tostring(e)))
     else
-      told = told + 1
+      taken = taken + 1
     end
   end
-  return told
+  return taken
 end
 
 return notify

@@ -60,7 +60,7 @@ t.test("words too many are refused", function()
     t.equal(r.code, 2, words[1])
     t.equal(r.out, "")
     t.contains(r.err, ("drlua %s takes "):format(words[1]))
-    t.contains(r.err, ('"%s" is too much'):format(words[#words == 4 and 4 or #words]))
+    t.contains(r.err, ('remove "%s"'):format(words[#words == 4 and 4 or #words]))
   end
   t.contains(w.run({ "rehearse", "a.lua", "b.lua" }).err, "b.lua: one playbook at a time")
   t.equal(#w.effects(), 1)

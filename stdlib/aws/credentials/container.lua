@@ -3,7 +3,7 @@
 -- AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is a path at 169.254.170.2;
 -- AWS_CONTAINER_CREDENTIALS_FULL_URI a URL, which without TLS may only be the
 -- machine itself or the agents' addresses, since it is sent a token that AWS_
--- CONTAINER_AUTHORIZATION_TOKEN_FILE (read anew each time) or ..._TOKEN gives.
+-- CONTAINER_AUTHORIZATION_TOKEN_FILE (read each time) or ..._TOKEN gives.
 local call = require "aws.credentials.call"
 local confidential = require "confidential"
 local errors = require "errors"

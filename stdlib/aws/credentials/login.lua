@@ -108,7 +108,7 @@ local function save(context, path, token)
   local write = context.write
     or function(to, text) return fs.write(to, text, { mode = 384, atomic = true }) end
   -- The refresh token was used up: without the new one in the file the session ends
-  -- with this process, which its next user is told by `aws login`.
+  -- with this process, and its next user gets a sentence about `aws login`.
   write(path, json.encode(token))
 end
 

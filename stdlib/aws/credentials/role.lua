@@ -72,7 +72,7 @@ local function read_token(context, path)
     .. tostring(message or path) }
 end
 
---- Assumes a role with the token in a file, which is read anew each time, since
+--- Assumes a role with the token in a file, which is read each time, since
 -- Kubernetes replaces it. wanted: role_arn, token_file, role_session_name, region.
 function role.with_web_identity(context, wanted)
   local output = call.perform(context, {

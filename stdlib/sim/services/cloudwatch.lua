@@ -75,7 +75,7 @@ function service.put_metric_data(ctx, input)
 end
 
 -- Merges points into periods: { start -> { sum, count, min, max, values, unit } }. As on
--- AWS a period bears its start's time, and whole periods that begin within [from, to)
+-- AWS a period has its start's time, and whole periods that begin within [from, to)
 -- count, `from` rounded down.
 local function buckets(points, from, to, period)
   local found = {}

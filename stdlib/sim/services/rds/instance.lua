@@ -291,7 +291,7 @@ function Instance:snapshot_shape(id, kind)
   }
 end
 
--- How old the newest shipped log is, in seconds of AWS's time: drawn anew for each
+-- How old the newest shipped log is, in seconds of AWS's time: drawn for each
 -- shipment from what was recorded.
 local function shipping_age(self)
   local shipment = self.sim.clock:elapsed() // SHIPPING_SECONDS
