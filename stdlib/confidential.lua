@@ -18,6 +18,18 @@ local strong = { "PASS", "SECRET", "WEBHOOK", "CREDENTIAL", "PRIVATE", "AUTHORIZ
   "PLAINTEXT" }
 local weak = { "KEY", "TOKEN", "COOKIE" }
 
+-- Where a secret is, or what it is called, is no secret.
+local places = { "FILE$", "PATH$", "DIR$", "DIRECTORY$" }
+local names = { "NAME$", "_ID$", "KEYID$", "ARN$" }
+
+local function ends_in(name, patterns)
+  local upper = tostring(name):upper()
+  for _, pattern in ipairs(patterns) do
+    if upper:find(pattern) then return true end
+  end
+  return false
+end
+
 local function has_word(name, words)
   local upper = tostring(name):upper()
   for _, word in ipairs(words) do
@@ -29,7 +41,7 @@ end
 --- True for a name (of a variable, a header, a member) that says that its value is a
 -- secret.
 function confidential.telling(name)
-  return has_word(name, strong) or has_word(name, weak)
+  return not ends_in(name, places) and (has_word(name, strong) or has_word(name, weak))
 end
 
 --- True for a value that reads like a word, a number, a region, a name of AWS or an
@@ -43,6 +55,7 @@ end
 --- True where the name says that the value is a secret, and the value may well be one.
 function confidential.likely(name, value)
   if type(value) ~= "string" or tostring(name):lower() == "idempotency-key" then return false end
+  if ends_in(name, places) or ends_in(name, names) then return false end
   return has_word(name, strong) or (has_word(name, weak) and not confidential.is_plain(value))
 end
 
