@@ -252,7 +252,7 @@ t.test("head may lag behind the journal, never lead it, and is not gone without 
     t.raises(pattern, journal.open, path)
   end
   fs.remove(head)
-  t.raises("the file head beside it is missing", journal.open, path)
+  t.raises("the file head next to it is missing", journal.open, path)
   local look = journal.open(path, { readonly = true })
   t.equal(#look:events(), 7)
   look:close()
