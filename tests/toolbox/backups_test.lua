@@ -35,6 +35,6 @@ t.test("none is said with what was passed over", function()
   }
   local point, why = backups.newest_before(vault(points), "v", "arn", 300)
   t.equal(point, nil)
-  t.equal(why, "vault v has no COMPLETED recovery point of arn from before 1970-01-01T00:05:00Z "
+  t.equal(why, "vault v has no restorable recovery point of arn from before 1970-01-01T00:05:00Z "
     .. "(1 are later, 1 not completed)")
 end)
