@@ -165,7 +165,8 @@ local function changed(s, here, step, e, fn, key, call)
     if verdict == "stands" then
       settled(s, step, e, key, values)
     else
-      record_result(s, step, e, key, nil, errors.new { kind = "absent", message = "it took no effect" }, 0)
+      record_result(s, step, e, key, nil,
+        errors.new { kind = "absent", message = "it took no effect" }, 0)
     end
   end
   return send_another(s, here, step, e, fn, key, call)
@@ -241,7 +242,9 @@ end
 -- reached.
 function calls.reached(s, step)
   for _, call in ipairs(step.record.order) do
-    if not call.result and step.record.calls[call.key] == call then settled(s, step, nil, call.key, {}) end
+    if not call.result and step.record.calls[call.key] == call then
+      settled(s, step, nil, call.key, {})
+    end
   end
 end
 

@@ -196,7 +196,8 @@ local function settle_options(doubts, answer)
 end
 
 -- States of a run that no command takes further.
-local no_way_on = { ["rolled back"] = true, ["partly rolled back"] = true, running = true, damaged = true }
+local no_way_on = { ["rolled back"] = true, ["partly rolled back"] = true, running = true,
+  damaged = true }
 
 --- The commands that take the run further, in their order, each with a word on why;
 -- none for one that is over, or a rehearsal, whose world ends with it. status: of the run,

@@ -20,7 +20,11 @@ local function insert(self, form)
   while low < high do
     local middle = (low + high) // 2
     local other = self.order[middle]
-    if #other > #form or (#other == #form and other < form) then low = middle + 1 else high = middle end
+    if #other > #form or (#other == #form and other < form) then
+      low = middle + 1
+    else
+      high = middle
+    end
   end
   table.insert(self.order, low, form)
 end

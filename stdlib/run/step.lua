@@ -21,7 +21,8 @@ local value = require "run.value"
 
 local step = {}
 
-local known = { "approve", "budget", "done", "fresh_calls", "goal", "optional", "partial", "repeatable",
+local known = { "approve", "budget", "done", "fresh_calls", "goal", "optional", "partial",
+  "repeatable",
   "retries", "risk", "timeout", "undo", "when", "within" }
 local types = { done = "function", goal = "function", optional = "boolean",
   repeatable = "boolean", fresh_calls = "boolean", partial = "boolean" }
@@ -37,7 +38,8 @@ for _, key in ipairs(known) do is_known[key] = true end
 local function check_known(name, options)
   for key, v in pairs(options) do
     if not is_known[key] then
-      misuse(name, "unknown option %s%s (options: %s)", tostring(key), nearest.hint(tostring(key), known),
+      misuse(name, "unknown option %s%s (options: %s)", tostring(key),
+        nearest.hint(tostring(key), known),
         table.concat(known, " "))
     end
     if types[key] and type(v) ~= types[key] then
@@ -70,21 +72,32 @@ local function check_undo(name, plain)
     undo = plain.undo
   end
   if undo ~= nil and undo ~= false and type(undo) ~= "function" then
-    misuse(name, "option undo is a function, { function, partial = true }, or false; not a %s", type(undo))
+    misuse(name, "option undo is a function, { function, partial = true }, or false; not a %s",
+      type(undo))
   end
-  if plain.partial and not undo then misuse(name, "option partial says what `undo` can do; there is no undo") end
+  if plain.partial and not undo then
+    misuse(name, "option partial says what `undo` can do; there is no undo")
+  end
 end
 
 local function check_goal(name, plain)
-  if plain.within ~= nil and not plain.goal then misuse(name, "option within belongs to `goal`; there is none") end
+  if plain.within ~= nil and not plain.goal then
+    misuse(name, "option within belongs to `goal`; there is none")
+  end
   if plain.goal and plain.done then misuse(name, "takes `goal` or `done`, not both") end
 end
 
 --- Checks name, options and function of a step; returns the options in plain form.
 function step.options(name, options, fn)
-  if type(name) ~= "string" or name == "" then control.misuse("a step needs a name: dr.step(\"Name\", function)") end
-  if type(options) ~= "table" then misuse(name, "its options are a table, not a %s", type(options)) end
-  if type(fn) ~= "function" then misuse(name, "its last argument is the function to run, not a %s", type(fn)) end
+  if type(name) ~= "string" or name == "" then
+    control.misuse("a step needs a name: dr.step(\"Name\", function)")
+  end
+  if type(options) ~= "table" then
+    misuse(name, "its options are a table, not a %s", type(options))
+  end
+  if type(fn) ~= "function" then
+    misuse(name, "its last argument is the function to run, not a %s", type(fn))
+  end
   check_known(name, options)
   if options.risk ~= nil and not risks[options.risk] then
     misuse(name, 'risk is "read", "reversible" or "irreversible", not %s', tostring(options.risk))
@@ -103,8 +116,9 @@ end
 
 -- What the journal and the events keep of the options.
 local function shown(options)
-  return { budget = options.budget, timeout = options.timeout, risk = options.risk, optional = options.optional,
-    approve = options.approve and true or nil, partial = options.partial,
+  return { budget = options.budget, timeout = options.timeout, risk = options.risk,
+    optional = options.optional, approve = options.approve and true or nil,
+    partial = options.partial,
     undo = options.undo and true or options.undo }
 end
 
@@ -118,7 +132,8 @@ end
 local function skip(s, st, reason, unfinished, ...)
   local values = value.pack(...)
   value.encode(values, ("the result of step \"%s\""):format(st.name))
-  s:record("step_skipped", st.path, { name = st.name, scope = st.here.path, attempt = st.attempt or 0,
+  s:record("step_skipped", st.path,
+    { name = st.name, scope = st.here.path, attempt = st.attempt or 0,
     reason = reason, values = values, seconds = st.began and s:now() - st.began or 0,
     undoing = s.undoing or nil, unfinished = unfinished or nil })
   s:emit("step_skipped", { step = st.name, path = st.path, reason = reason, result = (...) })
@@ -211,7 +226,8 @@ local function with_timeout(st, fn)
     end,
   })
   if result[1] == late then
-    errors.raise { kind = "timeout", message = ("not done within its timeout of %s"):format(duration.format(seconds)) }
+    errors.raise { kind = "timeout",
+      message = ("not done within its timeout of %s"):format(duration.format(seconds)) }
   end
   return table.unpack(result, 1, result.n)
 end
@@ -241,12 +257,14 @@ local function open(s, st)
   st.reads, st.waited, st.began = {}, 0, s:now()
   local around = st.here:innermost_step()
   if around and around.record then reads.flush(s, around) end
-  s:record(continued and "step_continued" or "step_started", st.path, { name = st.name, scope = st.here.path,
+  s:record(continued and "step_continued" or "step_started", st.path,
+    { name = st.name, scope = st.here.path,
     attempt = st.attempt, options = shown(st.options), undoing = s.undoing or nil })
   st.record = s.history:step(st.path)
   st.ask_goal = goal_asker(s, st)
   s.open[st.path] = st
-  s:emit("step_started", { step = st.name, path = st.path, attempt = st.attempt, budget = st.options.budget,
+  s:emit("step_started",
+    { step = st.name, path = st.path, attempt = st.attempt, budget = st.options.budget,
     risk = st.options.risk, continued = continued or nil })
 end
 
@@ -255,7 +273,8 @@ local function succeed(s, st, ...)
     values = value.pack(...) }
   value.encode(data.values, ("the result of step \"%s\""):format(st.name))
   s:record("step_succeeded", st.path, data)
-  s:emit("step_succeeded", { step = st.name, path = st.path, seconds = data.seconds, waited = data.waited,
+  s:emit("step_succeeded",
+    { step = st.name, path = st.path, seconds = data.seconds, waited = data.waited,
     budget = st.options.budget, result = (...) })
   return ...
 end
@@ -271,11 +290,13 @@ local function fail(s, st, e)
   e.traceback = nil
   local kept = pcall(value.encode, e) and e
     or errors.new { kind = e.kind, message = e.message, where = e.where }
-  s:record("step_failed", st.path, { name = st.name, attempt = st.attempt, seconds = s:now() - st.began,
+  s:record("step_failed", st.path,
+    { name = st.name, attempt = st.attempt, seconds = s:now() - st.began,
     waited = st.waited, reads = st.reads, error = kept, optional = st.options.optional })
   e.traceback = traceback
   s:emit("step_failed", { step = st.name, path = st.path, error = tostring(e), attempt = st.attempt,
-    optional = st.options.optional, seconds = s:now() - st.began, at = e.where or e.at, code = e.code })
+    optional = st.options.optional, seconds = s:now() - st.began, at = e.where or e.at,
+    code = e.code })
 end
 
 local never_retried = { misuse = true, lua = true, control = true, cancelled = true, limit = true }
@@ -375,8 +396,10 @@ local function visit(s, st)
   local past, expected = s.history:visit(st.here.path, st.path)
   if not expected or s.rewinding then return past end
   if not s.accept_changes then
-    control.raise("diverged", ("the playbook has changed since the run began: it now comes to step \"%s\" where "
-      .. "the run had \"%s\"; resume with --accept-changes to continue all the same"):format(st.path, expected))
+    control.raise("diverged",
+      ("the playbook has changed since the run began: it now comes to step \"%s\" where "
+      .. "the run had \"%s\"; resume with --accept-changes to continue all the same")
+      :format(st.path, expected))
   end
   if not past then confirm_changes(s, st) end
   return past
@@ -400,7 +423,8 @@ end
 local function replayed(s, st, past)
   if not past or not past.name then come_to_end() end
   local back = table.pack(ended(s, past))
-  s:met(st, past, past.status ~= "failed" and not past.unfinished and back[1], table.unpack(back, 2, back.n))
+  s:met(st, past, past.status ~= "failed" and not past.unfinished and back[1],
+    table.unpack(back, 2, back.n))
   if past.children or not back[1] and st.options.partial then replay_body(s, st, past) end
   if back[1] then return table.unpack(back, 2, back.n) end
   if past.status == "failed" then error(errors.from(history.results(past).error), 0) end

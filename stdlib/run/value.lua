@@ -29,7 +29,8 @@ local function hex(s)
 end
 
 local function refuse(path, text)
-  errors.raise { kind = "invalid", message = ("%s is %s, and only plain data can be kept in the journal"):format(
+  errors.raise { kind = "invalid",
+    message = ("%s is %s, and only plain data can be kept in the journal"):format(
     path, text) }
 end
 
@@ -82,7 +83,9 @@ end
 
 local function write_object(t, out, path, open)
   local keys, plain = sorted(t)
-  if not plain or (keys[1] and keys[1]:sub(1, 1) == "$") then return write_pairs(t, keys, out, path, open) end
+  if not plain or (keys[1] and keys[1]:sub(1, 1) == "$") then
+    return write_pairs(t, keys, out, path, open)
+  end
   table.insert(out, "{")
   for i, k in ipairs(keys) do
     if not utf8.len(k) then return refuse(path, "a table with a key of raw bytes") end
@@ -157,9 +160,13 @@ function value.is_array(t)
 end
 
 local special = {
-  ["$bytes"] = function(v) return (v:gsub("%x%x", function(c) return string.char(tonumber(c, 16)) end)) end,
+  ["$bytes"] = function(v)
+    return (v:gsub("%x%x", function(c) return string.char(tonumber(c, 16)) end))
+  end,
   ["$error"] = function(v) return errors.new(v) end,
-  ["$number"] = function(v) return v == "nan" and 0 / 0 or v == "inf" and math.huge or -math.huge end,
+  ["$number"] = function(v)
+    return v == "nan" and 0 / 0 or v == "inf" and math.huge or -math.huge
+  end,
   ["$pairs"] = function(v)
     local t = {}
     for _, pair in ipairs(v) do t[pair[1]] = pair[2] end
@@ -180,7 +187,8 @@ end
 function value.decode(text)
   local v, message, kind = json.decode(text)
   if v == nil and kind then
-    errors.raise { kind = "corrupt", message = ("an entry of the journal is damaged (%s): %s"):format(
+    errors.raise { kind = "corrupt",
+      message = ("an entry of the journal is damaged (%s): %s"):format(
       tostring(message), confidential.mask(text):sub(1, 60)) }
   end
   if text:find('{"$', 1, true) then return revive(v) end

@@ -39,8 +39,10 @@ local READS = {
     "rds:wait('db_instance_available', { DBInstanceIdentifier = 'shop' })",
 }
 local CHANGES = {
-  "rds:modify_db_instance { DBInstanceIdentifier = 'shop', BackupRetentionPeriod = $N, ApplyImmediately = true }",
-  "rds:create_db_instance { DBInstanceIdentifier = 'new$N', DBInstanceClass = 'db.t3.micro', Engine = 'postgres' }",
+  "rds:modify_db_instance { DBInstanceIdentifier = 'shop', BackupRetentionPeriod = "
+    .. "$N, ApplyImmediately = true }",
+  "rds:create_db_instance { DBInstanceIdentifier = 'new$N', DBInstanceClass = "
+    .. "'db.t3.micro', Engine = 'postgres' }",
   "rds:delete_db_instance { DBInstanceIdentifier = $V, SkipFinalSnapshot = true }",
   "rds:create_db_snapshot { DBInstanceIdentifier = 'shop', DBSnapshotIdentifier = 'snap$N' }",
   "db:exec('insert into kept values ($N)')", "db:exec('update kept set x = $1', $V)",
@@ -50,7 +52,8 @@ local CHANGES = {
   "files.write(mark .. $N, 'x')", "files.mkdir(mark .. $N)", "files.rename('a.lua', mark .. $N)",
     "files.remove(mark)",
   "files.write($V, $V)",
-    "files.temporary(function(d) files.write(d .. '/x', 'x') files.rename(d .. '/x', mark .. $N) end)",
+    "files.temporary(function(d) files.write(d .. '/x', 'x') "
+      .. "files.rename(d .. '/x', mark .. $N) end)",
   "pcall(db.query, db, 'explain analyze create table made$N as select 1')",
     "db:exec 'select nextval(''seq'')'",
 }
@@ -58,7 +61,8 @@ local BLOCKS = {
   "dr.step('S$N', function() $B return $E end)",
     "dr.step('S$N', { risk = 'irreversible' }, function() $B end)",
   "dr.step('S$N', { when = $E, optional = true }, function() $B end)",
-  "dr.step('S$N', { done = function() $B return $E end, undo = function() $B end }, function() $B end)",
+  "dr.step('S$N', { done = function() $B return $E end, undo = function() "
+    .. "$B end }, function() $B end)",
   "dr.parallel { function() $B end, function() $B end }",
     "dr.each({ 1, $E }, function(item) $B return item end)",
   "dr.check('C$N', function() $B return $E end)",

@@ -19,14 +19,17 @@ local HEAD = [[
 local function everything(w, ...)
   local texts = { ... }
   for _, path in ipairs(fs.glob(w.directory .. "/state/runs/*/*") or {}) do
-    if fs.stat(path).type == "file" and not path:find("/key$") then table.insert(texts, (assert(fs.read(path)))) end
+    if fs.stat(path).type == "file" and not path:find("/key$") then
+      table.insert(texts, (assert(fs.read(path))))
+    end
   end
   return table.concat(texts, "\n")
 end
 
 local function absent(all, form, where)
   local at = all:find(form, 1, true)
-  t.ok(not at, ("%s shows %q: %s"):format(where, form, all:sub(math.max((at or 1) - 120, 1), (at or 1) + 40)))
+  t.ok(not at, ("%s shows %q: %s"):format(where, form,
+    all:sub(math.max((at or 1) - 120, 1), (at or 1) + 40)))
 end
 
 -- Runs a body to its end, and again by a resume, in both outputs; returns everything.
@@ -84,7 +87,8 @@ end
 -- shows, notes, keeps as a result and fails with.
 local forms = {
   raw = CANARY,
-  go = (CANARY:gsub("\\", "\\\\"):gsub('"', '\\"'):gsub("[&<>]", function(c) return ("\\u%04x"):format(c:byte()) end)),
+  go = (CANARY:gsub("\\", "\\\\"):gsub('"', '\\"'):gsub("[&<>]",
+    function(c) return ("\\u%04x"):format(c:byte()) end)),
   python_html = CANARY:gsub("&", "&amp;"):gsub("<", "&lt;"):gsub('"', "&quot;"):gsub("'", "&#x27;"),
   go_html = CANARY:gsub("&", "&amp;"):gsub("<", "&lt;"):gsub('"', "&#34;"):gsub("'", "&#39;"),
   repr = CANARY:gsub("[\\']", "\\%0"),
@@ -129,9 +133,12 @@ local observed = {
 
 for how, body in pairs(observed) do
   t.test("a credential that came by " .. how .. " is masked", function()
-    local server = fake.start(function(request) return { status = 500, body = "said " .. request.body } end)
+    local server = fake.start(function(request)
+      return { status = 500, body = "said " .. request.body }
+    end)
     t.cleanup(function() server:close() end)
-    local all = said(body .. '\ndr.fail "over ***"', { WORD = "0b5erved-w0rd", MY_API_TOKEN = "0b5erved-w0rd",
+    local all = said(body .. '\ndr.fail "over ***"',
+      { WORD = "0b5erved-w0rd", MY_API_TOKEN = "0b5erved-w0rd",
       BASIC = crypto.base64 "me:0b5erved-w0rd", URL = server.url })
     absent(all, "0b5erved", how)
     absent(all, (crypto.base64 "me:0b5erved-w0rd":gsub("=", "")), how)

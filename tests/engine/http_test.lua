@@ -226,7 +226,8 @@ t.test("failures have a kind and name the place", function()
   t.ok(kind == "reset" or kind == "closed", kind)
   fails({ url = "ftp://x/" }, "invalid", "\"ftp://x/\" is not an http or https URL")
   fails({ url = "http://a b/" }, "invalid", "\"http://a b/\" is not an http or https URL")
-  fails({ url = "ftp://" .. ("x"):rep(300) }, "invalid", "a text of 306 bytes is not an http or https URL")
+  fails({ url = "ftp://" .. ("x"):rep(300) }, "invalid",
+    "a text of 306 bytes is not an http or https URL")
   t.equal(request { url = base, max_body_bytes = 1000 }.status, 200)
 end)
 

@@ -19,7 +19,8 @@ local function keys(url, directory) return recovery.environment(url, directory, 
 local function world()
   return {
     instances = { { id = "shop", user = "shop", password = PASSWORD, db = "shop", retention = 7,
-      sql = "create table ledger (id bigint primary key, created_at timestamptz not null default clock_timestamp());"
+      sql = "create table ledger (id bigint primary key, created_at timestamptz not null "
+        .. "default clock_timestamp());"
         .. "insert into ledger select generate_series(1, 50)" } },
     replicas = { { id = "shop-dr", region = "us-west-2", source = "shop" } },
     zones = { { id = "Z1", name = "shop.example", records = {
@@ -45,7 +46,8 @@ end
 
 local succeeded = recovery.succeeded
 
-t.test("Route 53's record API is gone with us-east-1: the step says what else can be done", function()
+t.test("Route 53's record API is gone with us-east-1: the step "
+  .. "says what else can be done", function()
   local s = started()
   s:fault { kind = "region_down", region = "us-east-1", mode = "refuse" }
   local directory = program.directory()
@@ -71,7 +73,8 @@ t.test("the rehearsal ends recovered, and says so on one screen", function()
   t.matches(report, "%d+ rows")
   t.contains(report, "Promote the replica")
   -- What was agreed to is what was lost, and both are on record.
-  local at_stake = report:match("(%d+) of %d+ rows that the application saw acknowledged are not in data_points")
+  local at_stake = report:match(
+    "(%d+) of %d+ rows that the application saw acknowledged are not in data_points")
   t.equal(at_stake, report:match("Rows lost: %*%*(%d+)%*%*"))
   t.contains(report, "The primary database cannot be reached")
   t.ok(not (r.out .. r.err .. report):find(PASSWORD, 1, true), "the password is nowhere")

@@ -3,7 +3,8 @@ local t = require "harness"
 local finder = require "run.finder"
 
 local function marked(f, text)
-  return f:replace(text, function(mark) return "<" .. mark .. ">" end, function(piece) return piece:upper() end)
+  return f:replace(text, function(mark) return "<" .. mark .. ">" end,
+    function(piece) return piece:upper() end)
 end
 
 t.test("longest first, each place once, and no mark is looked into", function()
@@ -27,7 +28,8 @@ t.test("what is not wanted stays", function()
   t.equal(f:replace("first second", only, function(piece) return piece end), "first *")
 end)
 
-t.test("few forms in a long text and many in a short one are found alike, also those added later", function()
+t.test("few forms in a long text and many in a short one are found "
+  .. "alike, also those added later", function()
   local f, text = finder.new(), "begin form-0001 form-0299 end"
   local padded = text .. (" filler"):rep(5000)
   t.equal(marked(f, text), text:upper())

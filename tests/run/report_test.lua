@@ -11,7 +11,8 @@ local START = 1795600000
 -- The facts of a journal with these entries: { kind, path, data, seconds after the start }.
 local function read(entries, status, head)
   local j = journal.create(program.directory() .. "/journal.db")
-  local about = { id = "20261125-0800-kelp", title = "Test", path = "a.lua", started = START, user = "ann",
+  local about = { id = "20261125-0800-kelp", title = "Test", path = "a.lua", started = START,
+    user = "ann",
     host = "h", targets = { rto = 3600, rpo = 60 } }
   for k, v in pairs(head or {}) do about[k] = v end
   j:meta("run", about)
@@ -33,22 +34,30 @@ end
 local function entries(...)
   local list = {}
   for _, one in ipairs { ... } do
-    if type(one[1]) == "table" then table.move(one, 1, #one, #list + 1, list) else table.insert(list, one) end
+    if type(one[1]) == "table" then
+      table.move(one, 1, #one, #list + 1, list)
+    else
+      table.insert(list, one)
+    end
   end
   return list
 end
 
 t.test("a journal with values of a wrong type has its report", function()
-  for _, data in ipairs { { name = "rpo", seconds = "300.0", rows = "x" }, { name = "rpo", seconds = { 1 } },
-    { name = "rpo", seconds = true, rows = { 2 } }, { name = "x", value = { 1 } }, { name = "x" } } do
+  for _, data in ipairs { { name = "rpo", seconds = "300.0", rows = "x" },
+    { name = "rpo", seconds = { 1 } },
+    { name = "rpo", seconds = true, rows = { 2 } }, { name = "x", value = { 1 } },
+    { name = "x" } } do
     local found, text = read { { "measure", "", data } }
     t.contains(text, "| RPO |")
-    t.equal(found.measures.rpo and found.measures.rpo.seconds, data.seconds == "300.0" and 300.0 or nil)
+    t.equal(found.measures.rpo and found.measures.rpo.seconds, data.seconds == "300.0" and 300.0
+      or nil)
   end
   local _, text = read { { "incident", "", { at = "soon" } }, { "recovered", "", {} },
     { "run_ended", "", { outcome = "succeeded" } } }
   t.contains(text, "| RTO | 3s | 1h | met |")
-  local _, odd = read({ { "run_ended", "", { outcome = "failed" } } }, "failed", { targets = { rto = {}, rpo = "x" } })
+  local _, odd = read({ { "run_ended", "", { outcome = "failed" } } }, "failed",
+    { targets = { rto = {}, rpo = "x" } })
   t.contains(odd, "| RTO | not measured | none | |")
 end)
 
@@ -72,10 +81,13 @@ t.test("the RTO, by what is on record", function()
 end)
 
 t.test("a rollback's section: what was undone, what failed, what is left by hand", function()
-  local _, text = read(entries({ step("Make", "succeeded") }, { step("Move", "succeeded") }, { step("Burn", "failed") },
-    { "run_ended", "", { outcome = "failed" } }, { "rollback_started", "", {} }, { step("Undo: Move", "failed",
+  local _, text = read(entries({ step("Make", "succeeded") }, { step("Move", "succeeded") },
+    { step("Burn", "failed") },
+    { "run_ended", "", { outcome = "failed" } }, { "rollback_started", "", {} },
+    { step("Undo: Move", "failed",
       { error = { message = "it is stuck" } }) }, { step("Undo: Make", "succeeded") },
-    { "rollback_ended", "", { undone = { "Make" }, left = { { step = "Burn", call = "delete x", why = "no undo" } } } },
+    { "rollback_ended", "",
+      { undone = { "Make" }, left = { { step = "Burn", call = "delete x", why = "no undo" } } } },
     { "run_ended", "", { outcome = "partly rolled back" } }), "partly rolled back")
   t.contains(text, "## Rollback")
   t.contains(text, '"Move": undo failed: it is stuck')
@@ -89,7 +101,8 @@ end)
 t.test("left at the end: each kind once, in the report and as data", function()
   local found, text = read(entries(
     { step("Ask", "succeeded") }, { "approval_asked", "Ask", { text = "the\nbridge", people = 1 } },
-    { "approved", "Ask", { by = "ann", account = "ann", host = "h", how = "--yes", shown = "the\nbridge" } },
+    { "approved", "Ask",
+      { by = "ann", account = "ann", host = "h", how = "--yes", shown = "the\nbridge" } },
     { step("Skip", "skipped", { reason = "no zone", scope = "" }) },
     { step("Tell", "failed", { optional = true, error = { message = "refused" } }) },
     { "check", "c", { name = "Sound", outcome = "failed", detail = "a | crack" } },
@@ -103,8 +116,9 @@ t.test("left at the end: each kind once, in the report and as data", function()
   t.equal(left.in_doubt, { { step = "Ask", call = "send it", token = "t", key = "Ask/x" } })
   t.equal({ left.undone, left.by_hand, left.checks_skipped }, {})
   t.contains(text, "## Left at the end")
-  for _, line in ipairs { '- Accepted at "Ask" by ann: the bridge', "- Check failed: Sound: a \\| crack",
-    "- 1 optional step failed", "  - Tell: refused", "- Skipped (no zone): Skip", '- "Ask": call in doubt: send it',
+  for _, line in ipairs { '- Accepted at "Ask" by ann: the bridge',
+    "- Check failed: Sound: a \\| crack", "- 1 optional step failed", "  - Tell: refused",
+    "- Skipped (no zone): Skip", '- "Ask": call in doubt: send it',
     "- Next, to continue, once the cause is mended: `drlua resume 20261125-0800-kelp`" } do
     t.contains(text, line)
   end
@@ -135,10 +149,12 @@ t.test("the commands, by how the run stands", function()
     { "run_ended", "", { outcome = "paused", reason = "settle" } } }, "paused"), {
     ("drlua resume %s --settle 'A/x y=done' --settle B/z=done"):format(id),
     ("drlua resume %s --settle 'A/x y=again' --settle B/z=again"):format(id) })
-  local asked = entries({ step "Burn it" }, { "approval_asked", "Burn it", { text = "x", people = 2 } },
+  local asked = entries({ step "Burn it" },
+    { "approval_asked", "Burn it", { text = "x", people = 2 } },
     { "approved", "Burn it", { by = "ann", account = "ann" } },
     { "approved", "Burn it", { by = "bob", account = "ann" } })
-  t.equal(commands(asked, "paused"), { ("drlua approve %s 'Burn it'"):format(id), "drlua resume " .. id })
+  t.equal(commands(asked, "paused"),
+    { ("drlua approve %s 'Burn it'"):format(id), "drlua resume " .. id })
   table.insert(asked, { "approved", "Burn it", { by = "bob", account = "bob" } })
   t.equal(commands(asked, "paused"), { "drlua resume " .. id })
 end)

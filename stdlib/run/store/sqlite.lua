@@ -241,7 +241,8 @@ end
 --- Adds an event to a journal of format 1, which has no chain; returns its number.
 function Entries:insert_plain(time, kind, path, data)
   if self:upgraded() then
-    unusable(self.path, "another process brought it to a newer format in the meantime: type the command again")
+    unusable(self.path,
+      "another process brought it to a newer format in the meantime: type the command again")
   end
   must(self, self.db:run("INSERT INTO events (time, kind, path, data) VALUES (?, ?, ?, ?)", time,
     kind, path, data))

@@ -177,7 +177,9 @@ function service.resolve_name(store, name, kind)
   local wanted = records.normal(name)
   for _, id in ipairs(state.sorted(store.zones)) do
     local zone = store.zones[id]
-    if wanted:sub(-#zone.name) == zone.name then return service.resolve(store, zone, wanted, kind) end
+    if wanted:sub(-#zone.name) == zone.name then
+      return service.resolve(store, zone, wanted, kind)
+    end
   end
   return {}
 end

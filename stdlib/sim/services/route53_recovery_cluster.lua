@@ -10,7 +10,8 @@ function service.new_store() return { controls = {} } end
 local function find(ctx, arn)
   local control = ctx.store.controls[arn]
   if not control then
-    ctx:fail("ResourceNotFoundException", ("Routing control %s was not found."):format(arn), { status = 404 })
+    ctx:fail("ResourceNotFoundException", ("Routing control %s was not found."):format(arn),
+      { status = 404 })
   end
   return control
 end
@@ -38,7 +39,9 @@ end
 
 --- All entries or none.
 function service.update_routing_control_states(ctx, input)
-  for _, entry in ipairs(input.UpdateRoutingControlStateEntries) do find(ctx, entry.RoutingControlArn) end
+  for _, entry in ipairs(input.UpdateRoutingControlStateEntries) do
+    find(ctx, entry.RoutingControlArn)
+  end
   for _, entry in ipairs(input.UpdateRoutingControlStateEntries) do
     find(ctx, entry.RoutingControlArn).state = entry.RoutingControlState
   end
@@ -58,7 +61,8 @@ function service.inspect(store) return { routing_controls = store.controls } end
 --- A world's `routing_controls`: { { name, arn, state = "On" } }.
 function service.load(ctx, world)
   for _, one in ipairs(world.routing_controls or {}) do
-    local arn = one.arn or ("arn:aws:route53-recovery-control::%s:controlpanel/panel/routingcontrol/%s")
+    local arn = one.arn
+      or ("arn:aws:route53-recovery-control::%s:controlpanel/panel/routingcontrol/%s")
       :format(ctx.account, one.name)
     ctx.store.controls[arn] = { arn = arn, name = one.name, state = one.state or "Off" }
   end
