@@ -138,7 +138,7 @@ function service.copy_db_snapshot(ctx, input)
   end
   local copy = { id = id, shape = copied_shape(ctx, source, id, input, region), path = source.path,
     password = source.password, replication_password = source.replication_password,
-    dbname = source.dbname }
+    dbname = source.dbname, setup = source.setup }
   ctx.store.snapshots[id] = copy
   if region then copy.shape.Status = "pending" end
   ctx:background("copy snapshot " .. id, function()
