@@ -107,9 +107,9 @@ local function shown(answer)
   return answer.DBInstance and answer.DBInstance.DBInstanceIdentifier or "settled"
 end
 
-local function make_call(self, path, item, timed)
+local function make_call(self, path, item, timed, told)
   local e = effects[item.sort](self.world, item)
-  e.what = item.id
+  e.what, e.input.told = item.id, item.depends and table.concat(told, ",") or nil
   local ok, answer = pcall(effect.perform, e, function(token)
     return send(self, item, timed, e.kind, token)
   end)
@@ -140,7 +140,7 @@ local function body(self, path, node)
   for _, item in ipairs(node.items) do
     local value
     if item.kind == "call" then
-      value = make_call(self, path, item, node.timeout)
+      value = make_call(self, path, item, node.timeout, told)
     elseif item.kind == "read" then
       value = make_read(self, path, item)
     elseif item.kind == "skip" then
@@ -232,7 +232,8 @@ end
 local function counter(self)
   local counts = { entries = 0 }
   return counts, function(kind, _, data)
-    local matters = counted[kind] or kind == "operator" and (data.again or data.retry)
+    local matters = counted[kind]
+      or kind == "operator" and (data.again or data.retry or data.skip)
     counts.last = matters and "counted" or "other"
     if matters then counts.entries = counts.entries + 1 end
     if kind == "intent" then self.keys[data.key] = id_of(data) end
@@ -260,6 +261,7 @@ end
 function engine:session(how)
   local counts, on_write = counter(self)
   local options = { kill = how.kill, on_write = on_write, from = how.from, settle = how.settle,
+    skip = how.skip, because = "it is done by hand",
     operator = how.operator and person(self) or nil,
     on_session = function(s) count_questions(self, s) end }
   local result = self.run[how.verb](self.run, options)

@@ -4,12 +4,13 @@
 --
 --   program   list of steps { kind = "step", name, items, retries, optional, undo, partial,
 --             timeout, goal (ids of its calls), waits } and { kind = "parallel", branches };
---             items are calls { kind = "call", id, sort, caught }, reads { kind = "read",
---             name }, steps, and { kind = "skip" }, which ends its step as skipped
+--             items are calls { kind = "call", id, sort, caught, depends (its input is
+--             what the step was told before) }, reads { kind = "read", name }, steps, and
+--             { kind = "skip" }, which ends its step as skipped
 --   outcomes  call id -> list of outcomes (world.lua)
 --   answers   call id -> list of what the operator answers: "done" "again" "truth" "none"
 --   choices   path of a step -> list of choices after its failures
---   sessions  list of { verb, kill, operator, answers, lose, from }
+--   sessions  list of { verb, kill, operator, answers, lose, from, skip }
 local generate = {}
 
 -- A generator of our own, so that nothing else that draws numbers changes a history.
@@ -33,7 +34,7 @@ local OUTCOMES = { "ok", "ok", "refused", "lost+", "lost-", "late+", "late-", "h
 local function new_call(d, made, sort)
   made.calls = made.calls + 1
   local call = { kind = "call", id = ("c%d"):format(made.calls), sort = sort or d.pick(SORTS),
-    caught = d.chance(25) or nil }
+    caught = d.chance(25) or nil, depends = d.chance(40) or nil }
   local outcomes, answers = {}, {}
   while d.chance(45) and #outcomes < 4 do table.insert(outcomes, d.pick(OUTCOMES)) end
   for i = 1, 4 do answers[i] = d.pick { "truth", "truth", "done", "again", "none" } end
@@ -127,6 +128,7 @@ local function new_session(d, made)
   end
   if d.chance(15) and made.calls > 0 then session.lose = "c" .. d.roll(made.calls) end
   if d.chance(12) then session.from = d.roll(made.steps) end
+  if d.chance(8) then session.skip = d.roll(made.steps) end
   return session
 end
 
@@ -153,7 +155,7 @@ local lines_of
 
 local function line_of(node, indent, history)
   local words = { indent .. node.kind, node.id or node.name or "", node.sort }
-  for _, key in ipairs { "optional", "partial", "retries", "timeout", "waits", "caught" } do
+  for _, key in ipairs { "optional", "partial", "retries", "timeout", "waits", "caught", "depends" } do
     if node[key] then table.insert(words, ("%s=%s"):format(key, tostring(node[key]))) end
   end
   if node.goal then table.insert(words, ("goal={%s}"):format(table.concat(node.goal, ","))) end
@@ -194,7 +196,7 @@ function generate.text(history)
     if plan.kill then
       table.insert(words, ("kill %s %d"):format(plan.kill.moment, plan.kill.write))
     end
-    for _, key in ipairs { "answers", "operator", "lose", "from" } do
+    for _, key in ipairs { "answers", "operator", "lose", "from", "skip" } do
       if plan[key] then table.insert(words, ("%s=%s"):format(key, tostring(plan[key]))) end
     end
     table.insert(lines, table.concat(words, " "))
@@ -221,7 +223,7 @@ local smaller_nodes
 
 -- Calls found(copy) for every node that is a little less than this one.
 local function smaller_node(node, found)
-  for _, key in ipairs { "optional", "partial", "retries", "timeout", "undo", "goal", "caught" } do
+  for _, key in ipairs { "optional", "partial", "retries", "timeout", "undo", "goal", "caught", "depends" } do
     local copy = with(node, key, nil)
     copy.partial = copy.undo and copy.partial or nil
     if node[key] ~= nil then found(copy) end
@@ -264,7 +266,7 @@ function generate.smaller(history, found)
   end
   smaller_nodes(history.program, function(nodes) found(with(history, "program", nodes)) end)
   for i, session in ipairs(history.sessions) do
-    for _, key in ipairs { "kill", "operator", "lose", "from" } do
+    for _, key in ipairs { "kill", "operator", "lose", "from", "skip" } do
       if session[key] then
         found(with(history, "sessions", with(history.sessions, i, with(session, key, nil))))
       end

@@ -67,6 +67,7 @@ local function plan_of(plan, state, reference)
   local how = { verb = verb, operator = plan.operator, kill = copy_kill(plan.kill), given = {},
     rollback = verb == "rollback" or nil }
   if verb == "resume" and plan.from then how.from = reference.placed[plan.from] end
+  if verb == "resume" and plan.skip then how.skip = reference.placed[plan.skip] end
   if state.asked and plan.answers then
     local word = model.answer(reference.history, reference.world, { id = state.asked },
       reference.asked[state.asked])

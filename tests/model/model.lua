@@ -109,6 +109,7 @@ function apply.again(_, r, data)
   if data.undone then r.sent = {} end
 end
 function apply.retry(_, r) r.status = "again" end
+function apply.skip(_, r) r.passed_over = true end
 function apply.rollback_ended() end
 
 -- What the playbook is told.
@@ -123,7 +124,7 @@ local function control(word, fields)
   error(fields, 0)
 end
 
-local WEIGHT = { stop = 1, pause = 2, rewound = 4 }
+local WEIGHT = { stop = 1, pause = 2, rewound = 4, diverged = 4 }
 local function weight(e) return e.control and WEIGHT[e.control] or 3 end
 
 -- Answers and choices of the operator: drawn beforehand, by whom and how often asked.
@@ -232,9 +233,26 @@ function settle(self, st, call)
   return send(self, st, call)
 end
 
+-- What a call is made from: nothing, or all that the step was told so far.
+local function input_of(st, item) return item.depends and table.concat(st.told, ",") or "" end
+
 local function new_call(st, item, key, redo)
   local token = ("%s %d %s %d"):format(st.path, st.r.generation, key, redo)
-  return { id = item.id, sort = item.sort, key = key, token = token, redo = redo }
+  return { id = item.id, sort = item.sort, key = key, token = token, redo = redo,
+    input = input_of(st, item) }
+end
+
+-- The step comes to a call with another input than is on record. An attempt that
+-- continues is stopped; a new one makes another call, the former one being settled first.
+local function make_changed(self, st, item, key, call)
+  if call.attempt == st.attempt then control "diverged" end
+  if not call.result and not SORTS[call.sort].again then
+    local verdict = look(self, call)
+    verdict = verdict or ask(self, st, call) == "done" and "stands" or "absent"
+    if verdict == "stands" then answered(self, st, call, "settled") end
+    if verdict == "absent" then write(self, "result", st.path, { key = key, why = "absent" }) end
+  end
+  return send(self, st, new_call(st, item, key, call.redo + 1))
 end
 
 -- Rules 1 and 2, for every way on which a step comes to a call.
@@ -246,6 +264,9 @@ local function make_call(self, st, item)
   if self.rewinding and not (call and call.result) then control "rewound" end
   if not call then return send(self, st, new_call(st, item, key, 0)) end
   local result = call.result
+  if not self.rewinding and call.input ~= input_of(st, item) then
+    return make_changed(self, st, item, key, call)
+  end
   if not result then
     st.pending = st.pending ~= call and st.pending or nil
     settle_around(self, st)
@@ -292,6 +313,7 @@ end
 
 local function body(self, st)
   local told = {}
+  st.told = told
   if st.node.before then st.node.before() end
   for _, item in ipairs(st.node.items) do
     local value
@@ -415,6 +437,10 @@ function run_step(self, ctx, node, path)
   if self.rewinding then return replay(self, ctx, node, r) end
   if ended(r) then return r.status ~= "failed" and r.result or nil end
   if ctx.step then settle_around(self, ctx.step) end
+  if r.passed_over then
+    write(self, "skipped", path, { unfinished = r.placed, node = node })
+    return nil
+  end
   local st = { node = node, path = path, shown = node.shown or path, r = r, outer = ctx.step }
   while true do
     local ok, result, skipped = pcall(attempts, self, st)
@@ -542,13 +568,14 @@ local function rollback(self)
   return #self.left > 0 and "partly rolled back" or "rolled back"
 end
 
---- One session. how: { operator (at a terminal), given (answers by call id), from (a step's
--- path), rollback, death (= { left = number of entries that it still writes, moment }) }.
+--- One session. how: { operator (at a terminal), given (answers by call id), from and skip
+-- (a step's path), rollback, death (= { left = number of entries that it still writes, moment }) }.
 -- Returns "succeeded" "failed" "paused" "rolled back" "partly rolled back" or "killed",
 -- and of a pause the call that is asked for.
 function model:session(how)
   self.operator, self.given, self.death, self.yield = how.operator, how.given or {}, how.death, nil
   local ok, e = pcall(function()
+    if how.skip then write(self, "skip", how.skip) end
     if how.from then self:again(how.from) end
     if how.rollback then return rollback(self) end
     run_nodes(self, { path = "" }, self.history.program)
