@@ -251,7 +251,9 @@ local function count_questions(self, s)
   local ask = s.ask_settled
   function s.ask_settled(...)
     local intent = select(4, ...)
-    if not s.operator and not s.answers[intent.key] then count(self.asked, id_of(intent)) end
+    if not s.killed and not s.operator and not s.answers[intent.key] then
+      count(self.asked, id_of(intent))
+    end
     return ask(...)
   end
 end

@@ -155,7 +155,8 @@ local lines_of
 
 local function line_of(node, indent, history)
   local words = { indent .. node.kind, node.id or node.name or "", node.sort }
-  for _, key in ipairs { "optional", "partial", "retries", "timeout", "waits", "caught", "depends" } do
+  for _, key in ipairs { "optional", "partial", "retries", "timeout", "waits", "caught",
+    "depends" } do
     if node[key] then table.insert(words, ("%s=%s"):format(key, tostring(node[key]))) end
   end
   if node.goal then table.insert(words, ("goal={%s}"):format(table.concat(node.goal, ","))) end
@@ -223,7 +224,8 @@ local smaller_nodes
 
 -- Calls found(copy) for every node that is a little less than this one.
 local function smaller_node(node, found)
-  for _, key in ipairs { "optional", "partial", "retries", "timeout", "undo", "goal", "caught", "depends" } do
+  for _, key in ipairs { "optional", "partial", "retries", "timeout", "undo", "goal", "caught",
+    "depends" } do
     local copy = with(node, key, nil)
     copy.partial = copy.undo and copy.partial or nil
     if node[key] ~= nil then found(copy) end

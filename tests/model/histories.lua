@@ -59,15 +59,20 @@ local function next_verb(plan, state)
   return plan.verb
 end
 
-local function copy_kill(kill) return kill and { moment = kill.moment, write = kill.write } end
+local function copy(t)
+  local made = {}
+  for k, v in pairs(t) do made[k] = v end
+  return made
+end
 
 local function plan_of(plan, state, reference)
   local verb = next_verb(plan, state)
   if not verb then return nil end
-  local how = { verb = verb, operator = plan.operator, kill = copy_kill(plan.kill), given = {},
+  local how = { verb = verb, operator = plan.operator, kill = plan.kill and copy(plan.kill), given = {},
     rollback = verb == "rollback" or nil }
   if verb == "resume" and plan.from then how.from = reference.placed[plan.from] end
-  if verb == "resume" and plan.skip then how.skip = reference.placed[plan.skip] end
+  local skip = verb == "resume" and plan.skip and reference.placed[plan.skip]
+  if skip and not skip:find("^Undo: ") then how.skip = skip end
   if state.asked and plan.answers then
     local word = model.answer(reference.history, reference.world, { id = state.asked },
       reference.asked[state.asked])
@@ -90,6 +95,10 @@ local function play_session(plan, state, real, reference)
   how.death = death
   local ours, our_question = reference:session(how)
   local killed = outcome == "killed"
+  -- Killed at an entry that the model does not know it may have asked once less.
+  if killed then
+    reference.asked, reference.chosen = copy(real.asked), copy(real.chosen)
+  end
   compare_sendings(real.world.sendings, reference.world.sendings)
   compare_seen(real.seen, reference.seen, killed)
   real.seen, reference.seen = {}, {}
