@@ -41,7 +41,7 @@ function planner.new(fields)
 end
 
 -- A loop that ends when a response says so never ends over unknown ones.
-local MOST_EFFECTS, MOST_TOUCHES, MOST_SHOWN = 2000, 1000000, 3
+local MOST_EFFECTS, MOST_TOUCHES, MOST_SHOWN = 2000, 100000, 3
 
 local function endless(what)
   control.raise("endless", what .. ", again and again: only what the run will know ends this loop")

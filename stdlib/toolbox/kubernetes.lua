@@ -51,7 +51,8 @@ local reading = { get = true, describe = true, logs = true, top = true, events =
 -- Options before the verb whose value is the next word.
 local takes_value = {}
 for name in ([[-n --namespace --context --kubeconfig --cluster --user -s --server --token --as --as-group --as-uid
-  --request-timeout --cache-dir --certificate-authority --client-certificate --client-key --tls-server-name
+  --request-timeout --cache-dir --certificate-authority --client-certificate --client-key
+  -- --tls-server-name
   -v --v]]):gmatch("%S+") do takes_value[name] = true end
 
 -- The words of a command that are no options, up to two.
