@@ -275,7 +275,7 @@ local function recover(p)
   end)
 
   dr.step("Stop the writers", {
-    budget = "10m",
+    budget = "10m", partial = true,
     undo = function()
       suspend_scaling(c, before.scaling, false)
       scale_to(c, p, before.counts)
@@ -332,13 +332,19 @@ local function recover(p)
     risk = "irreversible", budget = "15m",
     approve = function() return swap_now(c, p, names, point) end,
     done = renamed(c, p.database, names.corrupted, original.Endpoint.Address),
-    undo = function() rename(c, names.corrupted, p.database) end,
+    partial = true, -- a rename that was not made needs no way back
+    undo = function()
+      if not databases.find(c.rds, p.database) then rename(c, names.corrupted, p.database) end
+    end,
   }, function() return rename(c, p.database, names.corrupted).Endpoint end)
 
   local endpoint = dr.step("Rename the restored database into place", {
     budget = "15m",
     done = renamed(c, names.restored, p.database, restored_at),
-    undo = function() rename(c, p.database, names.restored) end,
+    partial = true,
+    undo = function()
+      if databases.find(c.rds, p.database) then rename(c, p.database, names.restored) end
+    end,
   }, function() return rename(c, names.restored, p.database).Endpoint end)
 
   dr.step("Prove that the database takes writes", {
