@@ -1,6 +1,6 @@
 --- Reads every `require` and `#include` and fails on an arrow that points upward
 -- (docs/architecture.md has the floors, and the folders of engine), on a file name that
--- says nothing, on long lines of C, and on C that takes a text with a zero byte; on texts
+-- says nothing, on long lines, and on C that takes a text with a zero byte; on texts
 -- that are cut unmasked, and on output that is not made printable.
 local floors = {
   { "^engine/", 1 },
@@ -49,7 +49,8 @@ local function lines_of(command)
   return found
 end
 
-local files = lines_of("find engine stdlib playbooks -name '*.lua' -o -name '*.[ch]' | LC_ALL=C sort")
+local files = lines_of(
+  "find engine stdlib playbooks -name '*.lua' -o -name '*.[ch]' | LC_ALL=C sort")
 local present = {}
 for _, path in ipairs(files) do present[path] = true end
 
@@ -93,13 +94,45 @@ local function check_include(path, number, name)
   end
 end
 
+local function check_width(path, number, line)
+  if (utf8.len(line) or #line) > LONGEST_LINE then
+    fault("%s:%d: longer than %d columns", path, number, LONGEST_LINE)
+  end
+end
+
+-- The closing bracket of the long text that is open at the end of the line, or nil;
+-- `closing`: the one at its beginning.
+local function open_text(line, closing)
+  local at = 1
+  while true do
+    local start, stop, equals
+    if closing then
+      start, stop = line:find(closing, at, true)
+    else
+      start, stop, equals = line:find("%[(=*)%[", at)
+    end
+    if not start then return closing end
+    closing = equals and "]" .. equals .. "]"
+    at = stop + 1
+  end
+end
+
+-- Texts in long brackets, which are often programs of other languages, may be wider.
+local function check_lua_width(path)
+  local number, closing = 0, nil
+  for line in io.lines(path) do
+    number = number + 1
+    local before = closing
+    closing = open_text(line, closing)
+    if not before and not closing then check_width(path, number, line) end
+  end
+end
+
 local function check_c(path)
   local number = 0
   for line in io.lines(path) do
     number = number + 1
-    if utf8.len(line) > LONGEST_LINE then
-      fault("%s:%d: longer than %d columns", path, number, LONGEST_LINE)
-    end
+    check_width(path, number, line)
     local name = line:match('^#include "([^"]+)"')
     if name then check_include(path, number, name) end
     for _, cut in ipairs(cutting) do
@@ -114,14 +147,16 @@ end
 -- are shortened: by text.shorten, excerpt and last_lines. What is cut elsewhere is no
 -- foreign text, or was masked.
 local cut_on_purpose = { ["stdlib/text.lua"] = true, ["stdlib/confidential.lua"] = true,
-  ["stdlib/cli/screen.lua"] = "events are masked", ["stdlib/cli/sweep.lua"] = "outputs of runs are masked",
+  ["stdlib/cli/screen.lua"] = "events are masked",
+  ["stdlib/cli/sweep.lua"] = "outputs of runs are masked",
   ["stdlib/aws/constraints.lua"] = "masked in the line before",
   ["stdlib/run/lock.lua"] = "a file's name", ["stdlib/run/value.lua"] = "a path in a value",
   ["stdlib/run/secrets.lua"] = true }
 local LONGEST_WORD = 39 -- of an identifier that is cut to its size
 
 local function cuts_text(line)
-  if line:find("sha%d+%(") or line:find("digest%(") or line:find("hmac") or line:find("mask(", 1, true) then
+  if line:find("sha%d+%(") or line:find("digest%(") or line:find("hmac")
+    or line:find("mask(", 1, true) then
     return false
   end
   local n = tonumber(line:match(":sub%(1, (%d+)%)") or line:match(":sub%(%-(%d+)%)"))
@@ -129,7 +164,8 @@ local function cuts_text(line)
 end
 
 -- What goes to a terminal goes through cli/write.lua or the screen, which make it printable.
-local writers = { ["stdlib/cli/write.lua"] = true, ["stdlib/cli/screen.lua"] = true, ["stdlib/sim/init.lua"] = true }
+local writers = { ["stdlib/cli/write.lua"] = true, ["stdlib/cli/screen.lua"] = true,
+  ["stdlib/sim/init.lua"] = true }
 
 -- Words that no engineer says aloud, and what to say instead.
 local stilted = { shall = "should", afresh = "again", anew = "again", bears = "has",
@@ -152,11 +188,15 @@ local function check_lua(path)
   local number = 0
   for line in io.lines(path) do
     number = number + 1
-    for name in line:gmatch("require%s*%(?%s*[\"']([%w_.]+)[\"']") do check_require(path, number, name) end
-    if cuts_text(line) and not cut_on_purpose[path] and not path:find("^stdlib/sim/") then
-      fault("%s:%d: a text is cut that may hold a secret: use text.shorten or mask it first", path, number)
+    for name in line:gmatch("require%s*%(?%s*[\"']([%w_.]+)[\"']") do
+      check_require(path, number, name)
     end
-    if line:find("io%.std%a+:write") and not writers[path] and not line:find("printable(", 1, true) then
+    if cuts_text(line) and not cut_on_purpose[path] and not path:find("^stdlib/sim/") then
+      fault("%s:%d: a text is cut that may hold a secret: use text.shorten or mask it first", path,
+        number)
+    end
+    if line:find("io%.std%a+:write") and not writers[path]
+      and not line:find("printable(", 1, true) then
       fault("%s:%d: writes past cli/write.lua, which makes foreign text printable", path, number)
     end
   end
@@ -169,8 +209,14 @@ for _, path in ipairs(files) do
   if path:find("%.lua$") then check_lua(path) end
 end
 
-for _, path in ipairs(lines_of("find README.md docs engine stdlib playbooks -type f | LC_ALL=C sort")) do
+for _, path in ipairs(
+  lines_of("find README.md docs engine stdlib playbooks -type f | LC_ALL=C sort")) do
   check_words(path)
+end
+
+local folders = "engine stdlib playbooks tests scripts"
+for _, path in ipairs(lines_of("find " .. folders .. " -name '*.lua' | LC_ALL=C sort")) do
+  check_lua_width(path)
 end
 
 print(("lint: %d files, %d faults"):format(#files, faults))

@@ -55,12 +55,16 @@ Exit codes: 0 done, 1 the run failed, 2 usage or bad input (nothing was started)
 ]]
 
 local VERBS = {
-  run = "drlua [run] PLAYBOOK.lua [--env NAME] [--PARAM VALUE ...] [--yes]\n\nRuns the playbook. Every step is "
+  run = "drlua [run] PLAYBOOK.lua [--env NAME] [--PARAM VALUE ...] [--yes]\n\nRuns "
+    .. "the playbook. Every step is "
     .. "journaled; after a crash or Ctrl-C, `drlua resume RUN` continues it.\n",
-  plan = "drlua plan PLAYBOOK.lua [...] [--iam]\n\nSays what the run would do, reading only. --iam prints the IAM "
+  plan = "drlua plan PLAYBOOK.lua [...] [--iam]\n\nSays what the run would do, reading "
+    .. "only. --iam prints the IAM "
     .. "policy that the run needs.\n",
-  check = "drlua check PLAYBOOK.lua [...]\n\nRuns the playbook's `ready`, reading only. Exit 0: ready; 3: not ready.\n",
-  rehearse = "drlua rehearse PLAYBOOK.lua [--fault KIND:FIELD=VALUE,...] [--policy FILE] [--seed N] [--speed N]\n"
+  check = "drlua check PLAYBOOK.lua [...]\n\nRuns the playbook's `ready`, reading only. "
+    .. "Exit 0: ready; 3: not ready.\n",
+  rehearse = "drlua rehearse PLAYBOOK.lua [--fault KIND:FIELD=VALUE,...] [--policy "
+    .. "FILE] [--seed N] [--speed N]\n"
     .. "       [--durations slow|typical|fast|FILE]\n"
     .. "drlua rehearse PLAYBOOK.lua --sweep [--only writes|calls] [--limit N] [--jobs N]\n"
     .. "       [--rollback] [--pairs N] [--point N]\n\nRuns the playbook in the embedded simulator "
@@ -68,7 +72,8 @@ local VERBS = {
     .. "--durations: how long AWS takes (default: typical)\n--policy: the simulator "
     .. "lets through only what this IAM policy allows (`drlua plan --iam` prints one).\n"
     .. "--sweep runs it again and "
-    .. "again, breaking one call or killing drlua at one journal write each time, and compares the ends.\n",
+    .. "again, breaking one call or killing drlua at one journal write each "
+    .. "time, and compares the ends.\n",
   resume = "drlua resume RUN [--accept-changes] [--from STEP] [--skip STEP --because TEXT]\n"
     .. "       [--settle CALL=done|again] [--optional] [--takeover] [--yes]\n\n"
     .. "Continues a run. RUN is its id, a part of it, or `last` (the newest that is no rehearsal). "
@@ -77,26 +82,35 @@ local VERBS = {
     .. "--optional: tries the optional steps that failed once more.\n"
     .. "--takeover: takes the run from a process that cannot be seen from here, on a machine that "
     .. "is lost. Should it live after all, it stops before its next call.\n",
-  verify = "drlua verify RUN\n\nProves a run's journal: every entry carries a hash over the one before, and the file "
-    .. "head beside the journal notes the newest. Prints the number of entries and the newest hash. Exit 0: whole; 1: "
+  verify = "drlua verify RUN\n\nProves a run's journal: every entry carries a hash over "
+    .. "the one before, and the file "
+    .. "head beside the journal notes the newest. Prints the number of entries and the "
+    .. "newest hash. Exit 0: whole; 1: "
     .. "the first entry that does not fit is named.\n",
   rollback = "drlua rollback RUN\n\nRuns the undo functions of the finished steps, newest first.\n",
-  approve = "drlua approve RUN [STEP] [--no] [--as NAME]\n\nAnswers an approval that a run waits for, from any "
-    .. "terminal. --as: the name of the person who agrees; it is the account they type from that counts.\n",
-  pause = "drlua pause RUN\n\nA living run stops before its next step (exit 4) and can be resumed.\n",
+  approve = "drlua approve RUN [STEP] [--no] [--as NAME]\n\nAnswers an approval that "
+    .. "a run waits for, from any "
+    .. "terminal. --as: the name of the person who agrees; it is the account "
+    .. "they type from that counts.\n",
+  pause = "drlua pause RUN\n\nA living run stops before its next step "
+    .. "(exit 4) and can be resumed.\n",
   runs = "drlua runs\n\nLists the runs, newest first.\n",
-  show = "drlua show RUN\n\nShows a run's steps, what it leaves, whose approval it waits for, and the command that "
+  show = "drlua show RUN\n\nShows a run's steps, what it leaves, whose approval it waits "
+    .. "for, and the command that "
     .. "takes it further.\n",
   report = "drlua report RUN\n\nPrints the run's report (Markdown).\n",
   list = "drlua list\n\nLists the playbooks of ./playbooks and of the installation.\n",
-  new = "drlua new NAME\n\nWrites playbooks/NAME.lua, a playbook to start from, and its rehearsal.\n",
+  new = "drlua new NAME\n\nWrites playbooks/NAME.lua, a playbook to start "
+    .. "from, and its rehearsal.\n",
   sim = "drlua sim [--listen HOST:PORT] [--open-to-network] [--world FILE] [--speed N] [--seed N]\n"
     .. "          [--durations slow|typical|fast|FILE]\n\n"
     .. "Serves the simulator to any AWS client (AWS_ENDPOINT_URL). Changes under /_sim/ need the "
     .. "token that it prints, or that DRLUA_SIM_TOKEN names.\n",
-  doc = "drlua doc [SERVICE[.OPERATION]]\n\nShows AWS's own documentation: the services, one with its "
+  doc = "drlua doc [SERVICE[.OPERATION]]\n\nShows AWS's own documentation: "
+    .. "the services, one with its "
     .. "operations and waits, or one operation.\n",
-  script = "drlua script FILE.lua [ARG ...]\n\nRuns plain Lua with the standard library on its path.\n",
+  script = "drlua script FILE.lua [ARG ...]\n\nRuns plain Lua with the "
+    .. "standard library on its path.\n",
   help = "drlua help [VERB|PLAYBOOK]\n",
 }
 
@@ -203,7 +217,8 @@ return {
 
 local function save(path, text)
   local directory = path:match("^(.*)/")
-  if not fs.stat(directory) then errors.check("make " .. directory, fs.mkdir(directory, 493)) end -- 0755
+  -- 0755
+  if not fs.stat(directory) then errors.check("make " .. directory, fs.mkdir(directory, 493)) end
   errors.check("write " .. path, fs.write(path, text, { mode = 420 })) -- 0644
   write.out(path, "\n")
 end

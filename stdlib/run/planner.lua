@@ -132,7 +132,8 @@ end
 -- The same change many times in a row is a loop over what is unknown.
 local function note_change(planned, e)
   local row, last = row_of(e), planned.changes[#planned.changes]
-  local again = last and last.what == row.what and last.name == row.name and last.resource == row.resource
+  local again = last and last.what == row.what and last.name == row.name
+    and last.resource == row.resource
   planned.repeated = again and (planned.repeated or 1) + 1 or 1
   if planned.repeated <= MOST_SHOWN then table.insert(planned.changes, row) end
 end

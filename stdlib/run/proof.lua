@@ -18,10 +18,12 @@ local note_faults = {
 local EMPTY = "it holds no entries: its run had not begun, or they are in a journal.db-wal that "
   .. "was not copied together with it. Copy " .. WHOLE
 
-local LOST = "its newest entry is number %d, and the file head next to it notes %d: the last %d are "
+local LOST = "its newest entry is number %d, and the file head next to it "
+  .. "notes %d: the last %d are "
   .. "missing. If it was copied, copy " .. WHOLE .. "; else its write-ahead log was damaged"
 
-local OTHER = "entry %d is not the one that the file head next to it notes: the journal or head was "
+local OTHER = "entry %d is not the one that the file head next to it "
+  .. "notes: the journal or head was "
   .. "damaged or changed, or one of them belongs to another copy"
 
 -- Holds the entries against the note that was read before them.

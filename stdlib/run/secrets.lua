@@ -26,8 +26,8 @@ local SHORTEST_LINE = 8
 --- Makes a registry. options.plain_marks: that of a journal whose texts were written
 -- without escaping the marks they held.
 function secrets.new(options)
-  return setmetatable({ finder = finder.new(), numbers = {}, by_name = {}, observed = {}, counts = {},
-    sealed = {}, pending = {}, lost = {}, argument = {},
+  return setmetatable({ finder = finder.new(), numbers = {}, by_name = {}, observed = {},
+    counts = {}, sealed = {}, pending = {}, lost = {}, argument = {},
     escapes = not (options and options.plain_marks) }, secrets)
 end
 
@@ -206,14 +206,18 @@ local function unseal(self, sealed)
   local text = self.vault and self.vault.open(sealed)
   if text then return values.decode(text) end
   if not self.escapes then return MASK .. "{!" .. sealed .. "}" end
-  errors.raise { kind = "state", message = "a response that this run had from AWS holds a secret, which is sealed in "
-    .. "the journal, and the key to it (the file `key` next to the journal) is missing or another run's: bring the key "
+  errors.raise { kind = "state",
+    message = "a response that this run had from AWS holds a secret, which is sealed in "
+    .. "the journal, and the key to it (the file `key` next to the journal) is missing or "
+    .. "another run's: bring the key "
     .. "back, or do the step again with --from" }
 end
 
 --- The same with the secret's name in its place, for reveal.
 function secrets:conceal(data)
-  if #self.finder.order == 0 and not any_sealed and not (self.escapes and has_mark(data, {})) then return data end
+  if #self.finder.order == 0 and not any_sealed and not (self.escapes and has_mark(data, {})) then
+    return data
+  end
   return conceal(self, data, function(name)
     named(self, name:match("^[%w_]+%.%d+"))
     return MASK .. "{" .. name .. "}"
@@ -248,8 +252,10 @@ local function value_of(self, name)
   if name == "" and self.escapes then return "***{" end
   local base = name:match("^[%w_]+%.%d+")
   if base and self.lost[base] then
-    errors.raise { kind = "state", message = ("the secret %s that an earlier process of this run came to know is "
-      .. "sealed in the journal, and the key to it (the file `key` next to the journal) is missing or another run's: "
+    errors.raise { kind = "state",
+      message = ("the secret %s that an earlier process of this run came to know is "
+      .. "sealed in the journal, and the key to it (the file `key` next to the journal) is "
+      .. "missing or another run's: "
       .. "bring the key back, or do the step that gave it again with --from"):format(base) }
   end
 end

@@ -95,7 +95,8 @@ end
 function session:record(kind, path, data)
   if not self.journal or self.rewinding then return end
   local concealed, at = self.secrets:conceal(data), self:now()
-  local ok, seq, text = xpcall(self.journal.add, control.handler, self.journal, kind, path, concealed, at)
+  local ok, seq, text = xpcall(self.journal.add, control.handler, self.journal, kind, path,
+    concealed, at)
   if ok then
     return self.history:apply { seq = seq, time = at, kind = kind, path = path, data = text }
   end
@@ -131,7 +132,9 @@ end
 function session:waiting(st, what, progress)
   if not st then return end
   self.waits[st.path] = what and { what = what, progress = progress } or nil
-  if what then self:emit("step_waiting", { step = st.name, path = st.path, what = what, progress = progress }) end
+  if what then
+    self:emit("step_waiting", { step = st.name, path = st.path, what = what, progress = progress })
+  end
 end
 
 -- Tells the playbook's escalation, as a step that the run's end waits for.
@@ -140,7 +143,8 @@ local function escalate(self, st, text)
   local name = "Escalate: " .. st.name
   local result = table.pack(here:call(step.run, control.handler, self, here, name,
     step.options(name, { optional = true, timeout = "5m" }, self.playbook.escalate), function()
-      return self.playbook.escalate(self.params, { step = st.name, budget = st.options.budget, text = text,
+      return self.playbook.escalate(self.params,
+        { step = st.name, budget = st.options.budget, text = text,
         elapsed = self:now() - st.began })
     end))
   if not result[1] then self:note("escalation failed: " .. tostring(result[2]), st) end
@@ -149,7 +153,8 @@ end
 --- A step is over its budget: said once, and handed to the playbook's escalation, which
 -- continues when the step ends.
 function session:overrun(st)
-  local text = ("step \"%s\" is over its budget of %s"):format(st.name, duration.format(st.options.budget))
+  local text = ("step \"%s\" is over its budget of %s"):format(st.name,
+    duration.format(st.options.budget))
   self:record("overrun", st.path, { text = text, budget = st.options.budget })
   self:emit("note", { text = text, step = st.name, path = st.path, overrun = true })
   if not self.playbook.escalate or st.escalated then return end
@@ -174,11 +179,13 @@ end
 --- Called before a step begins: the place where an operator's pause takes hold.
 function session:before_step(st)
   if not self.journal then return end
-  for _, event in ipairs(self.journal:of_kind("pause_asked", self.pause_seen or self.last_event or 0)) do
+  for _, event in ipairs(self.journal:of_kind("pause_asked", self.pause_seen or self.last_event
+    or 0)) do
     self.pause_seen = event.seq
     self.stopping = "pause"
     local data = value.decode(event.data)
-    control.raise("pause", ("paused before step \"%s\", as %s asked; go on with: drlua resume %s"):format(
+    control.raise("pause",
+      ("paused before step \"%s\", as %s asked; go on with: drlua resume %s"):format(
       st.name, data.by or "somebody", self.id), { reason = "operator" })
   end
 end
@@ -226,7 +233,8 @@ function session:ask_settled(st, e, intent)
     return answer
   end
   control.raise("pause", ("step \"%s\": drlua cannot determine whether this call took effect: %s. "
-    .. "Look, then answer: drlua resume %s %s (it did), or =again instead of =done (send it again)%s"):format(
+    .. "Look, then answer: drlua resume %s %s (it did), or =again instead "
+    .. "of =done (send it again)%s"):format(
     st.name, what, self.id, settle_option(intent), others_in_doubt(self, key)),
     { reason = "settle", step = st.name, path = st.path, call = key })
 end
@@ -239,12 +247,14 @@ function session:confirm_changes(st, unvisited)
     local past = self.history.steps[path]
     table.insert(names, ("\"%s\" (%s)"):format(path, past.status or "?"))
   end
-  local text = ("the edited playbook comes to step \"%s\", which is not on record and will be run. On record and "
+  local text = ("the edited playbook comes to step \"%s\", which is not on record and "
+    .. "will be run. On record and "
     .. "not come to so far: %s"):format(st.path, table.concat(names, ", "))
   self:note(text, st)
   if not self.operator or self.assume_yes then return end
   if self.operator:confirm("Continue with the edited playbook? Type yes or no:") ~= "yes" then
-    control.raise("pause", "stopped at the changed step \"" .. st.path .. "\"; nothing of it was run",
+    control.raise("pause", "stopped at the changed step \"" .. st.path
+      .. "\"; nothing of it was run",
       { reason = "operator" })
   end
 end
@@ -266,7 +276,8 @@ local function verdict(ok, n, first, second)
   if not ok then return false, first end
   if n == 0 then return true end
   if first then return true, type(first) == "string" and first or nil end
-  return false, errors.new { kind = "check", message = second and tostring(second) or "it does not hold" }
+  return false, errors.new { kind = "check", message = second and tostring(second)
+    or "it does not hold" }
 end
 
 local function check_failed(name, e)
@@ -285,7 +296,9 @@ end
 -- but for a rollback's replay.
 local function checked(self, name, past)
   if not past then
-    if self.rewinding then control.raise("rewound", "the replay has come to the end of what was done") end
+    if self.rewinding then
+      control.raise("rewound", "the replay has come to the end of what was done")
+    end
     return false
   end
   if past.outcome ~= "failed" then return true, past.outcome == "passed" or nil end
@@ -301,7 +314,8 @@ function session:check(name, fn)
   local here = scope.current()
   self:halt(here)
   local path = here:check_path(name)
-  local known, outcome_before = checked(self, name, self.history.checks and self.history.checks[path])
+  local known, outcome_before = checked(self, name,
+    self.history.checks and self.history.checks[path])
   if known then return outcome_before end
   local st = here:innermost_step()
   local sc = scope.new(self, "check", path, here)
@@ -314,10 +328,12 @@ function session:check(name, fn)
   local passed, detail = verdict(result[1], result.n - 1, e or result[2], result[3])
   local outcome = skipped and "skipped" or passed and "passed" or "failed"
   local text = skipped or (detail and tostring(detail.message or detail)) or nil
-  local data = { name = name, outcome = outcome, detail = text, seconds = self:now() - began, step = st and st.name }
+  local data = { name = name, outcome = outcome, detail = text, seconds = self:now() - began,
+    step = st and st.name }
   self:record("check", path, data)
   table.insert(self.checks, data)
-  self:emit("note", { check = name, passed = passed and not skipped, outcome = outcome, text = text, path = path,
+  self:emit("note", { check = name, passed = passed and not skipped, outcome = outcome, text = text,
+    path = path,
     step = st and st.name })
   if outcome == "failed" then self:after_failed_check(name, errors.from(detail)) end
   return passed or nil
@@ -335,19 +351,24 @@ local function saw(self, here, key)
 end
 
 local function keep_seen(self, here, key, values)
-  if pcall(value.encode, values) then self:record("seen", here.path, { key = key, values = values }) end
+  if pcall(value.encode, values) then
+    self:record("seen", here.path, { key = key, values = values })
+  end
 end
 
 -- Outside of steps, and in a step with steps inside, what a wait ended with is kept: the
 -- steps that follow depend on it, and a replay does not wait again.
 local function keep_wait(self, here, st, key, result)
   local values = value.pack(table.unpack(result, 1, result.n))
-  if st and st.record and not st.record.children then return reads.keep_wait(st, here.path, key, values) end
+  if st and st.record and not st.record.children then
+    return reads.keep_wait(st, here.path, key, values)
+  end
   if not st or st.record then keep_seen(self, here, key, values) end
 end
 
 local function give_up(what, timeout, progress)
-  errors.raise { kind = "timeout", message = ("%s: not so within %s%s"):format(what, duration.format(timeout),
+  errors.raise { kind = "timeout",
+    message = ("%s: not so within %s%s"):format(what, duration.format(timeout),
     progress and " (last seen: " .. tostring(progress) .. ")" or "") }
 end
 
@@ -378,9 +399,12 @@ end
 function session:wait_until(what, options, fn)
   local here = scope.current()
   local st, key = here:innermost_step(), here:unique("wait")
-  local seen = (not st or self.rewinding or (st.record and st.record.children)) and saw(self, here, key)
+  local seen = (not st or self.rewinding or (st.record and st.record.children))
+    and saw(self, here, key)
   if seen then return value.unpack(self.secrets:reveal(kept.copy(seen.values))) end
-  if self.rewinding then control.raise("rewound", "the replay has come to the end of what was done") end
+  if self.rewinding then
+    control.raise("rewound", "the replay has come to the end of what was done")
+  end
   local sc = scope.new(self, "poll", here:join(key), here)
   local result = table.pack(xpcall(poll, control.handler, self, st, what, options, fn, sc))
   self:waiting(st, nil)
@@ -444,7 +468,8 @@ end
 
 function session:approve(text)
   local here = scope.current()
-  self:step("Approval: " .. confidential.mask(text):sub(1, 60), { approve = text }, function() return true end)
+  self:step("Approval: " .. confidential.mask(text):sub(1, 60), { approve = text },
+    function() return true end)
   return here and true
 end
 
@@ -466,7 +491,8 @@ function session:under_way()
   local lines = {}
   for path, st in pairs(self.open) do
     local wait = self.waits[path]
-    table.insert(lines, ("step \"%s\"%s"):format(st.name, wait and ": waiting for " .. wait.what .. (wait.progress
+    table.insert(lines,
+      ("step \"%s\"%s"):format(st.name, wait and ": waiting for " .. wait.what .. (wait.progress
       and " (" .. wait.progress .. ")" or "") or ""))
   end
   for flight in pairs(self.inflight) do

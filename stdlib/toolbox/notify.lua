@@ -64,7 +64,8 @@ function notify.send(channels, text, options)
   for _, channel in ipairs(channels or {}) do
     local send = senders[channel.kind]
     if not send then
-      dr.fail(("unknown channel kind %q: slack, pagerduty, webhook or sns"):format(tostring(channel.kind)))
+      dr.fail(("unknown channel kind %q: slack, pagerduty, webhook or sns")
+        :format(tostring(channel.kind)))
     end
     local _, e = dr.try(send, channel, message)
     if e then

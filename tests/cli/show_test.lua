@@ -166,7 +166,8 @@ t.test("show says as data what is left, whose approval is waited for, and what t
   t.equal(found.status, "paused")
   t.equal(found.left.optional_failed, { { step = "Tell", reason = "refused" } })
   t.equal(#found.waiting, 1)
-  t.equal({ found.waiting[1].step, found.waiting[1].text, found.waiting[1].given, found.waiting[1].people },
+  t.equal({ found.waiting[1].step, found.waiting[1].text, found.waiting[1].given,
+    found.waiting[1].people },
     { "Burn it", "for good", 1, 2 })
   t.equal(#found.waiting[1].by, 1)
   t.equal(found.next, { ("drlua approve %s 'Burn it'"):format(id), "drlua resume " .. id })

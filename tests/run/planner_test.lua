@@ -5,7 +5,8 @@ local t = require "harness"
 local planning = require "planning"
 local program = require "program"
 
-local absent, aws, change, changes = planning.absent, planning.aws, planning.change, planning.changes
+local absent, aws, change, changes = planning.absent, planning.aws, planning.change,
+  planning.changes
 local look, perform, verdict = planning.look, planning.perform, planning.verdict
 
 -- Plans a playbook whose `run` is this text; returns the result and its steps by path.

@@ -51,8 +51,9 @@ t.test("names that tell, and values that are words", function()
   end
   for name, value in pairs { ["Idempotency-Key"] = "a1b2c3d4", key = "orders",
     KMS_KEY = "arn:aws:kms:eu-west-1:1:key/x", SORT_KEY = "us-east-1", PAGE_TOKEN = "10",
-    AWS_SHARED_CREDENTIALS_FILE = "/home/me/.aws/credentials", AWS_ACCESS_KEY_ID = "AKIAEXAMPLE4711",
-    SecretName = "prod/db-4711", SSH_KEY_PATH = "/home/me/id_rsa",
+    AWS_SHARED_CREDENTIALS_FILE = "/home/me/.aws/credentials",
+    AWS_ACCESS_KEY_ID = "AKIAEXAMPLE4711", SecretName = "prod/db-4711",
+    SSH_KEY_PATH = "/home/me/id_rsa",
     LOG_LEVEL = "debug-4711" } do
     t.ok(not confidential.likely(name, value), name)
   end

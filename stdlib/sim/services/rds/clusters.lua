@@ -145,7 +145,9 @@ local function change_groups(ctx, cluster, ids)
   for _, shape in ipairs(shapes) do shape.VpcSecurityGroups = adding end
   ctx.sim.clock:after(ctx.sim:takes "rds.security_group", function()
     for _, shape in ipairs(shapes) do
-      if shape.VpcSecurityGroups == adding then shape.VpcSecurityGroups = defaults.memberships(ids) end
+      if shape.VpcSecurityGroups == adding then
+        shape.VpcSecurityGroups = defaults.memberships(ids)
+      end
     end
   end)
 end
