@@ -68,7 +68,8 @@ end
 local function plan_of(plan, state, reference)
   local verb = next_verb(plan, state)
   if not verb then return nil end
-  local how = { verb = verb, operator = plan.operator, kill = plan.kill and copy(plan.kill), given = {},
+  local how = { verb = verb, operator = plan.operator, kill = plan.kill and copy(plan.kill),
+    given = {},
     rollback = verb == "rollback" or nil }
   if verb == "resume" and plan.from then how.from = reference.placed[plan.from] end
   local skip = verb == "resume" and plan.skip and reference.placed[plan.skip]
