@@ -2,7 +2,7 @@
 # make demo       rehearses the region failover in the simulator
 # make test       runs all tests, plain and under the sanitizers
 # make install PREFIX=/usr/local
-# make histories lint bench conformance fuzz
+# make histories lint bench conformance truth fuzz
 SHELL = /bin/bash
 PREFIX ?= /usr/local
 BUILD ?= build
@@ -135,6 +135,11 @@ conformance: all
 	@failed=0; for file in tests/conformance/*.lua; do \
 	  $(BUILD)/drlua script $$file "$(VECTORS)" || failed=1; done; exit $$failed
 
+# Responses recorded from AWS (docs/truth.md): make truth RECORDINGS=directory
+truth: all
+	@test -n "$(RECORDINGS)" || { echo "make truth RECORDINGS=directory"; exit 2; }
+	@$(BUILD)/drlua script tests/truth/main.lua "$(RECORDINGS)"
+
 # libFuzzer, with clang: make fuzz SECONDS=60 TARGETS="xml json"
 SECONDS = 30
 FUZZ_FLAGS = -std=c11 -O1 -g -D_DEFAULT_SOURCE -fsanitize=address,undefined \
@@ -160,4 +165,4 @@ clean:
 	rm -rf build
 
 FORCE:
-.PHONY: all demo test setup setup-tests setup-fuzz fuzz check histories lint bench conformance install deb clean FORCE
+.PHONY: all demo test setup setup-tests setup-fuzz fuzz check histories lint bench conformance truth install deb clean FORCE

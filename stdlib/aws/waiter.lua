@@ -220,6 +220,19 @@ local function reason_of(wait, output, acceptor)
   return reason or acceptor and acceptor.because or search_reason(output, 0)
 end
 
+--- What a wait makes of one response, without waiting: "success", "failure", "retry", or
+-- nil where no acceptor of the wait matches (then it polls on).
+-- @param client of the service: its `model` and `service` are needed
+-- @param name the wait, in either spelling
+-- @param output the response as parsed, or nil
+-- @param failure where there is no output: { code, status }
+function waiter.verdict(client, name, output, failure)
+  return (judge(find(client, name), output, failure))
+end
+
+--- The operation that a wait polls.
+function waiter.operation(client, name) return find(client, name).operation end
+
 -- Questions shared by waits
 
 local questions = {} -- key -> { started, output, failure, asking, waiters }

@@ -195,14 +195,19 @@ local TABLE = {
         "length(DBInstances) > `0` && length(DBInstances[?DBInstanceStatus!='available' || "
         .. "ReadReplicaSourceDBInstanceIdentifier || "
         .. "ReadReplicaSourceDBClusterIdentifier]) == `0`") },
-    -- Available, and no change of its settings pending or under way.
+    -- Available, and no change of its settings pending or under way: security groups are
+    -- adding or removing, and parameter groups applying, while the status is available.
     DBInstanceSettled = { operation = "DescribeDBInstances",
       path = "DBInstances[].DBInstanceStatus", typical = 300,
       bad = "failed deleting incompatible-restore incompatible-parameters "
         .. "incompatible-network storage-full",
       also = is_true(
         "length(DBInstances) > `0` && length(DBInstances[?DBInstanceStatus!='available' || "
-        .. "length(keys(PendingModifiedValues || `{}`)) > `0`]) == `0`") },
+        .. "length(keys(PendingModifiedValues || `{}`)) > `0` || "
+        .. "length((VpcSecurityGroups || `[]`)[?Status!='active']) > `0` || "
+        .. "length((DBParameterGroups || `[]`)[?ParameterApplyStatus=='applying']) > `0` || "
+        .. "length((StatusInfos || `[]`)[?StatusType=='read replication' && "
+        .. "Status!='replicating']) > `0`]) == `0`") },
     ExportTaskCompleted = { operation = "DescribeExportTasks", path = "ExportTasks[].Status",
       typical = 1800, good = "COMPLETE", bad = "FAILED CANCELED",
       reason = "ExportTasks[0].FailureCause",
