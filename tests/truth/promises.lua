@@ -139,14 +139,15 @@ end
 
 local INSTANCE = over("DBInstances", stable_instance, settings_of_instance)
 
---- By service and wait: a function(output, failure) that returns the list of conditions that a response
--- does not meet.
+--- By service and wait: a function(output, failure) that returns the list of conditions
+-- that a response does not meet.
 promises.of = {
   rds = {
     db_instance_available = INSTANCE, db_instance_renamed = INSTANCE,
     db_instance_settled = INSTANCE,
     read_replica_promoted = over("DBInstances", stable_instance, settings_of_instance, promoted),
-    db_instance_deleted = gone "DBInstanceNotFound", db_cluster_deleted = gone "DBClusterNotFound",
+    db_instance_deleted = gone "DBInstanceNotFound",
+    db_cluster_deleted = gone "DBClusterNotFound",
     db_cluster_available = over("DBClusters", cluster),
     db_cluster_renamed = over("DBClusters", cluster),
     global_cluster_available = over("GlobalClusters", global_cluster),
