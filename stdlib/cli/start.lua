@@ -220,14 +220,24 @@ local function body_of(s, definition)
   return function(p) return undo.run(s, definition, p) end
 end
 
+-- Of a run in rollback an undo can be skipped, no step of the run.
+local function backward_wishes(s, parsed)
+  if parsed.from or parsed.optional then
+    options.usage("run %s is being rolled back: --from and --optional are for runs that "
+      .. "go forward", s.id)
+  end
+  if parsed.skip and not s.history.steps[parsed.skip]
+    or parsed.skip and not parsed.skip:find("^Undo: ") then
+    options.usage("run %s is being rolled back, and --skip %s is none of the undos that it "
+      .. "came to; `drlua show %s` lists them", s.id, parsed.skip, s.id)
+  end
+end
+
 --- drlua resume RUN
 function start.resume(parsed)
   local s, view, definition = reopen(parsed, { settle = parsed.lists.settle })
   local ok, e = pcall(function()
-    if s.rolling_back and (parsed.skip or parsed.from or parsed.optional) then
-      options.usage("run %s is being rolled back: --skip, --from and --optional "
-        .. "are for runs that go forward", s.id)
-    end
+    if s.rolling_back then backward_wishes(s, parsed) end
     operators_wishes(s, parsed)
   end)
   if not ok then

@@ -3,6 +3,7 @@
 -- One pass over the events. The report, the summary at the end of a run, `drlua show` and
 -- a rehearsal's expectations all read from it, so that they agree. It takes every journal
 -- that a run ever wrote: a value of the wrong type is left out, never an error.
+local scope = require "run.scope"
 local secrets = require "run.secrets"
 local value = require "run.value"
 
@@ -168,12 +169,16 @@ function read.lesson(f, event, data)
     due = data.due })
 end
 
--- The undo of a step is a step itself, at "Undo: PATH".
+-- The undo of a step is a step itself, at "Undo: " and the step's path as one word ("#2":
+-- of the step as it was done again). Journals of the first format have the path as it is.
 local function undos(f)
-  local list = {}
+  local list, undone_by = {}, {}
+  for path in pairs(f.by_path) do undone_by[scope.escape(path)] = path end
   for _, s in ipairs(f.steps) do
-    local of = s.path:match("^Undo: (.+)$")
-    if of and f.by_path[of] then
+    local word = s.path:match("^Undo: (.+)$")
+    local of = word and (undone_by[word] or undone_by[word:gsub("#%d+$", "")]
+      or f.by_path[word] and word)
+    if of then
       s.undoes = of
       table.insert(list, s)
     end

@@ -23,9 +23,12 @@ local reserved = { p = { "^parallel%.%d", "^parallel#" },
 local function percent(c) return ("%%%02X"):format(c:byte()) end
 
 --- A step's name as one word of a path: "/" and "#" are percent-encoded, so that two
--- different steps never share a path.
+-- different steps never share a path, and so are control characters, so that a path can be
+-- typed as it is shown.
 function scope.escape(name)
-  if name:find("[/#%%]") then name = name:gsub("%%(%x%x)", "%%25%1"):gsub("[/#]", percent) end
+  if name:find("[/#%%%c]") then
+    name = name:gsub("%%(%x%x)", "%%25%1"):gsub("[/#%c]", percent)
+  end
   for _, pattern in ipairs(reserved[name:sub(1, 1)] or {}) do
     if name:find(pattern) then return percent(name) .. name:sub(2) end
   end

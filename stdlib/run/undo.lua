@@ -68,6 +68,12 @@ local function run_one(s, met)
   end, path_of(s, met.record))
 end
 
+-- Whether the operator passed over the undo of a step.
+local function passed_over(s, record)
+  local own = s.history.steps[path_of(s, record)]
+  return own ~= nil and own.status == "skipped"
+end
+
 --- Undoes a failed step at once, for an operator who chose so. What the step did is then
 -- no longer done: a later attempt makes its calls as new ones.
 function undo.now(s, st)
@@ -76,6 +82,7 @@ function undo.now(s, st)
     { name = st.name, record = st.record, options = st.options })
   s.undoing = false
   if not ok then error(e, 0) end
+  if passed_over(s, st.record) then return end
   s:record("operator", st.path, { again = true, undone = true, by = s.user })
 end
 
@@ -122,6 +129,7 @@ local function is_covered(s, path, undone)
 end
 
 local function reason(s, record)
+  if passed_over(s, record) then return "its undo was skipped by the operator" end
   local met = s.met_steps[record.path]
   local _, why = nil, nil
   if met then _, why = undoable(met) end
@@ -185,11 +193,13 @@ local function run_all(s, list)
 end
 
 -- The paths of what has been undone, in this rollback and by the operator before.
-local function undone_paths(list)
+local function undone_paths(s, list)
   local undone, paths = {}, {}
   for _, met in ipairs(list) do
-    undone[met.record.path] = true
-    table.insert(paths, met.record.path)
+    if not passed_over(s, met.record) then
+      undone[met.record.path] = true
+      table.insert(paths, met.record.path)
+    end
   end
   return undone, paths
 end
@@ -202,7 +212,7 @@ function undo.run(s, definition, p)
   s.undoing = true
   if #list == 0 then s:note("no step that changed something has an undo: nothing to roll back") end
   run_all(s, list)
-  local undone, paths = undone_paths(list)
+  local undone, paths = undone_paths(s, list)
   local left = left_by_hand(s, undone)
   note_left(s, left)
   if stopped_by and not control.of(stopped_by) and lost_one(s, changed) then

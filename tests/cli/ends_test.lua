@@ -373,3 +373,47 @@ t.test("a rollback says what was undone and what is left, and its hint continues
   t.contains(report, '"Make 1": undone')
   t.contains(report, 'To do by hand: "Bare": run bare')
 end)
+
+t.test("the steps that were undone are named by their paths, wherever they stood", function()
+  local w = program.workspace { ["a.lua"] = playbook [[
+    local function make(name)
+      dr.step(name, { undo = function() probe.opaque("undo " .. name) end },
+        function() probe.opaque(name) end)
+    end
+    dr.parallel { function() make("left") end, function() dr.step("in", function() make("deep") end) end }
+    for _ = 1, 2 do make("twice") end
+    make("a/b#2")
+    make("two\nlines")
+    dr.fail("no")]] }
+  t.equal(w.run({ "a.lua" }).code, 1)
+  local r = w.run { "rollback", "last" }
+  t.equal(r.code, 0, r.out .. r.err)
+  for _, path in ipairs { "parallel.1/left", "parallel.2/in/deep", "twice", "twice#2",
+    "a%2Fb%232", "two%0Alines" } do
+    t.contains(r.out, '"' .. path .. '"')
+    t.contains(w.run({ "report", "last" }).out, '"' .. path .. '": undone')
+  end
+end)
+
+t.test("an undo that cannot succeed is skipped, and then is work to do by hand", function()
+  local w = program.workspace { ["a.lua"] = playbook [[
+    dr.step("Older", { undo = function() probe.opaque("undo older") end },
+      function() probe.opaque("older") end)
+    dr.step("Stuck", { undo = function() dr.fail("for ever") end },
+      function() probe.opaque("stuck") end)
+    dr.fail("no")]] }
+  t.equal(w.run({ "a.lua" }).code, 1)
+  t.equal(w.run({ "rollback", "last" }).code, 1)
+  for _, wrong in ipairs { "Stuck", "Undo: Nothing" } do
+    local r = w.run { "resume", "last", "--skip", wrong, "--because", "x" }
+    t.equal(r.code, 2)
+    t.contains(r.err, "none of the undos that it came to")
+  end
+  local r = w.run { "resume", "last", "--skip", "Undo: Stuck", "--because", "done in the console" }
+  t.equal(r.code, 1, r.out .. r.err)
+  t.contains(r.out, "partly rolled back")
+  t.contains(r.out, 'Undone: "Older"')
+  t.contains(r.out, 'Skipped (skipped by the operator: done in the console): Undo: Stuck')
+  t.contains(r.out, 'To do by hand: "Stuck": run stuck (its undo was skipped by the operator)')
+  t.equal(w.effects(), { "opaque older", "opaque stuck", "opaque undo older" })
+end)

@@ -19,10 +19,11 @@ t.test("two different names never share a path", function()
   local seen = {}
   for _, name in ipairs { "A", "A", "A#2", "A#2", "A/B", "A%2FB", "A%23" .. "2", "parallel.1",
     "each[1]",
-    "check A", "Undo: A", "escalation", "parallel", "%", "50 % of it" } do
+    "check A", "Undo: A", "escalation", "parallel", "%", "50 % of it",
+    "a\nb", "a%0Ab", "a b" } do
     local path = s:step_path(name)
     t.ok(not seen[path], name .. " has the path of another step: " .. path)
-    t.ok(not path:find("/", 1, true), path)
+    t.ok(not path:find("[/%c]"), path)
     seen[path] = true
   end
   t.equal(scope.escape "50 % of it", "50 % of it")

@@ -222,3 +222,31 @@ test("a call in doubt may stand: it is undone, or named with its doubt", functio
     end
   end
 end)
+
+test("an undo that the operator skips undoes nothing", function(start)
+  local w = live.world()
+  local run = start(function()
+    dr.step("S", { undo = function() dr.fail "stuck" end }, function() w:change("S") end)
+    dr.fail "the end"
+  end)
+  run:begin()
+  local operator = { ask_failure = function() return "skip", "by hand" end }
+  t.equal(run:rollback({ operator = operator }).outcome, "partly rolled back")
+end)
+
+test("an undo at once that the operator skips leaves what the step did on record", function(start)
+  local w = live.world()
+  local run = start(function()
+    dr.step("S", { undo = function() dr.fail "stuck" end, partial = true }, function()
+      w:change("S")
+      if #w.sent == 1 then dr.fail "half way" end
+    end)
+  end)
+  local answers = { "undo", "skip" }
+  local operator = { ask_failure = function() return table.remove(answers, 1), "by hand" end,
+    stop = function() end }
+  run:begin { operator = operator }
+  t.equal(run:rollback({ operator = { ask_failure = function() return "skip", "x" end } }).outcome,
+    "partly rolled back")
+  t.equal(w.sent, { "S" })
+end)
