@@ -10,117 +10,18 @@ local calls = require "run.calls"
 local control = require "run.control"
 local duration = require "duration"
 local errors = require "errors"
-local history = require "run.history"
-local nearest = require "nearest"
+local options_of = require "run.options"
 local reads = require "run.reads"
+local replay = require "run.replay"
 local scope = require "run.scope"
 local settle = require "run.settle"
 local task = require "task"
-local unknown = require "unknown"
 local value = require "run.value"
 
 local step = {}
 
-local known = { "approve", "budget", "done", "fresh_calls", "goal", "optional", "partial",
-  "repeatable",
-  "retries", "risk", "timeout", "undo", "when", "within" }
-local types = { done = "function", goal = "function", optional = "boolean",
-  repeatable = "boolean", fresh_calls = "boolean", partial = "boolean" }
-local risks = { read = true, reversible = true, irreversible = true }
-
-local function misuse(name, text, ...)
-  control.misuse("step \"%s\": " .. text, name, ...)
-end
-
-local is_known = {}
-for _, key in ipairs(known) do is_known[key] = true end
-
-local function check_known(name, options)
-  for key, v in pairs(options) do
-    if not is_known[key] then
-      misuse(name, "unknown option %s%s (options: %s)", tostring(key),
-        nearest.hint(tostring(key), known),
-        table.concat(known, " "))
-    end
-    if types[key] and type(v) ~= types[key] then
-      misuse(name, "option %s is a %s, not a %s", key, types[key], type(v))
-    end
-  end
-end
-
-local function check_duration(name, options, key)
-  if options[key] == nil then return nil end
-  local seconds, why = duration.parse(options[key])
-  if not seconds then misuse(name, "option %s: %s", key, why) end
-  return seconds
-end
-
-local function check_retries(name, retries)
-  if retries == nil or unknown.is(retries) then return { times = 0 } end
-  if math.type(retries) == "integer" and retries >= 0 then return { times = retries } end
-  if type(retries) == "table" and math.type(retries.times) == "integer" then
-    return { times = retries.times, every = check_duration(name, retries, "every") }
-  end
-  misuse(name, 'option retries is a number, or { times = 3, every = "30s" }')
-end
-
--- undo is a function, { function, partial = true }, or false: nothing needs an undo.
-local function check_undo(name, plain)
-  local undo = plain.undo
-  if type(undo) == "table" then
-    plain.undo, plain.partial = undo[1], undo.partial or plain.partial
-    undo = plain.undo
-  end
-  if undo ~= nil and undo ~= false and type(undo) ~= "function" then
-    misuse(name, "option undo is a function, { function, partial = true }, or false; not a %s",
-      type(undo))
-  end
-  if plain.partial and not undo then
-    misuse(name, "option partial says what `undo` can do; there is no undo")
-  end
-end
-
-local function check_goal(name, plain)
-  if plain.within ~= nil and not plain.goal then
-    misuse(name, "option within belongs to `goal`; there is none")
-  end
-  if plain.goal and plain.done then misuse(name, "takes `goal` or `done`, not both") end
-end
-
 --- Checks name, options and function of a step; returns the options in plain form.
-function step.options(name, options, fn)
-  if type(name) ~= "string" or name == "" then
-    control.misuse("a step needs a name: dr.step(\"Name\", function)")
-  end
-  if type(options) ~= "table" then
-    misuse(name, "its options are a table, not a %s", type(options))
-  end
-  if type(fn) ~= "function" then
-    misuse(name, "its last argument is the function to run, not a %s", type(fn))
-  end
-  check_known(name, options)
-  if options.risk ~= nil and not risks[options.risk] then
-    misuse(name, 'risk is "read", "reversible" or "irreversible", not %s', tostring(options.risk))
-  end
-  local plain = {}
-  for k, v in pairs(options) do plain[k] = v end
-  plain.budget = check_duration(name, options, "budget")
-  plain.timeout = check_duration(name, options, "timeout")
-  plain.within = check_duration(name, options, "within")
-  check_undo(name, plain)
-  check_goal(name, plain)
-  plain.retries = check_retries(name, options.retries)
-  plain.approve = approval.wanted(name, options)
-  return plain
-end
-
--- What the journal and the events keep of the options.
-local function shown(options)
-  return { budget = options.budget, timeout = options.timeout, risk = options.risk,
-    optional = options.optional, approve = options.approve and true or nil,
-    partial = options.partial,
-    undo = options.undo and true or options.undo }
-end
+step.options = options_of.check
 
 local function by_operator(s, st)
   local skips = s.history.skips
@@ -259,7 +160,7 @@ local function open(s, st)
   if around and around.record then reads.flush(s, around) end
   s:record(continued and "step_continued" or "step_started", st.path,
     { name = st.name, scope = st.here.path,
-    attempt = st.attempt, options = shown(st.options), undoing = s.undoing or nil })
+    attempt = st.attempt, options = options_of.shown(st.options), undoing = s.undoing or nil })
   st.record = s.history:step(st.path)
   st.ask_goal = goal_asker(s, st)
   s.open[st.path] = st
@@ -369,78 +270,16 @@ local function execute(s, st)
   end
 end
 
--- The record of a step that has ended: true and its values.
-local function ended(s, past)
-  if past.status == "succeeded" or past.status == "skipped" then
-    local values = history.results(past).values
-    if past.data:find("***{", 1, true) then values = s.secrets:reveal(values) end
-    return true, value.unpack(values)
-  end
-  if past.status == "failed" and history.results(past).optional then
-    return true, nil, history.results(past).error
-  end
-  return false
-end
-
--- The playbook was edited, and comes to a step that is not on record: what will be done
--- although it may have been done under another name is listed, once in a scope.
-local function confirm_changes(s, st)
-  s.confirmed = s.confirmed or {}
-  if s.confirmed[st.here.path] then return end
-  s.confirmed[st.here.path] = true
-  s:confirm_changes(st, s.history:unvisited(st.here.path))
-end
-
-local function visit(s, st)
-  if s.undoing then return s.history.steps[st.path] end
-  local past, expected = s.history:visit(st.here.path, st.path)
-  if not expected or s.rewinding then return past end
-  if not s.accept_changes then
-    control.raise("diverged",
-      ("the playbook has changed since the run began: it now comes to step \"%s\" where "
-      .. "the run had \"%s\"; resume with --accept-changes to continue all the same")
-      :format(st.path, expected))
-  end
-  if not past then confirm_changes(s, st) end
-  return past
-end
-
--- The function of a recorded step again under a rollback's replay, so that the undo
--- functions of steps inside are met; nothing in it is done.
-local function replay_body(s, st, past)
-  st.record, st.attempt, st.reads = past, past.attempts, {}
-  local sc = scope.new(s, "step", st.path, st.here)
-  sc.step = st
-  local ok, e = sc:call(st.fn, control.handler)
-  if not ok and errors.from(e).kind == "cancelled" then error(e, 0) end
-end
-
-local function come_to_end()
-  control.raise("rewound", "the replay has come to the end of what was done")
-end
-
--- A step under a rollback's replay.
-local function replayed(s, st, past)
-  if not past or not past.name then come_to_end() end
-  local back = table.pack(ended(s, past))
-  s:met(st, past, past.status ~= "failed" and not past.unfinished and back[1],
-    table.unpack(back, 2, back.n))
-  if past.children or not back[1] and st.options.partial then replay_body(s, st, past) end
-  if back[1] then return table.unpack(back, 2, back.n) end
-  if past.status == "failed" then error(errors.from(history.results(past).error), 0) end
-  come_to_end()
-end
-
 --- Runs a step, or hands back what it handed back before. options: of step.options.
 -- path: of an undo step; by default the name's in the current scope.
 function step.run(s, here, name, options, fn, path)
   s:halt(here)
   local st = { session = s, name = name, path = path or here:step_path(name), here = here,
     options = options, fn = fn, repeatable = options.repeatable }
-  local past = visit(s, st)
-  if s.rewinding then return replayed(s, st, past) end
+  local past = replay.visit(s, st)
+  if s.rewinding then return replay.run(s, st, past) end
   if past then
-    local back = table.pack(ended(s, past))
+    local back = table.pack(replay.ended(s, past))
     if back[1] then return table.unpack(back, 2, back.n) end
   end
   calls.settle_pending(s, here:innermost_step())
