@@ -1,6 +1,8 @@
 --- All that is checked against a folder of recordings, and the report of it.
+local drive = require "drive"
 local reading = require "reading"
 local recorded = require "recorded"
+local simulated = require "simulated"
 local waiting = require "waiting"
 
 local judge = {}
@@ -60,15 +62,23 @@ local function check_waits(self, list)
   end
 end
 
---- Checks everything against a folder: counts, failures, skipped files, unknown members.
--- nil and a message when the folder has no files.
+local function check_simulator(self, list)
+  simulated.check(drive.run(), list, function(service, what, faults, open)
+    self:check(service, "simulator: " .. what, faults)
+    for _, difference in ipairs(open) do self.open[difference] = "simulator" end
+  end, function(member) self.unsaid[member] = true end)
+end
+
+--- Checks everything against a folder: counts, failures, skipped files, unknown members;
+-- must be called in a task. nil and a message when the folder has no files.
 function judge.run(folder)
   local list, skipped = recorded.read(folder)
   if not list then return nil, skipped end
   local self = setmetatable({ passed = 0, failed = 0, failures = {}, skipped = skipped,
-    services = {}, unknown = {}, unjudged = {}, open = {} }, Result)
+    services = {}, unknown = {}, unjudged = {}, unsaid = {}, open = {} }, Result)
   check_reading(self, list)
   check_waits(self, list)
+  check_simulator(self, list)
   return self
 end
 
@@ -89,6 +99,8 @@ function judge.report(self, say)
   for _, name in ipairs(sorted(self.unjudged)) do
     say(("no condition of AWS's handlers is known for the wait %s"):format(name))
   end
+  say(("of %d members that the simulator shows no recording speaks")
+    :format(#sorted(self.unsaid)))
   for _, difference in ipairs(sorted(self.open)) do
     say(("open: %s (%s)"):format(difference, self.open[difference]))
   end

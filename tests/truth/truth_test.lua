@@ -4,6 +4,7 @@ local judge = require "judge"
 local promises = require "promises"
 local reading = require "reading"
 local recorded = require "recorded"
+local simulated = require "simulated"
 local t = require "harness"
 
 local KEPT = "tests/truth/recordings"
@@ -65,5 +66,53 @@ t.test("AWS's handlers want more of an instance than its status", function()
     { PendingModifiedValues = { DBInstanceClass = "db.r6g.large" } },
     { StatusInfos = { { StatusType = "read replication", Status = "error" } } } } do
     t.equal(faults(fields), 1)
+  end
+end)
+
+local function answer(operation, fields)
+  fields.DBInstanceArn = "arn:aws:rds:us-east-1:123456789012:db:shop"
+  local output = operation:find("^Describe") and { DBInstances = { fields } }
+    or { DBInstance = fields }
+  return { service = "rds", operation = operation, input = { DBInstanceIdentifier = "shop" },
+    output = output }
+end
+
+local function not_found(text)
+  return { service = "rds", operation = "DescribeDBInstances",
+    input = { DBInstanceIdentifier = "shop" },
+    failure = { code = "DBInstanceNotFound", message = text } }
+end
+
+t.test("what the simulator shows and AWS was not seen to show is a failure", function()
+  local function failures(...)
+    local found = {}
+    simulated.check({ ... }, {}, function(_, what, faults)
+      if #faults > 0 then table.insert(found, what) end
+    end, function() end)
+    return found
+  end
+  local function describe(status, fields)
+    fields = fields or {}
+    fields.DBInstanceStatus = status
+    return answer("DescribeDBInstances", fields)
+  end
+  local cases = {
+    { {}, describe("available", { LatestRestorableTime = 1 }) },
+    { { "rds.DBInstance.LatestRestorableTime in creating" },
+      describe("creating", { LatestRestorableTime = 1 }) },
+    { { "rds.DBInstance.TdeCredentialArn in available" },
+      describe("available", { TdeCredentialArn = "x" }) },
+    { {}, answer("DeleteDBInstance", { DBInstanceStatus = "deleting" }) },
+    { { "rds.DeleteDBInstance answers the state available" },
+      answer("DeleteDBInstance", { DBInstanceStatus = "available" }) },
+    { {}, not_found "DBInstance shop not found." },
+    { { "rds.DBInstanceNotFound of DescribeDBInstances" }, not_found "There is no shop." },
+    { { "rds.DBInstance from rebooting to available" }, describe "creating",
+      describe "available", describe "rebooting" },
+    { {}, describe "creating", describe "available", describe "rebooting", describe "modifying",
+      describe "available" },
+  }
+  for i, case in ipairs(cases) do
+    t.equal(failures(table.unpack(case, 2)), case[1], "case " .. i)
   end
 end)
