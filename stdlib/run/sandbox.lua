@@ -5,6 +5,7 @@
 -- library. Reading an undefined global is an error with file and line. Files of a
 -- playbook are read once and remembered, so that the journal can keep them.
 local clock = require "native.clock"
+local crypto = require "native.crypto"
 local confidential = require "confidential"
 local control = require "run.control"
 local errors = require "errors"
@@ -78,6 +79,25 @@ local function quiet_os()
     room[name] = withheld("os." .. name, instead)
   end
   return room
+end
+
+-- The same numbers again on a replay, in another attempt and in another process, since a
+-- resumed step must make the calls it made: each is drawn from the run, the place in it
+-- and how many were drawn there before.
+local function random(...)
+  local here = scope.current()
+  if not here then return math.random(...) end
+  local step = here:innermost_step()
+  local drawn = (here.drawn or 0) + 1
+  here.drawn = drawn
+  local generation = step and step.record and step.record.generation or 0
+  local hash = crypto.sha256(table.concat({ here.session.nonce or "", here.path, generation,
+    drawn }, "\0"))
+  math.randomseed(string.unpack("<i8i8", hash))
+  local ok, number = pcall(math.random, ...)
+  math.randomseed()
+  if not ok then control.misuse("math.random: %s", tostring(number)) end
+  return number
 end
 
 local function hand_on(ok, ...)
@@ -170,6 +190,12 @@ local function plain_copy(library)
   return copy
 end
 
+local function run_math()
+  local room = plain_copy(math)
+  room.random, room.randomseed = random, function() end
+  return room
+end
+
 local function base(self)
   local env = {
     assert = assert, error = error, getmetatable = safe_getmetatable, ipairs = ipairs, next = next,
@@ -179,7 +205,7 @@ local function base(self)
       _VERSION = _VERSION,
     pcall = protected_call, xpcall = protected_call_with,
     collectgarbage = withheld("collectgarbage", "it runs by itself"),
-    math = plain_copy(math), string = plain_copy(string), table = plain_copy(table),
+    math = run_math(), string = plain_copy(string), table = plain_copy(table),
       utf8 = plain_copy(utf8),
     coroutine = routines.library(), io = reading_io(), os = quiet_os(),
       debug = { traceback = debug.traceback },

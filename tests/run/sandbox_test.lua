@@ -90,3 +90,49 @@ t.test("a step that goes through pairs is resumed after kill -9", function()
   for _, name in ipairs(names) do table.insert(expected, "opaque " .. name) end
   t.equal(w.effects(), expected)
 end)
+
+t.test("math.random gives a run the same numbers again, and another run others", function()
+  local w = program.workspace { ["a.lua"] = program.playbook [[
+    local function draw() return ("%d-%.9f"):format(math.random(2 ^ 40 // 1), math.random()) end
+    local outside = draw()
+    math.randomseed(1)
+    dr.parallel {
+      function() dr.step("Left", function() probe.opaque("left " .. draw() .. " " .. draw()) end) end,
+      function() dr.step("Right", function() probe.opaque("right " .. draw()) end) end }
+    dr.step("Use", { repeatable = true }, function()
+      probe.opaque(outside .. " " .. draw())
+      dr.fail "later"
+    end)]] }
+  for _ = 1, 2 do
+    t.equal(w.run({ "a.lua" }).code, 1)
+    local r = w.run { "resume", "last" }
+    t.equal(r.code, 1)
+    t.contains(r.out, "later")
+  end
+  local seen = {}
+  for _, effect in ipairs(w.effects()) do
+    for number in effect:gmatch "%d+%-[%d.]+" do
+      t.ok(not seen[number], "drawn twice: " .. number)
+      seen[number] = true
+    end
+  end
+  t.equal(#w.effects(), 6)
+end)
+
+t.test("a call with a random number in its input is settled after kill -9", function()
+  local w = program.workspace { ["a.lua"] = program.playbook [[
+    dr.step("Draw", { repeatable = true }, function()
+      probe.opaque("n " .. math.random(1, 2 ^ 40 // 1))
+      dr.note("half way")
+      probe.opaque("second " .. math.random(1, 2 ^ 40 // 1))
+    end)]] }
+  for n = 3, 9 do
+    w.run({ "a.lua" }, { env = { DRLUA_REHEARSAL = "1", DRLUA_KILL_WRITE = "after:" .. n } })
+    local r = w.run { "resume", "last" }
+    t.ok(r.code == 0 or r.err:find("has succeeded", 1, true), r.out .. r.err)
+  end
+end)
+
+t.test("math.random refuses what Lua refuses", function()
+  t.ok(not pcall(play, "return math.random(2, 1)"))
+end)
