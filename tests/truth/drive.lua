@@ -13,6 +13,8 @@ local STEP, PAUSE, LONGEST = 20, 0.01, 120
 
 local WORLD = {
   instances = { { id = "shop", user = "shop", password = PASSWORD, db = "shop" } },
+  clusters = { { id = "social", user = "social", password = PASSWORD, db = "social",
+    members = { "social-1" } } },
   ecs = { { cluster = "shop", services = { { name = "web", desired = 2 } } } },
   zones = { { id = "Z1", name = "shop.example", records = {
     { Name = "db.shop.example", Type = "CNAME", values = { "old.example" } } } } },
@@ -83,6 +85,23 @@ function parts.instances(self)
   self:call("rds", "DescribeDBSubnetGroups", {})
 end
 
+function parts.clusters(self)
+  local function cluster()
+    self:follow("rds", "DescribeDBClusters", { DBClusterIdentifier = "social" }, function(output)
+      return output.DBClusters[1].Status == "available"
+    end)
+  end
+  cluster()
+  self:instance("social-1")
+  self:call("rds", "ModifyDBCluster", { DBClusterIdentifier = "social",
+    BackupRetentionPeriod = 9, ApplyImmediately = true })
+  cluster()
+  self:call("rds", "CreateDBClusterSnapshot", { DBClusterIdentifier = "social",
+    DBClusterSnapshotIdentifier = "first" })
+  self:follow("rds", "DescribeDBClusterSnapshots", { DBClusterSnapshotIdentifier = "first" },
+    function(output) return output.DBClusterSnapshots[1].Status == "available" end)
+end
+
 function parts.ecs(self)
   local function services(done)
     self:follow("ecs", "DescribeServices", { cluster = "shop", services = { "web" } },
@@ -126,7 +145,9 @@ function drive.run()
   local self = setmetatable({ seen = {} }, Drive)
   self.sim = sim.start { speed = 1, world = WORLD, log = function() end }
   local ok, e = pcall(function()
-    for _, name in ipairs { "instances", "ecs", "route53", "others" } do parts[name](self) end
+    for _, name in ipairs { "instances", "clusters", "ecs", "route53", "others" } do
+      parts[name](self)
+    end
   end)
   self.sim:stop()
   if not ok then error(e, 0) end

@@ -16,7 +16,8 @@ local STATED = {
 
 local function walk(walker, model, ref, value, owner, path)
   local shape = model.shapes[ref.shape]
-  if value == nil or value == json.null then return end
+  local composed = shape.type == "structure" or shape.type == "list"
+  if not composed or type(value) ~= "table" or value == json.null then return end
   if shape.type == "structure" then
     local stated = (STATED[walker.service] or {})[ref.shape]
     if stated and type(value[stated[1]]) == "string" then
@@ -31,7 +32,7 @@ local function walk(walker, model, ref, value, owner, path)
         walk(walker, model, member, each, owner, below)
       end
     end
-  elseif shape.type == "list" then
+  else
     for _, each in ipairs(value) do walk(walker, model, shape.member, each, owner, path .. "[]") end
   end
 end

@@ -37,6 +37,8 @@ exceptions.waits = {
 }
 
 local NEWER = "AWS's API reference has it; it is newer than the recordings"
+local MEMBER = "AWS's API reference has it for members of a cluster, of which there are no "
+  .. "recordings"
 local CONFIGURED = "shown where it is set, and none of the recordings has it set"
 
 --- Of the simulator: { pattern of what it shows, reason }.
@@ -55,6 +57,10 @@ exceptions.simulator = {
     .. "time before creating ends; recorded instances have none in creating" },
   { "^rds%.DBInstance%.TagList in deleting", "open: DeleteDBInstance was recorded without the tags "
     .. "that the instance showed before" },
+  { "^rds%.DBInstance%.DBClusterIdentifier", MEMBER },
+  { "^rds%.DBInstance%.PromotionTier", MEMBER },
+  { "^rds%.DBClusterSnapshot%.DbClusterResourceId", NEWER },
+  { "^rds%.DBClusterSnapshot%.TagList", NEWER },
   { "^rds%.DBSnapshot%.BackupRetentionPeriod", NEWER },
   { "^rds%.DBSnapshot%.DbiResourceId", NEWER },
   { "^rds%.DBSnapshot%.DedicatedLogVolume", NEWER },

@@ -63,7 +63,9 @@ local function check_waits(self, list)
 end
 
 local function check_simulator(self, list)
-  simulated.check(drive.run(), list, function(service, what, faults, open)
+  local ok, calls = pcall(drive.run)
+  if not ok then return self:check("simulator", "simulator", { tostring(calls) }) end
+  simulated.check(calls, list, function(service, what, faults, open)
     self:check(service, "simulator: " .. what, faults)
     for _, difference in ipairs(open) do self.open[difference] = "simulator" end
   end, function(member) self.unsaid[member] = true end)

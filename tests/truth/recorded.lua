@@ -32,6 +32,16 @@ local function fault_of(value)
       return ("its %s is no object"):format(name)
     end
   end
+  if value.error then
+    if type(value.error.code) ~= "string" then return "its error has no code" end
+    if absent(value.error.message) then value.error.message = "" end
+  end
+end
+
+local function lower_names(headers)
+  local lower = {}
+  for name, value in pairs(headers) do lower[name:lower()] = tostring(value) end
+  return lower
 end
 
 local function recording(path)
@@ -43,7 +53,7 @@ local function recording(path)
   end
   local fault = fault_of(value)
   if fault then return nil, fault end
-  value.headers, value.sequence = value.headers or {}, value.sequence or {}
+  value.headers, value.sequence = lower_names(value.headers or {}), value.sequence or {}
   value.path, value.name = path, path:match("([^/]+/[^/]+/[^/]+)%.json$") or path
   return value
 end
