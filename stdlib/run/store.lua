@@ -10,9 +10,8 @@
 --     forget(id)                removes a run that did not begin
 --     lock(names, id, options)  the run's own lock and others, or none: a set with beat(),
 --                               lost() and release() (run/lock.lua); options: takeover
---     put(name, text), get(name)  small texts kept beside the runs
 --     run(id)                   a directory for files made from the journal (the report)
---     put(name, text), get(name) small texts beside the runs (run/freshness.lua)
+--     put(name, text), get(name) small texts kept next to the runs (run/freshness.lua)
 --     path                      what messages call the store
 --
 -- A journal in turn asks its store for little: the entries after a number, the newest

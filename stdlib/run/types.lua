@@ -33,8 +33,9 @@ local truths = { ["true"] = true, yes = true, on = true, ["1"] = true,
 
 function types.bool(given)
   if type(given) == "boolean" then return given end
-  local truth = type(given) == "string" and truths[given:lower()]
-  if type(truth) == "boolean" then return truth end
+  local truth
+  if type(given) == "string" then truth = truths[given:lower()] end
+  if truth ~= nil then return truth end
   return nil, "yes or no"
 end
 
@@ -64,8 +65,9 @@ function types.region(given)
   return nil, "an AWS region such as us-west-2"
 end
 
+-- AWS's own resources have a name for the account: arn:aws:iam::aws:policy/ReadOnlyAccess.
 function types.arn(given)
-  if type(given) == "string" and given:find("^arn:[%w-]+:[%w-]+:[%w-]*:%d*:.+$") then
+  if type(given) == "string" and given:find("^arn:[%w-]+:[%w-]+:[%w-]*:[%w-]*:.+$") then
     return given
   end
   return nil, "an ARN (arn:aws:service:region:account:resource)"
