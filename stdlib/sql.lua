@@ -130,10 +130,13 @@ local function input_of(call)
     password = unknown.within(call.password) }
 end
 
+-- Under plan a server may be there after the run only: its connection is unknown then, what
+-- is read by it too, and what changes something is written down as by any other.
 local function wrap(conn, call)
-  if unknown.is(conn) then return conn end
+  local later = unknown.is(conn) and conn or nil
   local self = setmetatable({ place = place(call) }, Database)
-  inside[self] = { conn = conn, depth = 0, limits = limits_of(call) }
+  inside[self] = { conn = not later and conn or nil, later = later, depth = 0,
+    limits = later and {} or limits_of(call) }
   return self
 end
 
@@ -340,7 +343,7 @@ local function read(self, statement, ...)
   end
   return effect.perform({ kind = "sql", operation = "query", place = self.place, read = true,
     what = "read from " .. title(self, statement),
-    input = { sql = statement, params = params } }, function()
+    input = { sql = statement, params = params, server = of(self).later } }, function()
     return within(self, READ_ONLY, raw_one, self, statement, params)
   end)
 end
@@ -443,7 +446,8 @@ function Database:each(statement, ...)
     return iterate { rows = {}, more = function() return fetch(self) end }
   end
   local e = { kind = "sql", operation = "each", place = self.place, read = true,
-    what = "read from " .. title(self, statement), input = { sql = statement, params = params } }
+    what = "read from " .. title(self, statement),
+    input = { sql = statement, params = params, server = of(self).later } }
   local page = effect.perform(e, function()
     open_cursor(self, statement, params)
     return e.recorded and fetch_all(self) or fetch_first(self)
@@ -569,7 +573,8 @@ function Database:copy_out(statement, fn)
     return announce(self, statement) and unknown.new(statement) or run()
   end
   return effect.perform({ kind = "sql", operation = "copy_out", place = self.place, read = true,
-    what = "read from " .. title(self, statement), input = { sql = statement } }, function()
+    what = "read from " .. title(self, statement),
+    input = { sql = statement, server = of(self).later } }, function()
     return within(self, READ_ONLY, run)
   end)
 end
@@ -605,7 +610,8 @@ end
 
 --- "idle" "busy" "transaction" "failed" or "closed".
 function Database:status()
-  local conn = of(self).conn
+  local own = of(self)
+  local conn = own.conn or own.later
   return conn and conn:status() or "closed"
 end
 
@@ -625,7 +631,7 @@ end
 function Database:close()
   local own = of(self)
   if own.conn then own.conn:close() end
-  own.conn = nil
+  own.conn, own.later = nil, nil
 end
 
 Database.__close = Database.close

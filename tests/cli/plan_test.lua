@@ -88,3 +88,29 @@ t.test("a plan shows what people would be asked, and what is read for that", fun
   t.ok(not r.out:find("never asked"))
   t.equal(w.effects(), {})
 end)
+
+t.test("a database that will be there after the run only: its changes are in the plan", function()
+  local w = program.workspace { ["a.lua"] = program.playbook [[
+    local process, sql = require "process", require "sql"
+    local host = dr.step("Make", function() return process.run({ "make-it" }).stdout end)
+    local function work(name, db)
+      dr.step(name, function()
+        if db:value("select 1") then db:exec("delete from " .. name) end
+        for row in db:each("select 2") do db:exec("insert into " .. name, row.id) end
+        db:transaction(function() db:row("select 3") db:exec("drop table " .. name) end)
+        db:copy_in("copy " .. name .. " from stdin", "x")
+        if db:status() == "idle" then dr.note("idle") end
+      end)
+      db:close()
+    end
+    work("made", sql.connect { host = host, user = "x", dbname = "x" })
+    work("awaited", sql.wait_until_accepts { host = "127.0.0.1", port = 1, user = "x" })]] }
+  local r = w.run { "plan", "a.lua" }
+  t.equal(r.code, 0, r.out .. r.err)
+  for _, name in ipairs { "made", "awaited" } do
+    t.contains(r.out, "delete from " .. name)
+    t.contains(r.out, "insert into " .. name)
+    t.contains(r.out, "select 3; drop table " .. name)
+    t.contains(r.out, "copy " .. name .. " from stdin")
+  end
+end)
