@@ -87,7 +87,10 @@ local VERBS = {
     .. "head beside the journal notes the newest. Prints the number of entries and the "
     .. "newest hash. Exit 0: whole; 1: "
     .. "the first entry that does not fit is named.\n",
-  rollback = "drlua rollback RUN\n\nRuns the undo functions of the finished steps, newest first.\n",
+  rollback = "drlua rollback RUN [--settle CALL=done|again] [--accept-changes] [--takeover] "
+    .. "[--yes]\n\nUndoes every step that changed something and has an undo, newest first. "
+    .. "What cannot be undone\nis listed as work to do by hand; then the exit code is 1. "
+    .. "Interrupted, it is continued by\n`drlua resume RUN` or by `drlua rollback RUN`.\n",
   approve = "drlua approve RUN [STEP] [--no] [--as NAME]\n\nAnswers an approval that "
     .. "a run waits for, from any "
     .. "terminal. --as: the name of the person who agrees; it is the account "
