@@ -186,7 +186,7 @@ local function refuse_edited(j, loaded, id)
       local line, step = life.first_difference(before, text)
       errors.raise { kind = "usage",
         message = ("%s was edited since run %s began: it first differs at line %d%s. "
-        .. "Resume with --accept-changes to go on with the edited one"):format(path, id, line,
+        .. "To continue with the edited one, give --accept-changes"):format(path, id, line,
         step and (", in step \"%s\""):format(step) or ", before the first step") }
     end
   end

@@ -27,9 +27,11 @@ end
 
 -- The calls in doubt that nobody has been asked about, besides `key`.
 local function others_in_doubt(self, key)
-  local list = {}
+  local list, under_way = {}, {}
+  for flight in pairs(self.inflight) do under_way[flight.token or ""] = true end
   for _, doubt in ipairs(self.history:doubts()) do
-    if doubt.call.key ~= key and not self.answers[doubt.call.key] then
+    local call = doubt.call
+    if call.key ~= key and not under_way[call.intent.token] and not self.answers[call.key] then
       table.insert(list, ("%s (%s)"):format(doubt.call.intent.what or doubt.call.intent.name,
         settle_option(doubt.call)))
     end
