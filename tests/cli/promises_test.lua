@@ -125,14 +125,15 @@ t.test("one answer settles one call", function()
         dr.step("Charge A", function() process.run { "sh", "-c", "echo A >> charged; sleep 9" } end)
       end,
       function()
-        dr.step("Charge B", function() process.run { "sh", "-c", "sleep 9; echo B >> charged" } end)
+        dr.step("Charge B", function() process.run { "sh", "-c", "touch begun; sleep 9; echo B >> charged" } end)
       end }]] }
   local killed
   w.run({ "a.lua", "--output", "json" }, { on_line = function(_, proc)
     if killed then return end
     killed = true
     task.spawn(function()
-      while not fs.stat(w.directory .. "/charged") do task.sleep(0.02) end
+      local function there(name) return fs.stat(w.directory .. "/" .. name) end
+      while not (there "charged" and there "begun") do task.sleep(0.02) end
       proc:kill("KILL")
     end)
   end })
