@@ -105,12 +105,12 @@ end
 
 -- Warns once when the step is over its budget. Returns the task, to be cancelled.
 local function watch_budget(s, st)
-  local budget = st.options.budget
+  local budget, since = st.options.budget, st.began
   if not budget then return nil end
   return task.spawn(function()
     pcall(function()
-      s:sleep_until(st.began + budget)
-      s:overrun(st)
+      s:sleep_until(since + budget)
+      s:overrun(st, since)
     end)
   end)
 end
