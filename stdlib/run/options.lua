@@ -44,7 +44,8 @@ end
 local function check_retries(name, retries)
   if retries == nil or unknown.is(retries) then return { times = 0 } end
   if math.type(retries) == "integer" and retries >= 0 then return { times = retries } end
-  if type(retries) == "table" and math.type(retries.times) == "integer" then
+  if type(retries) == "table" and math.type(retries.times) == "integer"
+    and retries.times >= 0 then
     return { times = retries.times, every = check_duration(name, retries, "every") }
   end
   misuse(name, 'option retries is a number, or { times = 3, every = "30s" }')
