@@ -138,11 +138,13 @@ t.test("the note is read before the entries: one that comes meanwhile is no faul
   local j = journal.open(path)
   t.cleanup(function() j:close() end)
   local _, fault = looking(path, function(store)
-    local marked = store.marked
-    function store.marked(...)
-      local noted = marked(...)
-      j:add("note", "S", {})
-      return noted
+    for _, name in ipairs { "marked", "after" } do
+      local read = store[name]
+      store[name] = function(...)
+        local found = read(...)
+        j:add("note", "S", {})
+        return found
+      end
     end
     return proof.read(store)
   end)
