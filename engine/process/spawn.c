@@ -58,6 +58,10 @@ static _Noreturn void child(const struct spawn *spawn, pid_t parent)
     struct sigaction standard = {.sa_handler = SIG_DFL};
     sigset_t none;
     sigaction(SIGPIPE, &standard, NULL);
+    /* A shell ignores these for what it starts in the background, us among it; a program in a
+     * group of its own is not concerned by that. */
+    sigaction(SIGINT, &standard, NULL);
+    sigaction(SIGQUIT, &standard, NULL);
     setpgid(0, 0);
     for (int i = 0; i < 3; i++)
         if (spawn->fds[i] != i && dup2(spawn->fds[i], i) < 0)

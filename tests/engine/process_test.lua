@@ -30,6 +30,18 @@ local function gone(pid)
   end)
 end
 
+-- A shell ignores interrupts for what it starts in the background.
+t.test("a program does not inherit that interrupts are ignored", function()
+  local directory = assert(fs.tempdir("drlua-test-"))
+  t.cleanup(function() fs.remove_tree(directory) end)
+  assert(fs.write(directory .. "/a.lua", [[
+    local process, task = require "native.process", require "task"
+    local proc <close> = process.start { argv = { "sh", "-c", "kill -INT $$; sleep 5" } }
+    print(task.await(proc:wait()).signal)]], { mode = 384 }))
+  t.equal((output { argv = { "sh", "-c", 'trap "" INT; exec "$0" script "$1"', sys.exe(),
+    directory .. "/a.lua" } }), "INT\n")
+end)
+
 t.test("arguments reach the program as they are, and its code comes back", function()
   local text, ended = output { argv = { "printf", "%s|", "a b", "$HOME", "*", "", "\"" } }
   t.equal(text, "a b|$HOME|*||\"|")
