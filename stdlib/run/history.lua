@@ -215,8 +215,6 @@ function read.check(self, event)
   mark(self, event.path:match("^(.*)/[^/]*$") or "", event.seq)
 end
 
-function read.rollback_started(self) self.rolling_back = true end
-
 -- What another process wrote down, by a clock of its own.
 local foreign = { approved = true, refused = true, pause_asked = true, rehearsal = true,
   lesson = true }
